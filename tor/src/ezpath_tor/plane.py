@@ -1,0 +1,90 @@
+"""The seam between the P4Runtime server and the data plane that runs the program.
+
+The server knows protobuf, election and status codes; a data plane knows packets. They meet in :class:`DataPlane`,
+whose names are the P4 program's own (``EzIngress.tunnel.endpoint``), never p4info ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+
+class PlaneError(Exception):
+    """Something the data plane was asked for and cannot do."""
+
+
+class Unsupported(PlaneError):
+    """The program uses a construct outside the supported subset. Names it, with its P4 source line."""
+
+    def __init__(self, construct: str, where: str = "") -> None:
+        self.construct = construct
+        self.where = where
+        super().__init__(f"{where}: {construct} is not supported" if where else f"{construct} is not supported")
+
+
+class TableFull(PlaneError):
+    """The table has as many entries as its size allows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lpm:
+    """One longest-prefix match field: ``value`` with the bits behind ``prefix_len`` zero."""
+
+    value: int
+    prefix_len: int
+
+
+Key = tuple[int | Lpm, ...]
+"""One value for each key field of the table, in the program's order."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActionCall:
+    """An action's full name and its parameters in the program's order."""
+
+    action: str
+    params: tuple[int, ...] = ()
+
+
+class DataPlane(Protocol):
+    """A loaded program on a set of ports. Not thread safe: the server serialises calls."""
+
+    @property
+    def ports(self) -> Mapping[int, str]:
+        """P4 port number to the network interface behind it."""
+
+    def load(self, config: bytes) -> None:
+        """Compile BMv2 JSON, and put it on all ports in place of what ran before, tables empty.
+
+        Raises :class:`Unsupported` or :class:`PlaneError`; then what ran before still runs.
+        """
+
+    def close(self) -> None:
+        """Take the program off every port. Idempotent."""
+
+    def insert(self, table: str, key: Key, call: ActionCall) -> None:
+        """Add an entry that is not there. Raises :class:`TableFull`."""
+
+    def modify(self, table: str, key: Key, call: ActionCall) -> None:
+        """Replace the action of an entry that is there."""
+
+    def delete(self, table: str, key: Key) -> None:
+        """Remove an entry that is there."""
+
+    def set_default(self, table: str, call: ActionCall | None) -> None:
+        """Set a table's default action; ``None`` puts the program's own back."""
+
+    def read_register(self, name: str) -> npt.NDArray[np.uint8]:
+        """All cells, shape (cells, width in bytes), big endian, as they are now."""
+
+    def write_register(self, name: str, index: int, value: int) -> None: ...
+
+    def read_counter(self, name: str) -> npt.NDArray[np.uint64]:
+        """All cells of an indirect counter, shape (cells, 2): packets, bytes."""
+
+    def write_counter(self, name: str, index: int, packets: int, octets: int) -> None: ...
