@@ -1,0 +1,30 @@
+"""Shared by all tests: what a test may ask of the machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+
+def require(*tools: str, root: bool = False) -> None:
+    """Go on only where ``tools`` are on PATH (and, with ``root``, as root).
+
+    Elsewhere the test is skipped with the reason; in CI, where nothing may be missing, it fails.
+    """
+    missing = [f"{tool} is not on PATH" for tool in tools if shutil.which(tool) is None]
+    if root and os.geteuid() != 0:
+        missing.append("not root")
+    if not missing:
+        return
+    reason = "; ".join(missing)
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"CI has to have everything: {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def needs() -> object:
+    """The function :func:`require`, for tests that cannot import this file."""
+    return require
