@@ -61,30 +61,33 @@ class EndpointRemote:
 
 @dataclass(frozen=True, slots=True)
 class ReceiveRule:
-    """A host accepts frames tagged ``vid`` for its endpoint ``mac``: tag off, to the endpoint's port."""
+    """A host accepts frames tagged ``vid`` for the endpoint ``mac`` of ``vni``: tag off, to the endpoint's port."""
 
+    vni: Vni
     vid: VlanId
     mac: Mac
     kind: Literal["receive"] = "receive"
 
     @property
     def key(self) -> tuple[str, int, str]:
+        # Not the VNI: on one host's link a tag and a MAC lead to one endpoint only, whoever's it is.
         return (self.kind, self.vid, self.mac)
 
 
 @dataclass(frozen=True, slots=True)
 class SendRule:
-    """A host sends what its endpoint ``src`` says to ``dst`` tagged ``vid`` to the ToR, not into VXLAN."""
+    """A host sends what the endpoint ``src`` of ``vni`` says to ``dst`` tagged ``vid`` to the ToR, not into VXLAN."""
 
+    vni: Vni
     src: Mac
     dst: Mac
     vid: VlanId
     kind: Literal["send"] = "send"
 
     @property
-    def key(self) -> tuple[str, str, str, int]:
-        # The tag is part of the key: two tenants may use the same addresses.
-        return (self.kind, self.src, self.dst, self.vid)
+    def key(self) -> tuple[str, int, str, str]:
+        # Two tenants may use the same addresses, and what one endpoint says to another has one tag only.
+        return (self.kind, self.vni, self.src, self.dst)
 
 
 SwitchItem = TenantTag | EndpointLocal | EndpointRemote
