@@ -61,7 +61,7 @@ class EndpointRemote:
 
 @dataclass(frozen=True, slots=True)
 class ReceiveRule:
-    """A host accepts frames tagged ``vid`` for the endpoint ``mac`` of ``vni``: tag off, to the endpoint's port."""
+    """A host accepts frames tagged ``vid`` for ``mac`` of ``vni``: tag off, to the endpoint's port."""
 
     vni: Vni
     vid: VlanId
@@ -76,7 +76,7 @@ class ReceiveRule:
 
 @dataclass(frozen=True, slots=True)
 class SendRule:
-    """A host sends what the endpoint ``src`` of ``vni`` says to ``dst`` tagged ``vid`` to the ToR, not into VXLAN."""
+    """A host sends what ``src`` of ``vni`` says to ``dst`` tagged ``vid`` to the ToR, not into VXLAN."""
 
     vni: Vni
     src: Mac
