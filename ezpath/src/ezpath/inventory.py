@@ -255,10 +255,7 @@ def parse(text: str, file: str = "<string>") -> Inventory:
     doubled = list(lines.doubled_keys())
     if doubled:
         raise InventoryError(
-            [
-                Problem(file, line, ".".join(path), "is given twice", "Keep one of them")
-                for path, line in doubled
-            ]
+            [Problem(file, line, ".".join(path), "is given twice", "Keep one of them") for path, line in doubled]
         )
     try:
         document = _Document.model_validate(raw)
@@ -277,7 +274,9 @@ Where = tuple[str | int, ...]
 _REMEDIES = {
     "missing": "Add it",
     "extra_forbidden": "Remove it or correct its name",
-    "string_pattern_mismatch": "Names are lower case letters, digits and dashes; MACs are unicast, like 02:00:00:00:00:01",
+    "string_pattern_mismatch": (
+        "Names are lower case letters, digits and dashes; MACs are unicast, like 02:00:00:00:00:01"
+    ),
 }
 
 
