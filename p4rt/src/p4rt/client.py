@@ -1,0 +1,312 @@
+"""A P4Runtime client: one switch, names instead of ids, asyncio.
+
+Reading needs nothing but the address. Writing needs primacy, which lives in a stream to the switch
+(:mod:`p4rt.arbitration`): when that breaks, primacy is gone, :meth:`Client.wait_demoted` returns, and
+:meth:`Client.become_primary` may be called again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import grpc
+import grpc.aio
+import numpy as np
+import numpy.typing as npt
+
+from p4rt import messages, service, wire
+from p4rt.arbitration import Arbitration, uint128
+from p4rt.entries import BadEntry, TableEntry, Update, UpdateFailure, from_proto, to_proto
+from p4rt.errors import P4RuntimeError
+from p4rt.p4info import P4Info, UnknownName
+
+_RECONNECT: list[tuple[str, int | str]] = [
+    # A switch that restarts is back within a second or two; gRPC's own steps go up to two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    # Two clients of one process must not share a connection, or one's close is felt by the other.
+    ("grpc.use_local_subchannel_pool", 1),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """What a switch runs: its p4info, and the number its controller gave it."""
+
+    p4info: P4Info
+    cookie: int
+
+
+class Client:
+    """One switch. Every method raises :class:`P4RuntimeError` where the switch refuses or does not answer.
+
+    Args:
+        address: ``unix:/path`` or ``host:port``.
+        device_id: the switch behind that address.
+        timeout_s: for each request, in seconds; ``set_pipeline`` takes its own, as it compiles.
+    """
+
+    def __init__(self, address: str, device_id: int, *, timeout_s: float = 10.0) -> None:
+        self.address = address
+        self.device_id = device_id
+        self.target = f"switch {device_id} at {address}"
+        self.p4info: P4Info | None = None
+        """The program's names. Taken from the switch on first use; may be set, to save that."""
+        self._timeout_s = timeout_s
+        self._channel: grpc.aio.Channel | None = None
+        self._stub: service.Stub | None = None
+        self._arbitration: Arbitration | None = None
+        self._election_id = 0
+
+    async def __aenter__(self) -> Self:
+        await self.connect()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def connect(self) -> None:
+        """Open the channel and see that a P4Runtime server with this device is there."""
+        if self._channel is None:
+            options = [*service.CHANNEL_OPTIONS, *_RECONNECT]
+            if self.address.startswith("unix:"):
+                options.append(("grpc.default_authority", "localhost"))
+            self._channel = grpc.aio.insecure_channel(self.address, options=options)
+            self._stub = service.Stub(self._channel)
+        try:
+            await self.capabilities()
+        except P4RuntimeError as error:
+            if error.code is not grpc.StatusCode.UNIMPLEMENTED:  # P4Runtime 1.0 has none
+                raise
+
+    async def close(self) -> None:
+        """Give up primacy and close the channel. Idempotent."""
+        if self._arbitration is not None:
+            await self._arbitration.close()
+            self._arbitration = None
+        if self._channel is not None:
+            await self._channel.close()
+            self._channel = self._stub = None
+
+    # ---- primacy
+
+    @property
+    def primary(self) -> bool:
+        """This client is the switch's primary, as far as it has been told."""
+        return self._arbitration is not None and self._arbitration.primary
+
+    async def become_primary(self, election_id: int) -> None:
+        """Ask to be the one that writes; keep the stream that says so alive until :meth:`close`.
+
+        Raises :class:`NotPrimary` where the switch has seen a higher election id.
+        """
+        if self._arbitration is not None:
+            await self._arbitration.close()
+        self._election_id = election_id
+        self._arbitration = Arbitration(self._rpc().stream, self.target, self.device_id)
+        await self._arbitration.start(election_id, self._timeout_s)
+
+    async def wait_demoted(self) -> str:
+        """Wait until primacy is lost, and return why: to whom, or that the connection broke.
+
+        Returns at once where this client is not the primary.
+        """
+        if self._arbitration is None:
+            return "it never was the primary"
+        return await self._arbitration.wait_demoted()
+
+    # ---- pipeline
+
+    async def set_pipeline(
+        self, p4info: P4Info, config: bytes, cookie: int, *, timeout_s: float = 120.0
+    ) -> None:
+        """Verify and load a program; the switch forgets all entries."""
+        request = messages.SetForwardingPipelineConfigRequest(
+            device_id=self.device_id,
+            election_id=uint128(self._election_id),
+            action="VERIFY_AND_COMMIT",
+            config={
+                "p4info": p4info.proto,
+                "p4_device_config": config,
+                "cookie": {"cookie": cookie},
+            },
+        )
+        await self._call(self._rpc().set_pipeline, request, "to load a pipeline", timeout_s)
+        self.p4info = p4info
+
+    async def get_pipeline(self) -> Pipeline | None:
+        """What the switch runs; ``None`` when nothing has been loaded yet."""
+        request = messages.GetForwardingPipelineConfigRequest(
+            device_id=self.device_id, response_type="P4INFO_AND_COOKIE"
+        )
+        try:
+            answer = await self._call(self._rpc().get_pipeline, request, "which pipeline it runs")
+        except P4RuntimeError as error:
+            if error.code is grpc.StatusCode.FAILED_PRECONDITION:  # how BMv2 says: none yet
+                return None
+            raise
+        if not answer.HasField("config"):
+            return None
+        self.p4info = P4Info(answer.config.p4info)
+        return Pipeline(self.p4info, answer.config.cookie.cookie)
+
+    async def _info(self) -> P4Info:
+        if self.p4info is None:
+            pipeline = await self.get_pipeline()
+            if pipeline is None:
+                raise self._fault("for its tables", grpc.StatusCode.FAILED_PRECONDITION, "no pipeline is set")
+            return pipeline.p4info
+        return self.p4info
+
+    # ---- entries
+
+    async def write(self, updates: Sequence[Update]) -> list[UpdateFailure]:
+        """Write a batch; each update gets in or fails on its own. Returns those that failed, in order.
+
+        Raises :class:`P4RuntimeError` only where the whole batch was refused, or may have been lost: on
+        UNAVAILABLE and DEADLINE_EXCEEDED read back what got in.
+        """
+        if not updates:
+            return []
+        info = await self._info()
+        request = messages.WriteRequest(device_id=self.device_id, election_id=uint128(self._election_id))
+        for index, update in enumerate(updates):
+            step = request.updates.add(type=update.kind.value)
+            try:
+                step.entity.table_entry.CopyFrom(to_proto(update.entry, info))
+            except BadEntry as error:
+                raise self._fault(f"to write update {index} ({update})", error.code, str(error)) from error
+        try:
+            await self._rpc().write(request, timeout=self._timeout_s)
+        except grpc.aio.AioRpcError as error:
+            failures = _failures(error, updates)
+            if failures is None:
+                asked = f"to write {len(updates)} updates, {updates[0]} first"
+                raise self._fault(asked, error.code(), error.details() or "") from error
+            return failures
+        return []
+
+    async def read_table(self, table: str | None = None) -> list[TableEntry]:
+        """All entries of a table, or of all tables; default actions are not among them."""
+        info = await self._info()
+        asked = f"for the entries of {table or 'all tables'}"
+        table_id = self._id(info.tables, table, asked) if table is not None else 0
+        request = messages.ReadRequest(
+            device_id=self.device_id, entities=[{"table_entry": {"table_id": table_id}}]
+        )
+        entries = []
+        for data in await self._read(request, asked):
+            for entity in messages.ReadResponse.FromString(data).entities:
+                try:
+                    entries.append(from_proto(entity.table_entry, info))
+                except BadEntry as error:
+                    raise self._fault(asked, grpc.StatusCode.INTERNAL, str(error)) from error
+        return entries
+
+    # ---- registers and counters
+
+    async def read_register(self, name: str) -> wire.RegisterCells:
+        """All cells of a register as they are now: uint8 (cells, width in bytes), big endian."""
+        info = await self._info()
+        asked = f"for register {name}"
+        register = info.registers.by_id[self._id(info.registers, name, asked)]
+        request = messages.ReadRequest(
+            device_id=self.device_id, entities=[{"register_entry": {"register_id": register.id}}]
+        )
+        responses = await self._read(request, asked)
+        try:
+            return wire.decode_register(responses, register.id, register.size, register.width_bytes)
+        except ValueError as error:
+            raise self._fault(asked, grpc.StatusCode.INTERNAL, str(error)) from error
+
+    async def read_counter(self, name: str) -> npt.NDArray[np.uint64]:
+        """All cells of an indirect counter: uint64 (cells, 2), packets and bytes."""
+        info = await self._info()
+        asked = f"for counter {name}"
+        counter = info.counters.by_id[self._id(info.counters, name, asked)]
+        request = messages.ReadRequest(
+            device_id=self.device_id, entities=[{"counter_entry": {"counter_id": counter.id}}]
+        )
+        counts = np.zeros((counter.size, 2), np.uint64)
+        for data in await self._read(request, asked):
+            for entity in messages.ReadResponse.FromString(data).entities:
+                cell = entity.counter_entry
+                if not 0 <= cell.index.index < counter.size:
+                    answer = f"a cell with index {cell.index.index} in a counter of {counter.size} cells"
+                    raise self._fault(asked, grpc.StatusCode.INTERNAL, answer)
+                counts[cell.index.index] = cell.data.packet_count, cell.data.byte_count
+        return counts
+
+    async def capabilities(self) -> str:
+        """The version of P4Runtime the switch speaks."""
+        request = messages.CapabilitiesRequest(device_id=self.device_id)
+        answer = await self._call(self._rpc().capabilities, request, "for its capabilities")
+        version: str = answer.p4runtime_api_version
+        return version
+
+    # ---- helpers
+
+    def _rpc(self) -> service.Stub:
+        if self._stub is None:
+            raise RuntimeError("call connect() first")
+        return self._stub
+
+    def _id(self, index: Any, name: str, asked: str) -> int:
+        try:
+            found: int = index[name].id
+        except UnknownName as error:
+            raise self._fault(asked, grpc.StatusCode.NOT_FOUND, str(error)) from error
+        return found
+
+    async def _call(self, method: Any, request: Any, asked: str, timeout_s: float | None = None) -> Any:
+        try:
+            return await method(request, timeout=timeout_s or self._timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise self._fault(asked, error.code(), _answer(error)) from error
+
+    async def _read(self, request: Any, asked: str) -> list[bytes]:
+        try:
+            return [data async for data in self._rpc().read(request, timeout=self._timeout_s)]
+        except grpc.aio.AioRpcError as error:
+            raise self._fault(asked, error.code(), _answer(error)) from error
+
+    def _fault(self, asked: str, code: grpc.StatusCode, answer: str) -> P4RuntimeError:
+        return P4RuntimeError(self.target, asked, code, answer)
+
+
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+
+def _details(error: grpc.aio.AioRpcError) -> list[tuple[grpc.StatusCode, str]]:
+    """The p4.Error for each element of a batch, from the status details."""
+    found = []
+    for key, value in error.trailing_metadata() or ():
+        if key == "grpc-status-details-bin" and isinstance(value, bytes):
+            for detail in messages.Status.FromString(value).details:
+                each = messages.Error()
+                detail.Unpack(each)
+                found.append((_CODES.get(each.canonical_code, grpc.StatusCode.UNKNOWN), each.message))
+    return found
+
+
+def _answer(error: grpc.aio.AioRpcError) -> str:
+    """What the switch said, with the first fault of a batch in its place."""
+    for code, message in _details(error):
+        if code is not grpc.StatusCode.OK:
+            return f"{error.details()} ({code.name}: {message})"
+    return error.details() or "no reason given"
+
+
+def _failures(error: grpc.aio.AioRpcError, updates: Sequence[Update]) -> list[UpdateFailure] | None:
+    """The updates a batch status names as failed; ``None`` where it does not speak of single updates."""
+    details = _details(error)
+    if len(details) != len(updates):
+        return None
+    return [
+        UpdateFailure(index, update, code, message)
+        for index, (update, (code, message)) in enumerate(zip(updates, details, strict=True))
+        if code is not grpc.StatusCode.OK
+    ]

@@ -1,0 +1,226 @@
+"""p4info as a program wants it: names, short or full, instead of ids.
+
+A name is looked up as the full name (``EzIngress.tunnel.endpoint``) first and as the alias, the shortest
+suffix that is unique among objects of the same kind (``endpoint``), next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from google.protobuf import text_format
+
+from p4rt import messages
+
+
+class MatchKind(Enum):
+    """How a match field matches. Values are p4info's."""
+
+    EXACT = 2
+    LPM = 3
+    TERNARY = 4
+    RANGE = 5
+    OPTIONAL = 6
+
+
+@dataclass(frozen=True, slots=True)
+class MatchField:
+    """One key field of a table. ``width`` in bits."""
+
+    id: int
+    name: str
+    width: int
+    kind: MatchKind
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """One parameter of an action. ``width`` in bits."""
+
+    id: int
+    name: str
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class ActionInfo:
+    """An action, with its parameters in the program's order."""
+
+    id: int
+    name: str
+    alias: str
+    params: tuple[Param, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TableInfo:
+    """A table. ``size`` in entries; the key fields in the program's order.
+
+    ``entry_actions`` may stand in entries, ``default_actions`` as the default action (p4info's scopes).
+    ``default_action`` is the program's own, where p4info tells it.
+    """
+
+    id: int
+    name: str
+    alias: str
+    size: int
+    fields: tuple[MatchField, ...]
+    entry_actions: frozenset[int]
+    default_actions: frozenset[int]
+    const_default: bool
+    const_entries: bool
+    indirect: bool
+    default_action: tuple[int, tuple[int, ...]] | None
+
+    @property
+    def needs_priority(self) -> bool:
+        """Entries carry a priority, because more than one can match."""
+        return any(
+            field.kind in (MatchKind.TERNARY, MatchKind.RANGE, MatchKind.OPTIONAL) for field in self.fields
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CounterInfo:
+    """An indirect counter. ``size`` in cells."""
+
+    id: int
+    name: str
+    alias: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterInfo:
+    """A register array. ``size`` in cells, ``width`` in bits; width 0 for cells that are not ``bit<W>``."""
+
+    id: int
+    name: str
+    alias: str
+    size: int
+    width: int
+
+    @property
+    def width_bytes(self) -> int:
+        """Bytes one cell takes."""
+        return (self.width + 7) // 8
+
+
+class UnknownName(KeyError):
+    """The program has no such table, action, register or counter."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+_T = TypeVar("_T", TableInfo, ActionInfo, CounterInfo, RegisterInfo)
+
+
+class Index(Generic[_T]):
+    """The objects of one kind, by id, full name or alias."""
+
+    def __init__(self, kind: str, objects: Iterable[_T]) -> None:
+        self._kind = kind
+        self.by_id: Mapping[int, _T] = {item.id: item for item in objects}
+        # Full names last: they win where one is another object's alias.
+        self._by_name = {item.alias: item for item in self.by_id.values()}
+        self._by_name |= {item.name: item for item in self.by_id.values()}
+
+    def __getitem__(self, name: str) -> _T:
+        try:
+            return self._by_name[name]
+        except KeyError:
+            known = ", ".join(sorted(item.alias for item in self.by_id.values())) or "none"
+            raise UnknownName(f"the program has no {self._kind} {name!r}; it has {known}") from None
+
+    def __iter__(self) -> Any:
+        return iter(self.by_id.values())
+
+    def __len__(self) -> int:
+        return len(self.by_id)
+
+
+class P4Info:
+    """A program's tables, actions, counters and registers.
+
+    ``proto`` is the message it was made from. Raises ``ValueError`` for a p4info that contradicts itself.
+    """
+
+    def __init__(self, proto: Any) -> None:
+        self.proto = proto
+        self.actions = Index("action", [_action(action) for action in proto.actions])
+        self.tables = Index("table", [_table(table, self.actions.by_id) for table in proto.tables])
+        self.counters = Index("counter", [_counter(counter) for counter in proto.counters])
+        self.registers = Index("register", [_register(register) for register in proto.registers])
+
+    @classmethod
+    def load(cls, path: str | Path) -> P4Info:
+        """Read a p4info file: text format, or binary where the name ends in ``.bin``.
+
+        Raises ``OSError``, and ``ValueError`` naming the file where it is no p4info.
+        """
+        data = Path(path).read_bytes()
+        try:
+            if str(path).endswith(".bin"):
+                return cls(messages.P4Info.FromString(data))
+            return cls(text_format.Parse(data.decode(), messages.P4Info()))
+        except Exception as error:
+            raise ValueError(f"{path} is no p4info: {error}") from error
+
+
+def _action(proto: Any) -> ActionInfo:
+    params = tuple(Param(param.id, param.name, param.bitwidth) for param in proto.params)
+    return ActionInfo(proto.preamble.id, proto.preamble.name, proto.preamble.alias, params)
+
+
+def _table(proto: Any, actions: Mapping[int, ActionInfo]) -> TableInfo:
+    name = proto.preamble.name
+    refs = [(ref.id, ref.scope) for ref in proto.action_refs]
+    for action_id, _ in refs:
+        if action_id not in actions:
+            raise ValueError(f"table {name} refers to action id {action_id}, which is not in the p4info")
+    default = None
+    if proto.HasField("initial_default_action"):
+        call = proto.initial_default_action
+        values = {argument.param_id: int.from_bytes(argument.value, "big") for argument in call.arguments}
+        wanted = actions[call.action_id].params
+        default = (call.action_id, tuple(values.get(param.id, 0) for param in wanted))
+    elif proto.const_default_action_id:
+        default = (proto.const_default_action_id, ())
+    return TableInfo(
+        id=proto.preamble.id,
+        name=name,
+        alias=proto.preamble.alias,
+        size=proto.size,
+        fields=tuple(_match_field(name, field) for field in proto.match_fields),
+        entry_actions=frozenset(action_id for action_id, scope in refs if scope != _DEFAULT_ONLY),
+        default_actions=frozenset(action_id for action_id, scope in refs if scope != _TABLE_ONLY),
+        const_default=proto.const_default_action_id != 0,
+        const_entries=proto.is_const_table,
+        indirect=proto.implementation_id != 0,
+        default_action=default,
+    )
+
+
+_TABLE_ONLY, _DEFAULT_ONLY = 1, 2  # p4info's ActionRef.Scope
+
+
+def _match_field(table: str, proto: Any) -> MatchField:
+    try:
+        kind = MatchKind(proto.match_type)
+    except ValueError:
+        raise ValueError(f"field {proto.name} of table {table} has an unknown match type") from None
+    return MatchField(proto.id, proto.name, proto.bitwidth, kind)
+
+
+def _counter(proto: Any) -> CounterInfo:
+    return CounterInfo(proto.preamble.id, proto.preamble.name, proto.preamble.alias, proto.size)
+
+
+def _register(proto: Any) -> RegisterInfo:
+    width = proto.type_spec.bitstring.bit.bitwidth
+    return RegisterInfo(proto.preamble.id, proto.preamble.name, proto.preamble.alias, proto.size, width)
