@@ -1,0 +1,17 @@
+"""The one way to NATS: publish and consume the events of :mod:`ezpath.events`, and keep state by compare-and-set.
+
+    async with await Bus.connect("nats://127.0.0.1:4222", "decider") as bus:
+        await bus.publish(event)
+        revision = await bus.kv_put_cas(SAGA_BUCKET, key, value, revision)
+        await bus.consume("decider-reports", "ezpath.report.>", StepReport, handle)   # runs until cancelled
+
+It waits for NATS, goes on when NATS comes back, and puts what cannot be parsed on the dead-letter subject.
+Adapter: everything that knows nats-py is in this package.
+"""
+
+from ezpath.bus.bus import Bus
+from ezpath.bus.consumer import Delivery
+from ezpath.bus.errors import BusError, Conflict, Unavailable
+from ezpath.bus.kv import KvChange
+
+__all__ = ["Bus", "BusError", "Conflict", "Delivery", "KvChange", "Unavailable"]

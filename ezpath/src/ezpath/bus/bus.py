@@ -1,0 +1,267 @@
+"""The bus as services see it: one object, connected once, that keeps working while NATS comes and goes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.errors import MaxPayloadError
+from nats.js.errors import APIError
+
+from ezpath.bus import reader, topology, trace
+from ezpath.bus.consumer import Consumer, Delivery, Handler
+from ezpath.bus.deadletter import dead_letter
+from ezpath.bus.errors import BusError, Unavailable
+from ezpath.bus.kv import Kv, KvChange
+from ezpath.bus.link import Link
+from ezpath.events import (
+    FLOWS_SUBJECT,
+    SAMPLES_SUBJECT,
+    STREAM,
+    DeadLetter,
+    FlowSample,
+    FlowsSnapshot,
+    JsonEvent,
+    MalformedEvent,
+    decode,
+    decode_sample,
+    encode,
+    encode_sample,
+    subject_of,
+)
+
+PATIENCE_S = 30.0
+"""How long publishing and key-value calls outlast a NATS that does not answer, seconds."""
+ATTEMPT_S = 3.0
+RETRY_AFTER_S = 0.2
+
+E = TypeVar("E")
+OnSample = Callable[[FlowSample], Awaitable[None]]
+OnFlows = Callable[[FlowsSnapshot], Awaitable[None]]
+
+
+class Bus:
+    """Publish, consume, remember. Made by :meth:`connect`; use as ``async with`` or :meth:`close` it."""
+
+    def __init__(self, link: Link, service: str, patience_s: float) -> None:
+        self._link = link
+        self._service = service
+        self._patience_s = patience_s
+        self._kv = Kv(link, patience_s)
+        self._subscriptions: list[tuple[str, Callable[[Msg], Awaitable[None]]]] = []
+        self._log = structlog.get_logger().bind(bus=service)
+
+    @classmethod
+    async def connect(
+        cls, url: str, service: str, *, wait_s: float | None = None, patience_s: float = PATIENCE_S
+    ) -> Bus:
+        """Connect to NATS at ``url`` as ``service`` and make sure of the stream and the buckets.
+
+        Waits for NATS for ever, saying so in the log every few seconds, or for ``wait_s`` seconds: then
+        :class:`Unavailable`. ``patience_s`` bounds every later call that needs an answer.
+        """
+        bus: Bus
+
+        async def on_up(client: Client) -> None:
+            await topology.ensure(client.jetstream(timeout=ATTEMPT_S))
+            await bus._restore(client)
+
+        link = Link(url, f"ezpath-{service}", on_up)
+        bus = cls(link, service, patience_s)
+        await link.open(wait_s)
+        return bus
+
+    async def close(self) -> None:
+        """Let go of the connection. Idempotent."""
+        await self._link.close()
+
+    async def __aenter__(self) -> Bus:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    # ---- publishing -------------------------------------------------------
+
+    async def publish(self, event: JsonEvent, *, msg_id: str | None = None, correlation: str | None = None) -> None:
+        """Publish ``event`` where it belongs. Returns when the stream has it (FlowsSnapshot: when it is sent).
+
+        ``msg_id``: the same id within two minutes is stored once; give one to whatever may be published again after
+        a crash. ``correlation``: the saga id; taken from the event where it has one.
+
+        Raises :class:`Unavailable` when NATS did not confirm within ``patience_s``, :class:`BusError` when it refused.
+        """
+        subject, data = subject_of(event), encode(event)
+        if isinstance(event, FlowsSnapshot):
+            await self._publish_core(subject, data)
+            return
+        about = correlation or getattr(event, "saga", None) or getattr(event, "pair", None)
+        await self._publish_stored(subject, data, trace.headers(msg_id or uuid.uuid4().hex, about))
+
+    async def publish_sample(self, sample: FlowSample) -> None:
+        """Publish a poll on core NATS: whoever listens gets it, and the next one heals a lost one.
+
+        Raises :class:`Unavailable` when there is no connection within ``patience_s``.
+        """
+        await self._publish_core(f"{SAMPLES_SUBJECT}.{sample.switch}", encode_sample(sample))
+
+    async def _publish_core(self, subject: str, data: bytes) -> None:
+        client = await self._link.client(self._patience_s)
+        try:
+            await client.publish(subject, data)
+        except MaxPayloadError:
+            raise BusError(
+                f"{subject}: {len(data)} bytes, where NATS takes {client.max_payload}. "
+                "Raise max_payload in nats-server's configuration"
+            ) from None
+        except (NatsError, OSError) as error:
+            raise Unavailable(f"{subject} was not sent: {error}. The connection is being made again") from None
+
+    async def _publish_stored(self, subject: str, data: bytes, headers: dict[str, str]) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._patience_s
+        last = "no answer"
+        while (left := deadline - loop.time()) > 0:
+            client = await self._link.client(left)
+            js = client.jetstream(timeout=min(ATTEMPT_S, left))
+            try:
+                await js.publish(subject, data, headers=dict(headers), stream=STREAM)
+                return
+            except MaxPayloadError:
+                raise BusError(f"{subject}: {len(data)} bytes, more than NATS takes ({client.max_payload})") from None
+            except APIError as error:
+                last = error.description or str(error)
+            except (NatsError, OSError, TimeoutError) as error:
+                last = str(error) or type(error).__name__
+            await self._ensure_topology(client)
+            await asyncio.sleep(RETRY_AFTER_S)
+        raise Unavailable(
+            f"{subject}: NATS at {self._link.url} did not store it within {self._patience_s:g} s: {last}. "
+            "See that JetStream runs and has room (nats stream info EZPATH)"
+        )
+
+    async def _ensure_topology(self, client: Client) -> None:
+        """The stream may be gone with the server's disk: put it back before the next attempt."""
+        try:
+            await topology.ensure(client.jetstream(timeout=ATTEMPT_S))
+        except (NatsError, OSError, TimeoutError) as error:
+            self._log.debug("stream cannot be made yet", reason=str(error))
+
+    # ---- consuming --------------------------------------------------------
+
+    async def consume(
+        self,
+        durable: str,
+        subject: str,
+        expected: type[E] | tuple[type[E], ...],
+        handler: Handler[E],
+        *,
+        batch: int = 256,
+        linger_s: float = 0.002,
+    ) -> None:
+        """Run ``handler`` on every ``expected`` event on ``subject``, stored before or after now, until cancelled.
+
+        ``durable`` names the place in the stream: it is kept in NATS across restarts, and processes that use the
+        same name share the work. The handler gets up to ``batch`` events in order, together with those that come
+        within ``linger_s`` seconds of the first, and may take its time. When it returns they are acknowledged, except
+        those it told to :meth:`Delivery.retry` or :meth:`Delivery.reject`. When it raises, they come again.
+
+        What cannot be parsed, or is no ``expected`` event, goes to ``ezpath.deadletter.<service>``.
+        """
+        consumer = Consumer(
+            self._link, self._service, durable, subject, expected, handler, self._bury, batch=batch, linger_s=linger_s
+        )
+        await consumer.run()
+
+    async def subscribe_samples(self, callback: OnSample) -> None:
+        """Call ``callback`` with each sample from now on, for as long as the bus is open."""
+
+        async def on_message(message: Msg) -> None:
+            await callback(decode_sample(message.data))
+
+        await self._subscribe(f"{SAMPLES_SUBJECT}.>", on_message)
+
+    async def subscribe_flows(self, callback: OnFlows) -> None:
+        """Call ``callback`` with each snapshot of the flows from now on."""
+
+        async def on_message(message: Msg) -> None:
+            event = decode(message.data)
+            if not isinstance(event, FlowsSnapshot):
+                raise MalformedEvent(f"{event.type}: not an event for {message.subject}")
+            await callback(event)
+
+        await self._subscribe(FLOWS_SUBJECT, on_message)
+
+    async def _subscribe(self, subject: str, on_message: Callable[[Msg], Awaitable[None]]) -> None:
+        async def guarded(message: Msg) -> None:
+            try:
+                await on_message(message)
+            except MalformedEvent as error:
+                self._log.warning("dead letter", on=message.subject, reason=str(error))
+                await self._bury_quietly(message, str(error))
+            except Exception as error:  # noqa: BLE001 - reported; see below
+                # A subscription ends with its callback's first exception otherwise, in silence.
+                self._log.error("callback failed", on=message.subject, exc_info=error)
+
+        self._subscriptions.append((subject, guarded))
+        client = await self._link.client(None)
+        await client.subscribe(subject, cb=guarded)
+
+    async def _restore(self, client: Client) -> None:
+        for subject, callback in self._subscriptions:
+            await client.subscribe(subject, cb=callback)
+
+    async def _bury(self, letter: DeadLetter) -> None:
+        await self.publish(letter)
+
+    async def _bury_quietly(self, message: Msg, reason: str) -> None:
+        try:
+            await self._bury(dead_letter(self._service, message.subject, reason, message.data, time.time()))
+        except BusError as error:
+            self._log.error("dead letter lost", on=message.subject, reason=str(error))
+
+    # ---- looking on -------------------------------------------------------
+
+    def history(self, subjects: Sequence[str], since: float | None = None) -> AsyncIterator[Delivery[JsonEvent]]:
+        """What the stream holds on ``subjects`` (from Unix time ``since``), oldest first; ends at the newest."""
+        return reader.history(self._link, subjects, since)
+
+    def follow(self, subjects: Sequence[str], after: int) -> AsyncIterator[Delivery[JsonEvent]]:
+        """Everything on ``subjects`` behind stream sequence ``after``, for ever."""
+        return reader.follow(self._link, subjects, after)
+
+    async def last_sequence(self) -> int:
+        """The sequence of the newest event in the stream, 0 where there is none."""
+        return await reader.last_sequence(self._link)
+
+    # ---- remembering ------------------------------------------------------
+
+    async def kv_get(self, bucket: str, key: str) -> tuple[bytes, int] | None:
+        """(value, revision), or None where the key is absent. Raises :class:`Unavailable`."""
+        return await self._kv.get(bucket, key)
+
+    async def kv_put_cas(self, bucket: str, key: str, value: bytes, revision: int | None) -> int:
+        """Write if the key is still at ``revision`` (None: absent), and return the new revision.
+
+        Raises :class:`Conflict` if somebody else wrote in between, :class:`Unavailable`.
+        """
+        return await self._kv.put_cas(bucket, key, value, revision)
+
+    async def kv_delete(self, bucket: str, key: str) -> None:
+        """Remove the key. Raises :class:`Unavailable`."""
+        await self._kv.delete(bucket, key)
+
+    async def kv_items(self, bucket: str) -> dict[str, tuple[bytes, int]]:
+        """All keys with (value, revision). Raises :class:`Unavailable`."""
+        return await self._kv.items(bucket)
+
+    def kv_watch(self, bucket: str, keys: str = ">") -> AsyncIterator[KvChange]:
+        """What ``keys`` hold now, then every change."""
+        return self._kv.watch(bucket, keys)

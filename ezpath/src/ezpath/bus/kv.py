@@ -1,0 +1,155 @@
+"""JetStream key-value buckets with compare-and-set: state that services share and nobody overwrites unseen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.js.errors import (
+    BucketNotFoundError,
+    KeyNotFoundError,
+    KeyWrongLastSequenceError,
+)
+from nats.js.kv import KeyValue
+
+from ezpath.bus import topology
+from ezpath.bus.errors import Conflict, Unavailable
+from ezpath.bus.link import Link
+
+ATTEMPT_S = 3.0
+RETRY_AFTER_S = 0.2
+WATCH_IDLE_S = 2.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class KvChange:
+    """A key got ``value``; None says that it was deleted."""
+
+    key: str
+    value: bytes | None
+    revision: int
+
+
+class Kv:
+    """Every call is tried through reconnects for ``patience_s`` seconds, then raises :class:`Unavailable`."""
+
+    def __init__(self, link: Link, patience_s: float) -> None:
+        self._link = link
+        self._patience_s = patience_s
+
+    async def get(self, bucket: str, key: str) -> tuple[bytes, int] | None:
+        async def attempt(kv: KeyValue) -> tuple[bytes, int] | None:
+            try:
+                entry = await kv.get(key)
+            except KeyNotFoundError:
+                return None
+            return entry.value or b"", entry.revision or 0
+
+        return await self._retrying(bucket, f"read {bucket}/{key}", attempt)
+
+    async def put_cas(self, bucket: str, key: str, value: bytes, revision: int | None) -> int:
+        """Raises :class:`Conflict`. Safe to repeat: an attempt whose answer was lost is found by its value."""
+        tried = False
+
+        async def attempt(kv: KeyValue) -> int:
+            nonlocal tried
+            repeated, tried = tried, True
+            try:
+                if revision is None:
+                    return await kv.create(key, value)
+                return await kv.update(key, value, last=revision)
+            except KeyWrongLastSequenceError:
+                if repeated and (mine := await self._written(kv, key, value, revision)) is not None:
+                    return mine
+                raise Conflict(bucket, key, revision) from None
+
+        return await self._retrying(bucket, f"write {bucket}/{key}", attempt)
+
+    async def _written(self, kv: KeyValue, key: str, value: bytes, revision: int | None) -> int | None:
+        try:
+            entry = await kv.get(key)
+        except KeyNotFoundError:
+            return None
+        newer = entry.revision is not None and entry.revision > (revision or 0)
+        return entry.revision if newer and entry.value == value else None
+
+    async def delete(self, bucket: str, key: str) -> None:
+        async def attempt(kv: KeyValue) -> None:
+            await kv.delete(key)
+
+        await self._retrying(bucket, f"delete {bucket}/{key}", attempt)
+
+    async def items(self, bucket: str) -> dict[str, tuple[bytes, int]]:
+        async def attempt(kv: KeyValue) -> dict[str, tuple[bytes, int]]:
+            watcher = await kv.watchall(ignore_deletes=True)
+            try:
+                found: dict[str, tuple[bytes, int]] = {}
+                async for entry in watcher:
+                    if entry is None:
+                        break
+                    found[entry.key] = (entry.value or b"", entry.revision)
+                return found
+            finally:
+                await watcher.stop()  # type: ignore[no-untyped-call]
+
+        return await self._retrying(bucket, f"list {bucket}", attempt)
+
+    async def watch(self, bucket: str, keys: str) -> AsyncIterator[KvChange]:
+        """What ``keys`` (``>`` for all) hold now, then each change, for ever, through reconnects."""
+        seen = 0
+        while True:
+            client = await self._link.client(None)
+            try:
+                kv = await _open(client, bucket)
+                watcher = await kv.watch(keys)
+                while not client.is_closed:
+                    try:
+                        async with asyncio.timeout(WATCH_IDLE_S):
+                            entry = await anext(watcher)
+                    except TimeoutError:
+                        continue
+                    if entry is not None and entry.revision > seen:
+                        seen = entry.revision
+                        deleted = entry.operation is not None
+                        yield KvChange(entry.key, None if deleted else entry.value or b"", entry.revision)
+            except (NatsError, OSError, TimeoutError, StopAsyncIteration) as error:
+                structlog.get_logger().warning("watch lost", bucket=bucket, reason=str(error), next="made again")
+            if (await self._newest(bucket)) < seen:
+                seen = 0  # the bucket was emptied and counts from the start again
+            await asyncio.sleep(RETRY_AFTER_S)
+
+    async def _newest(self, bucket: str) -> int:
+        async def attempt(kv: KeyValue) -> int:
+            return int((await kv.status()).stream_info.state.last_seq)
+
+        return await self._retrying(bucket, f"look at {bucket}", attempt)
+
+    async def _retrying(self, bucket: str, what: str, attempt: Callable[[KeyValue], Awaitable[T]]) -> T:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._patience_s
+        last = "no answer"
+        while (left := deadline - loop.time()) > 0:
+            client = await self._link.client(left)
+            try:
+                async with asyncio.timeout(min(ATTEMPT_S, left)):
+                    return await attempt(await _open(client, bucket))
+            except (NatsError, OSError, TimeoutError) as error:
+                last = str(error) or type(error).__name__
+            await asyncio.sleep(RETRY_AFTER_S)
+        raise Unavailable(f"could not {what} within {self._patience_s:g} s: {last}. Is JetStream running on NATS?")
+
+
+async def _open(client: Client, bucket: str) -> KeyValue:
+    js = client.jetstream(timeout=ATTEMPT_S)
+    try:
+        return await js.key_value(bucket)
+    except BucketNotFoundError:
+        await topology.ensure(js)
+        return await js.key_value(bucket)

@@ -1,0 +1,164 @@
+"""One connection to NATS that is always being kept up.
+
+nats-py reconnects by itself, but that can hang half way, so it is told not to: whenever a connection is lost or no
+longer answers, a new client is made, by the same code as the first one, and whoever depends on it is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+
+import structlog
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.errors import NoServersError
+
+from ezpath.bus.errors import Unavailable
+
+CONNECT_TIMEOUT_S = 2
+PROBE_INTERVAL_S = 2.0
+"""How often the connection is asked for a sign of life, seconds."""
+PROBE_TIMEOUT_S = 3
+FIRST_BACKOFF_S = 0.2
+MAX_BACKOFF_S = 2.0
+SAY_EVERY_S = 5.0
+"""How often the log says that NATS is being waited for, seconds."""
+
+OnUp = Callable[[Client], Awaitable[None]]
+
+
+class Link:
+    """Keeps a client connected to ``url``; ``on_up`` runs on each new one before anybody else gets it."""
+
+    def __init__(self, url: str, name: str, on_up: OnUp) -> None:
+        self.url = url
+        self.name = name
+        self._on_up = on_up
+        self._client: Client | None = None
+        self._up = asyncio.Event()
+        self._keeper: asyncio.Task[None] | None = None
+        self._last_error = "not tried yet"
+        self._log = structlog.get_logger().bind(nats=url)
+
+    async def open(self, patience_s: float | None) -> None:
+        """Connect. Waits for ever, or for ``patience_s`` seconds: then :class:`Unavailable`."""
+        self._keeper = asyncio.create_task(self._keep(), name="nats-link")
+        try:
+            await self.client(patience_s)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Let go of the connection. Idempotent."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._keeper
+            self._keeper = None
+        await self._drop()
+
+    async def client(self, patience_s: float | None) -> Client:
+        """The connected client, once there is one. Raises :class:`Unavailable` after ``patience_s`` seconds."""
+        try:
+            async with asyncio.timeout(patience_s):
+                await self._up.wait()
+        except TimeoutError:
+            raise Unavailable(self.trouble(patience_s)) from None
+        assert self._client is not None
+        return self._client
+
+    def trouble(self, patience_s: float | None) -> str:
+        """Why there is no connection, and what to do."""
+        waited = f" within {patience_s:g} s" if patience_s is not None else ""
+        return (
+            f"NATS at {self.url} is not reachable{waited}: {self._last_error}. "
+            "Start nats-server with JetStream (-js), or give its address with --nats or EZPATH_NATS"
+        )
+
+    async def _keep(self) -> None:
+        while True:
+            client, closed = await self._connect()
+            self._client = client
+            self._up.set()
+            self._log.info("nats connected")
+            reason = await self._until_lost(client, closed)
+            self._up.clear()
+            self._last_error = reason
+            self._log.warning("nats connection lost", reason=reason, next="reconnecting until it is back")
+            await self._drop()
+
+    async def _connect(self) -> tuple[Client, asyncio.Event]:
+        backoff, said = FIRST_BACKOFF_S, float("-inf")
+        loop = asyncio.get_running_loop()
+        while True:
+            closed = asyncio.Event()
+            client = Client()
+            try:
+                await self._attempt(client, closed)
+                return client, closed
+            except NoServersError:
+                pass  # the error callback has had the reason
+            except (OSError, NatsError, TimeoutError) as error:
+                self._last_error = str(error) or type(error).__name__
+            await _close(client)
+            if loop.time() - said >= SAY_EVERY_S:
+                said = loop.time()
+                self._log.warning("waiting for nats", reason=self.trouble(None))
+            await asyncio.sleep(backoff)
+            backoff = min(backoff * 2, MAX_BACKOFF_S)
+
+    async def _attempt(self, client: Client, closed: asyncio.Event) -> None:
+        async def on_closed() -> None:
+            closed.set()
+
+        async def on_error(error: Exception) -> None:
+            self._last_error = str(error) or type(error).__name__
+
+        async with asyncio.timeout(CONNECT_TIMEOUT_S + 1):
+            await client.connect(
+                self.url,
+                name=self.name,
+                allow_reconnect=False,
+                # One round over the servers, without a pause: pauses and repetition are ours.
+                max_reconnect_attempts=1,
+                reconnect_time_wait=0,
+                connect_timeout=CONNECT_TIMEOUT_S,
+                # nats-py's default error callback logs each failed attempt with its traceback.
+                error_cb=on_error,
+                closed_cb=on_closed,
+            )
+        try:
+            await self._on_up(client)
+        except BaseException:
+            await _close(client)
+            raise
+
+    async def _until_lost(self, client: Client, closed: asyncio.Event) -> str:
+        while True:
+            try:
+                async with asyncio.timeout(PROBE_INTERVAL_S):
+                    await closed.wait()
+                return "closed by the server or the network"
+            except TimeoutError:
+                pass
+            try:
+                # rtt, not flush: flush returns at once when the client's reader has died.
+                await client.rtt(timeout=PROBE_TIMEOUT_S)
+            except (OSError, NatsError, TimeoutError) as error:
+                return f"no answer within {PROBE_TIMEOUT_S} s ({str(error) or type(error).__name__})"
+
+    async def _drop(self) -> None:
+        client, self._client = self._client, None
+        self._up.clear()
+        if client is not None:
+            await _close(client)
+
+
+async def _close(client: Client) -> None:
+    """Close without ever waiting long: the other side may not be there any more."""
+    with contextlib.suppress(OSError, NatsError, TimeoutError, asyncio.TimeoutError):
+        async with asyncio.timeout(1.0):
+            await client.close()

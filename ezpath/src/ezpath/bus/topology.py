@@ -1,0 +1,69 @@
+"""The stream and the buckets that EZPath needs on a NATS server. Made by whoever comes first; all ask for the same."""
+
+from __future__ import annotations
+
+import structlog
+from nats.js import JetStreamContext, api
+from nats.js.errors import BadRequestError, NotFoundError
+
+from ezpath.events import DESIRED_BUCKET, SAGA_BUCKET, STREAM, STREAM_SUBJECTS
+
+MAX_AGE_S = 24 * 3600.0
+MAX_BYTES = 256 * 2**20
+DEDUP_WINDOW_S = 120.0
+"""A message id seen again within this time is not stored again, seconds."""
+BUCKETS = (SAGA_BUCKET, DESIRED_BUCKET)
+BUCKET_HISTORY = 5
+BUCKET_MAX_BYTES = 64 * 2**20
+
+
+async def ensure(js: JetStreamContext) -> None:
+    """Make what is missing; leave an operator's own limits alone. Raises nats-py's errors."""
+    await _ensure_stream(js)
+    for bucket in BUCKETS:
+        await _ensure_bucket(js, bucket)
+
+
+async def _ensure_stream(js: JetStreamContext) -> None:
+    try:
+        info = await js.stream_info(STREAM)
+    except NotFoundError:
+        await _create_stream(js)
+        return
+    missing = set(STREAM_SUBJECTS) - set(info.config.subjects or ())
+    if missing:
+        info.config.subjects = sorted({*(info.config.subjects or ()), *STREAM_SUBJECTS})
+        await js.update_stream(info.config)
+        structlog.get_logger().info("stream widened", stream=STREAM, subjects=sorted(missing))
+
+
+async def _create_stream(js: JetStreamContext) -> None:
+    config = api.StreamConfig(
+        name=STREAM,
+        description="EZPath: decisions, commands, reports, saga steps and outcomes, dead letters",
+        subjects=list(STREAM_SUBJECTS),
+        storage=api.StorageType.FILE,
+        discard=api.DiscardPolicy.OLD,
+        max_age=MAX_AGE_S,
+        max_bytes=MAX_BYTES,
+        duplicate_window=DEDUP_WINDOW_S,
+    )
+    try:
+        await js.add_stream(config)
+    except BadRequestError:
+        # Another service was faster, perhaps of another version: what it made is good if it is there.
+        await js.stream_info(STREAM)
+
+
+async def _ensure_bucket(js: JetStreamContext, bucket: str) -> None:
+    try:
+        await js.stream_info(f"KV_{bucket}")
+        return
+    except NotFoundError:
+        pass
+    try:
+        await js.create_key_value(
+            bucket=bucket, history=BUCKET_HISTORY, storage=api.StorageType.FILE, max_bytes=BUCKET_MAX_BYTES
+        )
+    except BadRequestError:
+        await js.stream_info(f"KV_{bucket}")

@@ -1,0 +1,182 @@
+"""What every service's ``main`` has in common: settings, logs, the inventory, NATS, signals, exit codes.
+
+A service is a click command with :func:`service_options` that ends in :func:`run`::
+
+    @click.command()
+    @service_options
+    @click.option("--interval", default=1.0)
+    def main(settings: Settings, interval: float) -> None:
+        run("collector", settings, lambda service: collect(service, interval))
+
+Exit codes: 0 stopped by SIGTERM or SIGINT, 1 failed at run time, 2 configuration refused (nothing was started).
+
+Readiness: :meth:`Service.ready` logs the event ``ready`` and, with ``--ready-file FILE``, creates FILE (it is removed
+when the service stops): wait for either; a container's health check tests for the file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar, cast
+
+import click
+import structlog
+
+from ezpath.bus import Bus
+from ezpath.inventory import Inventory, InventoryError, load
+from ezpath.telemetry import LOG_LEVELS, LogLevel, configure_logging
+
+EXIT_STOPPED = 0
+EXIT_FAILED = 1
+EXIT_CONFIG = 2
+STOP_GRACE_S = 10.0
+"""How long a service may take to clean up after SIGTERM before it is ended all the same, seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What :func:`service_options` read from the command line or the environment."""
+
+    nats: str
+    inventory: Path
+    log_level: LogLevel = "info"
+    ready_file: Path | None = None
+
+
+class Service:
+    """What a running service's main gets: its inventory, its bus, its name and the way to say it is ready."""
+
+    def __init__(self, name: str, settings: Settings, inventory: Inventory, bus: Bus) -> None:
+        self.name = name
+        self.instance = instance_name()
+        self.settings = settings
+        self.inventory = inventory
+        self.bus = bus
+        self.log: structlog.stdlib.BoundLogger = structlog.get_logger().bind(service=name)
+
+    def ready(self, **details: object) -> None:
+        """Say once that the service does its work from now on; ``details`` go into the log line."""
+        self.log.info("ready", **details)
+        if self.settings.ready_file is not None:
+            self.settings.ready_file.parent.mkdir(parents=True, exist_ok=True)
+            self.settings.ready_file.write_text(f"{os.getpid()}\n")
+
+
+def instance_name() -> str:
+    """Which of several processes of one service this is: host name and process id, fit for a subject token."""
+    host = socket.gethostname().split(".")[0] or "localhost"
+    return f"{host}-{os.getpid()}"
+
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def service_options(command: _F) -> _F:
+    """Give a click command the options all services share; it is called with ``settings``."""
+
+    @click.option(
+        "--nats",
+        envvar="EZPATH_NATS",
+        default="nats://127.0.0.1:4222",
+        show_default=True,
+        metavar="URL",
+        help="NATS server, with JetStream. The service waits for it. [env: EZPATH_NATS]",
+    )
+    @click.option(
+        "--inventory",
+        envvar="EZPATH_INVENTORY",
+        required=True,
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Tenants, switches, hosts and endpoints, YAML. [env: EZPATH_INVENTORY]",
+    )
+    @click.option(
+        "--log-level",
+        envvar="EZPATH_LOG_LEVEL",
+        default="info",
+        show_default=True,
+        type=click.Choice(LOG_LEVELS),
+        help="[env: EZPATH_LOG_LEVEL]",
+    )
+    @click.option(
+        "--ready-file",
+        envvar="EZPATH_READY_FILE",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Created when the service is ready, removed when it stops. [env: EZPATH_READY_FILE]",
+    )
+    @functools.wraps(command)
+    def with_settings(
+        *args: Any, nats: str, inventory: Path, log_level: LogLevel, ready_file: Path | None, **rest: Any
+    ) -> Any:
+        return command(*args, settings=Settings(nats, inventory, log_level, ready_file), **rest)
+
+    return cast(_F, with_settings)
+
+
+def run(name: str, settings: Settings, main: Callable[[Service], Awaitable[None]]) -> NoReturn:
+    """Check the inventory, connect to NATS, run ``main`` until it ends or a signal comes, and exit the process."""
+    configure_logging(settings.log_level)
+    if settings.ready_file is not None:
+        settings.ready_file.unlink(missing_ok=True)
+    sys.exit(asyncio.run(_run(name, settings, load_inventory(settings.inventory), main)))
+
+
+def load_inventory(path: Path) -> Inventory:
+    """The inventory at ``path``; where it is refused, every problem goes to stderr and the process exits with 2."""
+    try:
+        return load(path)
+    except InventoryError as error:
+        for problem in error.problems:
+            click.echo(str(problem), err=True)
+        click.echo(f"{len(error.problems)} problem(s) in {path}: nothing was started.", err=True)
+        sys.exit(EXIT_CONFIG)
+
+
+async def _run(name: str, settings: Settings, inventory: Inventory, main: Callable[[Service], Awaitable[None]]) -> int:
+    log = structlog.get_logger().bind(service=name)
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    work = asyncio.create_task(_work(name, settings, inventory, main), name=f"{name}-main")
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait((work, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if stop.is_set() and not work.done():
+        log.info("stopping", reason="signal")
+        await _cancel(work, log)
+    if settings.ready_file is not None:
+        settings.ready_file.unlink(missing_ok=True)
+    if not work.done():
+        return EXIT_FAILED
+    if not work.cancelled() and (error := work.exception()) is not None:
+        log.error("failed", error=str(error) or type(error).__name__, exc_info=error)
+        return EXIT_FAILED
+    log.info("stopped")
+    return EXIT_STOPPED
+
+
+async def _cancel(work: asyncio.Task[None], log: structlog.stdlib.BoundLogger) -> None:
+    """Cancel, and again every second: a library may have swallowed the first one."""
+    for _ in range(int(STOP_GRACE_S)):
+        work.cancel()
+        await asyncio.wait((work,), timeout=1.0)
+        if work.done():
+            return
+    log.error("not stopped in time", grace_s=STOP_GRACE_S)
+
+
+async def _work(
+    name: str, settings: Settings, inventory: Inventory, main: Callable[[Service], Awaitable[None]]
+) -> None:
+    async with await Bus.connect(settings.nats, name) as bus:
+        await main(Service(name, settings, inventory, bus))

@@ -1,0 +1,94 @@
+"""A real nats-server for each test that asks for one: its own free port, its own store, gone at the end."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from ezpath.bus import Bus
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def nats_binary() -> str | None:
+    beside = Path(sys.executable).parent / "nats-server"
+    return str(beside) if beside.exists() else shutil.which("nats-server")
+
+
+class NatsServer:
+    """One nats-server that a test may start, stop, freeze, and start again empty."""
+
+    def __init__(self, directory: Path) -> None:
+        self.port = free_port()
+        self.url = f"nats://127.0.0.1:{self.port}"
+        self._directory = directory
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Returns when it accepts connections."""
+        binary = nats_binary()
+        assert binary is not None
+        command = [binary, "-js", "-a", "127.0.0.1", "-p", str(self.port), "-sd", str(self._directory / "store")]
+        log = (self._directory / "nats.log").open("ab")
+        self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        log.close()
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.02)
+        raise AssertionError(f"nats-server did not start: {(self._directory / 'nats.log').read_text()[-2000:]}")
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def wipe(self) -> None:
+        """As if the disk had been replaced. Only while stopped."""
+        shutil.rmtree(self._directory / "store", ignore_errors=True)
+
+    def freeze(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+
+@pytest.fixture
+def late_nats(tmp_path: Path, needs: object) -> Iterator[NatsServer]:
+    """A nats-server that is not started yet."""
+    if nats_binary() is None:
+        needs("nats-server")  # type: ignore[operator]
+    server = NatsServer(tmp_path)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def nats_server(late_nats: NatsServer) -> NatsServer:
+    """A running nats-server with JetStream."""
+    late_nats.start()
+    return late_nats
+
+
+@pytest_asyncio.fixture
+async def bus(nats_server: NatsServer) -> AsyncIterator[Bus]:
+    async with await Bus.connect(nats_server.url, "test", wait_s=10) as bus:
+        yield bus

@@ -1,0 +1,380 @@
+"""The bus against a real nats-server: what it promises when all is well, and when it is not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+
+import nats
+import numpy as np
+import pytest
+import structlog
+from ezpath.bus import Bus, BusError, Conflict, Delivery, Unavailable
+from ezpath.events import (
+    SAGA_BUCKET,
+    DeadLetter,
+    FlowSample,
+    OffloadRequested,
+    RevertRequested,
+    StepReport,
+)
+from ezpath.names import PairId, SwitchName, Tenant
+
+Wait = Callable[[Callable[[], bool]], Awaitable[None]]
+
+
+def offload(n: int = 0) -> OffloadRequested:
+    return OffloadRequested(PairId(f"red.a{n}.b{n}"), Tenant("red"), "busy", 1e9, 100.0 + n)
+
+
+async def until(condition: Callable[[], bool], within_s: float = 20.0) -> None:
+    async with asyncio.timeout(within_s):
+        while not condition():  # noqa: ASYNC110 - what is waited for is anything
+            await asyncio.sleep(0.02)
+
+
+class Collector:
+    """A handler that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.deliveries: list[Delivery[OffloadRequested]] = []
+
+    async def __call__(self, batch: list[Delivery[OffloadRequested]]) -> None:
+        self.deliveries.extend(batch)
+
+    @property
+    def pairs(self) -> list[str]:
+        return [delivery.event.pair for delivery in self.deliveries]
+
+
+def consume(bus: Bus, handler: object, durable: str = "t", subject: str = "ezpath.decision.>") -> asyncio.Task[None]:
+    return asyncio.create_task(bus.consume(durable, subject, OffloadRequested, handler))  # type: ignore[arg-type]
+
+
+async def test_events_come_in_order_and_with_their_headers(bus):
+    # Given a consumer
+    got = Collector()
+    task = consume(bus, got)
+    # When events are published, before and after it is there
+    for n in range(20):
+        await bus.publish(offload(n), correlation="saga-1")
+    await until(lambda: len(got.deliveries) == 20)
+    task.cancel()
+    # Then they come in order, once, with the saga's correlation id
+    assert got.pairs == [f"red.a{n}.b{n}" for n in range(20)]
+    assert {delivery.correlation for delivery in got.deliveries} == {"saga-1"}
+    assert got.deliveries[0].subject == "ezpath.decision.offload.red.a0.b0"
+
+
+async def test_messages_on_the_wire_are_legible_and_traced(bus, nats_server):
+    # Given somebody who looks on with nothing but a NATS client
+    client = await nats.connect(nats_server.url)
+    subscription = await client.subscribe("ezpath.>")
+    await client.flush()
+    # When a report is published
+    await bus.publish(StepReport("s-7", PairId("red.a.b"), 3, "switch-send", "switch:tor1", True))
+    message = await subscription.next_msg(timeout=5)
+    await client.close()
+    # Then it is JSON, on the subject of its target, with the headers that tie the saga together
+    assert message.subject == "ezpath.report.switch.tor1"
+    assert json.loads(message.data)["type"] == "step-report"
+    assert message.headers["Ezpath-Correlation-Id"] == "s-7"
+    version, trace, span, flags = message.headers["traceparent"].split("-")
+    assert (version, len(trace), len(span), flags) == ("00", 32, 16, "01")
+
+
+async def test_the_same_message_id_is_stored_once(bus):
+    for _ in range(3):
+        await bus.publish(offload(), msg_id="decision-1")
+    assert await bus.last_sequence() == 1
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (b"\xff\x00{", "not JSON"),
+        (b"[1]", "not a JSON object"),
+        (b'{"v":9,"type":"offload-requested"}', "version 9"),
+        (b'{"v":1,"type":"no-such"}', "type"),
+        (b'{"v":1,"type":"offload-requested","pair":7}', "pair"),
+        (b'{"v":1,"type":"revert-requested","pair":"a.b.c","tenant":"a","reason":"r","at":1}', "revert-requested"),
+    ],
+)
+async def test_malformed_messages_become_dead_letters_and_the_consumer_goes_on(bus, nats_server, payload, reason):
+    # Given a consumer of offload requests, and one of dead letters
+    got, letters = Collector(), []
+    task = consume(bus, got)
+
+    async def keep(batch):
+        letters.extend(delivery.event for delivery in batch)
+
+    graves = asyncio.create_task(bus.consume("graves", "ezpath.deadletter.>", DeadLetter, keep))
+    # When something comes that is none, and then one that is
+    client = await nats.connect(nats_server.url)
+    await client.publish("ezpath.decision.offload.x.y.z", payload)
+    await client.flush()
+    await client.close()
+    await bus.publish(offload(1))
+    await until(lambda: got.deliveries != [] and letters != [])
+    await asyncio.sleep(0.2)
+    task.cancel(), graves.cancel()
+    # Then the one is dealt with, and the other is kept with the reason, once
+    assert got.pairs == ["red.a1.b1"]
+    (letter,) = letters
+    assert reason in letter.reason
+    assert (letter.service, letter.subject) == ("test", "ezpath.decision.offload.x.y.z")
+    assert letter.payload_bytes == len(payload)
+
+
+async def test_a_malformed_sample_becomes_a_dead_letter_and_the_next_one_arrives(bus, nats_server):
+    samples: list[FlowSample] = []
+
+    async def keep(sample: FlowSample) -> None:
+        samples.append(sample)
+
+    await bus.subscribe_samples(keep)
+    client = await nats.connect(nats_server.url)
+    await client.publish("ezpath.samples.tor1", b"\xc1 no msgpack")
+    await client.flush()
+    await client.close()
+    column = np.array([1, 2], dtype=np.uint64)
+    await bus.publish_sample(
+        FlowSample(SwitchName("tor1"), 1, 2, 3, 1.0, column, column, column, column, column, drops={"1": 5})
+    )
+    await until(lambda: len(samples) == 1)
+    await asyncio.sleep(0.1)
+    dead = [delivery.event async for delivery in bus.history(["ezpath.deadletter.>"])]
+    assert samples[0].drops == {"1": 5} and samples[0].packets.tolist() == [1, 2]
+    assert [letter.subject for letter in dead] == ["ezpath.samples.tor1"]
+
+
+async def test_a_service_waits_for_nats_says_so_and_goes_on(late_nats):
+    # Given no NATS
+    with structlog.testing.capture_logs() as logs:
+        connecting = asyncio.create_task(Bus.connect(late_nats.url, "early"))
+        await asyncio.sleep(0.7)
+        assert not connecting.done()
+        # Then the log names it and says what to do
+        (line,) = [entry for entry in logs if entry["event"] == "waiting for nats"]
+        assert late_nats.url in line["reason"] and "Start nats-server" in line["reason"]
+        # When it starts, the service goes on
+        late_nats.start()
+        bus = await asyncio.wait_for(connecting, 10)
+    await bus.publish(offload())
+    assert await bus.last_sequence() == 1
+    await bus.close()
+
+
+async def test_whoever_will_not_wait_is_told_what_to_do(late_nats):
+    with pytest.raises(Unavailable, match=r"not reachable within 0.5 s.*Start nats-server"):
+        await Bus.connect(late_nats.url, "impatient", wait_s=0.5)
+
+
+async def test_a_consumer_goes_on_after_nats_was_restarted(bus, nats_server):
+    got = Collector()
+    task = consume(bus, got)
+    await bus.publish(offload(1))
+    await until(lambda: len(got.deliveries) == 1)
+    # When NATS dies, an event is published in the meantime, and NATS comes back
+    nats_server.stop()
+    publishing = asyncio.create_task(bus.publish(offload(2)))
+    await asyncio.sleep(0.5)
+    nats_server.start()
+    await publishing
+    # Then nothing is lost and nothing comes twice
+    await until(lambda: len(got.deliveries) == 2)
+    task.cancel()
+    assert got.pairs == ["red.a1.b1", "red.a2.b2"]
+
+
+async def test_a_consumer_and_its_state_survive_a_nats_that_comes_back_empty(bus, nats_server):
+    got = Collector()
+    task = consume(bus, got)
+    await bus.publish(offload(1))
+    await bus.kv_put_cas(SAGA_BUCKET, "x", b"1", None)
+    await until(lambda: len(got.deliveries) == 1)
+    nats_server.stop()
+    nats_server.wipe()
+    nats_server.start()
+    await bus.publish(offload(2))
+    await until(lambda: len(got.deliveries) == 2)
+    task.cancel()
+    assert got.pairs == ["red.a1.b1", "red.a2.b2"]
+    assert await bus.kv_get(SAGA_BUCKET, "x") is None
+    assert await bus.kv_put_cas(SAGA_BUCKET, "x", b"2", None) == 1
+
+
+async def test_a_consumer_deleted_by_hand_is_made_again(bus, nats_server):
+    got = Collector()
+    task = consume(bus, got)
+    await bus.publish(offload(1))
+    await until(lambda: len(got.deliveries) == 1)
+    client = await nats.connect(nats_server.url)
+    await client.jetstream().delete_consumer("EZPATH", "t")
+    await client.close()
+    await bus.publish(offload(2))
+    # It starts at the stream's beginning: the first event comes again
+    await until(lambda: got.pairs[-1] == "red.a2.b2")
+    task.cancel()
+
+
+async def test_a_frozen_nats_is_noticed_and_left(bus, nats_server):
+    with structlog.testing.capture_logs() as logs:
+        nats_server.freeze()
+        await until(lambda: any(entry["event"] == "nats connection lost" for entry in logs))
+        nats_server.thaw()
+        await bus.publish(offload())
+    assert await bus.last_sequence() == 1
+
+
+async def test_publishing_into_nothing_ends_with_a_reason(nats_server):
+    bus = await Bus.connect(nats_server.url, "t", wait_s=10, patience_s=1.0)
+    nats_server.stop()
+    with pytest.raises(Unavailable, match=str(nats_server.port)):
+        await bus.publish(offload())
+    await bus.close()
+
+
+async def test_a_handler_that_raises_gets_it_again_and_does_not_hold_up_the_others(bus):
+    seen: list[tuple[str, int]] = []
+
+    async def handler(batch):
+        for delivery in batch:
+            if delivery.event.pair == "red.a1.b1" and delivery.attempt == 1:
+                raise RuntimeError("not today")
+        seen.extend((delivery.event.pair, delivery.attempt) for delivery in batch)
+
+    for n in range(3):
+        await bus.publish(offload(n))
+    task = consume(bus, handler)
+    await until(lambda: ("red.a1.b1", 2) in seen)
+    task.cancel()
+    assert {pair for pair, attempt in seen if attempt == 1} == {"red.a0.b0", "red.a2.b2"}
+
+
+async def test_a_handler_may_ask_for_it_again_or_reject_it(bus):
+    attempts: list[int] = []
+
+    async def handler(batch):
+        for delivery in batch:
+            attempts.append(delivery.attempt)
+            if delivery.attempt == 1:
+                delivery.retry(0.1)
+            else:
+                delivery.reject("makes no sense here")
+
+    await bus.publish(offload())
+    task = consume(bus, handler)
+    await until(lambda: attempts == [1, 2])
+    await asyncio.sleep(0.3)
+    task.cancel()
+    (letter,) = [delivery.event async for delivery in bus.history(["ezpath.deadletter.>"])]
+    assert letter.reason == "makes no sense here"
+    assert attempts == [1, 2]
+
+
+async def test_a_slow_handler_keeps_its_messages(bus):
+    """Ten seconds are longer than the server would wait for an acknowledgement."""
+    attempts: list[int] = []
+
+    async def handler(batch):
+        attempts.extend(delivery.attempt for delivery in batch)
+        await asyncio.sleep(8)
+
+    await bus.publish(offload())
+    task = consume(bus, handler)
+    await asyncio.sleep(10)
+    task.cancel()
+    assert attempts == [1]
+
+
+async def test_what_was_being_worked_on_goes_to_the_successor_at_once(bus):
+    started = asyncio.Event()
+
+    async def stuck(batch):
+        started.set()
+        await asyncio.sleep(60)
+
+    first = consume(bus, stuck)
+    await bus.publish(offload())
+    await started.wait()
+    first.cancel()
+    got = Collector()
+    second = consume(bus, got)
+    await until(lambda: len(got.deliveries) == 1, within_s=3)
+    second.cancel()
+
+
+async def test_compare_and_set(bus):
+    # Given a key written once
+    revision = await bus.kv_put_cas(SAGA_BUCKET, "red.a.b", b"1", None)
+    # When it is written from that revision, it changes
+    newer = await bus.kv_put_cas(SAGA_BUCKET, "red.a.b", b"2", revision)
+    assert await bus.kv_get(SAGA_BUCKET, "red.a.b") == (b"2", newer)
+    # When it is written from an old one, or as if absent, it does not
+    with pytest.raises(Conflict, match=r"red\.a\.b"):
+        await bus.kv_put_cas(SAGA_BUCKET, "red.a.b", b"3", revision)
+    with pytest.raises(Conflict):
+        await bus.kv_put_cas(SAGA_BUCKET, "red.a.b", b"3", None)
+    assert await bus.kv_items(SAGA_BUCKET) == {"red.a.b": (b"2", newer)}
+    # When it is deleted, it can be made again
+    await bus.kv_delete(SAGA_BUCKET, "red.a.b")
+    assert await bus.kv_items(SAGA_BUCKET) == {}
+    assert await bus.kv_get(SAGA_BUCKET, "red.a.b") is None
+    await bus.kv_put_cas(SAGA_BUCKET, "red.a.b", b"4", None)
+
+
+async def test_of_many_who_write_at_once_one_wins(bus):
+    results = await asyncio.gather(
+        *(bus.kv_put_cas(SAGA_BUCKET, "k", str(n).encode(), None) for n in range(10)), return_exceptions=True
+    )
+    assert sum(isinstance(result, int) for result in results) == 1
+    assert sum(isinstance(result, Conflict) for result in results) == 9
+
+
+async def test_watching_a_bucket_through_a_restart(bus, nats_server):
+    changes = []
+
+    async def watch():
+        async for change in bus.kv_watch(SAGA_BUCKET):
+            changes.append((change.key, change.value))
+
+    revision = await bus.kv_put_cas(SAGA_BUCKET, "k", b"1", None)
+    task = asyncio.create_task(watch())
+    await until(lambda: len(changes) == 1)
+    nats_server.stop()
+    nats_server.start()
+    await bus.kv_put_cas(SAGA_BUCKET, "k", b"2", revision)
+    await until(lambda: len(changes) == 2)
+    await bus.kv_delete(SAGA_BUCKET, "k")
+    await until(lambda: len(changes) == 3)
+    task.cancel()
+    assert changes == [("k", b"1"), ("k", b"2"), ("k", None)]
+
+
+async def test_many_services_may_start_at_once(nats_server):
+    buses = await asyncio.gather(*(Bus.connect(nats_server.url, f"s{n}", wait_s=20) for n in range(8)))
+    await buses[0].publish(offload())
+    assert await buses[7].last_sequence() == 1
+    await asyncio.gather(*(bus.close() for bus in buses))
+
+
+async def test_history_ends_and_follow_goes_on_from_there(bus):
+    for n in range(3):
+        await bus.publish(offload(n))
+    await bus.publish(RevertRequested(PairId("red.a.b"), Tenant("red"), "idle", 5.0))
+    past = [delivery async for delivery in bus.history(["ezpath.decision.offload.>"])]
+    assert [delivery.event.pair for delivery in past] == ["red.a0.b0", "red.a1.b1", "red.a2.b2"]
+    assert [delivery async for delivery in bus.history(["ezpath.saga.>"])] == []
+    following = bus.follow(["ezpath.decision.>"], after=past[-1].sequence)
+    assert (await anext(following)).event.type == "revert-requested"
+    await bus.publish(offload(9))
+    assert (await anext(following)).event.pair == "red.a9.b9"
+    await following.aclose()
+
+
+async def test_a_sample_larger_than_nats_takes_is_refused_with_the_remedy(bus):
+    column = np.zeros(60_000, dtype=np.uint64)
+    with pytest.raises(BusError, match="max_payload"):
+        await bus.publish_sample(FlowSample(SwitchName("tor1"), 1, 2, 3, 1.0, column, column, column, column, column))
