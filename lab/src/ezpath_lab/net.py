@@ -1,0 +1,113 @@
+"""Namespaces, veth pairs, addresses and MTUs: the lab's wiring, made with iproute2 as an operator would.
+
+Stands between :mod:`ezpath_lab.topology` (what there is) and the processes that use it. Nothing outside the lab's
+own namespaces is changed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from ezpath_lab.shell import LabError, attempt, in_namespace, run
+from ezpath_lab.topology import CONTAINER_MTU, FABRIC_MTU, HOST_LINK_MTU, UPLINK_PORT, Topology
+
+# No router solicitations and the like: what is on the wires is what the lab put there.
+_QUIET = "for f in all default; do echo 1 > /proc/sys/net/ipv6/conf/$f/disable_ipv6; done 2>/dev/null; true"
+_OFFLOADS = "rx off tx off sg off tso off gso off gro off txvlan off rxvlan off"
+
+
+def existing(prefix: str) -> list[str]:
+    """Names of the network namespaces that begin with ``prefix``."""
+    said = run("ip", "-json", "netns", "list").strip()
+    return sorted(entry["name"] for entry in json.loads(said or "[]") if entry["name"].startswith(prefix))
+
+
+def build(topology: Topology, *, userspace: bool) -> None:
+    """Make all namespaces and wire them; ``userspace`` prepares the links for OVS's userspace datapath.
+
+    Raises :class:`LabError`; what was made so far stays for :func:`remove`.
+    """
+    run("ip", "-batch", "-", stdin=_lines(f"netns add {name}" for name in topology.namespaces))
+    each(topology.namespaces, _QUIET)
+    run("ip", "-batch", "-", stdin=_lines(_veths(topology)))
+    for namespace, lines in _settings(topology).items():
+        run("ip", "-n", namespace, "-batch", "-", stdin=_lines(lines))
+    spine = topology.namespace(topology.spine)
+    each([spine], "echo 1 > /proc/sys/net/ipv4/ip_forward")
+    if userspace:
+        _offloads_off(topology)
+
+
+def remove(namespaces: Iterable[str]) -> None:
+    """Delete ``namespaces``, and with them their links. What is not there is none of our business."""
+    for namespace in namespaces:
+        done = attempt("ip", "netns", "delete", namespace)
+        if done.returncode != 0 and namespace in existing(namespace):
+            raise LabError(f"ip netns delete {namespace}: {done.stderr.strip()}. Is something mounted on it?")
+
+
+def pids_in(namespace: str) -> list[int]:
+    """Processes whose network namespace is ``namespace``."""
+    done = attempt("ip", "netns", "pids", namespace)
+    return [int(word) for word in done.stdout.split()] if done.returncode == 0 else []
+
+
+def each(namespaces: Iterable[str], script: str) -> None:
+    """Run the shell ``script`` in each of ``namespaces``, a few at a time. Raises :class:`LabError`."""
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        jobs = [pool.submit(run, *in_namespace(name, "sh", "-ec", script)) for name in namespaces]
+        for job in jobs:
+            job.result()
+
+
+def _veths(topology: Topology) -> Iterator[str]:
+    for host in topology.hosts:
+        tor, namespace = topology.namespace(host.tor), topology.namespace(host.name)
+        yield _veth(tor, f"eth{host.port}", namespace, "eth0", HOST_LINK_MTU)
+    for tor_ in topology.tors:
+        spine = topology.namespace(topology.spine)
+        yield _veth(topology.namespace(tor_.name), f"eth{UPLINK_PORT}", spine, tor_.name, FABRIC_MTU, tor_.spine_mac)
+    for container in topology.containers:
+        outside, inside = topology.namespace(container.host), topology.container_namespace(container.name)
+        yield _veth(outside, container.interface, inside, "eth0", CONTAINER_MTU, container.mac)
+
+
+def _veth(one_ns: str, one: str, other_ns: str, other: str, mtu: int, other_mac: str = "") -> str:
+    address = f" address {other_mac}" if other_mac else ""
+    return f"link add {one} netns {one_ns} mtu {mtu} type veth peer name {other} netns {other_ns} mtu {mtu}{address}"
+
+
+def _settings(topology: Topology) -> Mapping[str, list[str]]:
+    """What ``ip -batch`` is told in each namespace: links up, addresses, the spine's routes."""
+    lines = {namespace: ["link set lo up"] for namespace in topology.namespaces}
+    for host in topology.hosts:
+        lines[topology.namespace(host.tor)].append(f"link set eth{host.port} up")
+        lines[topology.namespace(host.name)].append("link set eth0 up")
+    spine = lines[topology.namespace(topology.spine)]
+    for tor in topology.tors:
+        lines[topology.namespace(tor.name)].append(f"link set eth{UPLINK_PORT} up")
+        spine += [f"link set {tor.name} up", f"address add {tor.spine_address}/31 dev {tor.name}"]
+        behind = [tor.vtep, *(host.address for host in topology.hosts_of(tor.name))]
+        spine += [f"route add {address}/32 via {tor.uplink_address}" for address in behind]
+    for container in topology.containers:
+        lines[topology.namespace(container.host)].append(f"link set {container.interface} up")
+        lines[topology.container_namespace(container.name)] += [
+            "link set eth0 up",
+            f"address add {container.ip}/{topology.container_prefix_len} dev eth0",
+        ]
+    return lines
+
+
+def _offloads_off(topology: Topology) -> None:
+    """The userspace datapath reads frames as they are: checksums must be in them, and none may pass the MTU."""
+    each((topology.container_namespace(c.name) for c in topology.containers), f"ethtool -K eth0 {_OFFLOADS}")
+    for host in topology.hosts:
+        links = ("eth0", *(container.interface for container in topology.on_host(host.name)))
+        script = "; ".join(f"ethtool -K {link} {_OFFLOADS}" for link in links)
+        each([topology.namespace(host.name)], script)
+
+
+def _lines(lines: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
