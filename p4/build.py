@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+"""Compile the P4 program, or check that what is committed was compiled from the sources beside it.
+
+    python3 p4/build.py            compile with p4c (on PATH, named by $P4C, or in a container), and stamp
+    python3 p4/build.py --check    exit 1 if the sources differ from the ones the committed output came from
+
+The stamp, ezpath.stamp, holds the SHA-256 of the sources and of each compiled file. Standard library only, so that it
+runs anywhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PROGRAM = "ezpath.p4"
+OUTPUTS = ("ezpath.json", "ezpath.p4info.txtpb")
+STAMP = "ezpath.stamp"
+IMAGE = "p4lang/p4c:latest"
+
+
+class Failure(Exception):
+    """What went wrong and what to do, for a person."""
+
+
+def sources(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.p4"))
+
+
+def digest(paths: list[Path], folder: Path) -> str:
+    """One hash over names and contents, the same on every machine."""
+    total = hashlib.sha256()
+    for path in paths:
+        total.update(f"{path.relative_to(folder).as_posix()}\0".encode())
+        total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def stamp_of(folder: Path) -> dict[str, str]:
+    """What the stamp must say for the files in ``folder``."""
+    return {"sources": digest(sources(folder), folder)} | {name: digest([folder / name], folder) for name in OUTPUTS}
+
+
+def check(folder: Path) -> None:
+    """Raises :class:`Failure` naming what does not belong together."""
+    for name in (STAMP, *OUTPUTS):
+        if not (folder / name).is_file():
+            raise Failure(f"p4/{name} is missing. Run `make p4` and commit what it writes")
+    recorded = json.loads((folder / STAMP).read_text())
+    found = stamp_of(folder)
+    differing = [name for name in found if recorded.get(name) != found[name]]
+    if differing:
+        raise Failure(
+            f"p4/{STAMP} does not fit: {', '.join(differing)} changed since the program was compiled. "
+            "Run `make p4` and commit what it writes"
+        )
+
+
+def compiler(folder: Path, output: Path) -> list[str]:
+    """The command that compiles PROGRAM into ``output``."""
+    json_file, p4info = (str(output / name) for name in OUTPUTS)
+    backend = shlex.split(os.environ.get("P4C", "")) or ([found] if (found := shutil.which("p4c-bm2-ss")) else [])
+    if backend:
+        return [*backend, PROGRAM, "-o", json_file, "--p4runtime-files", p4info]
+    for engine in ("docker", "podman"):
+        if shutil.which(engine) and subprocess.run([engine, "info"], capture_output=True, check=False).returncode == 0:
+            mounts = ["-v", f"{folder}:{folder}:ro", "-v", f"{output}:{output}", "-w", str(folder)]
+            run = [engine, "run", "--rm", *mounts, IMAGE, "p4c-bm2-ss"]
+            return [*run, PROGRAM, "-o", json_file, "--p4runtime-files", p4info]
+    raise Failure(
+        "no P4 compiler: neither p4c-bm2-ss on PATH nor a running docker or podman. "
+        "Install p4c (github.com/p4lang/p4c), or set P4C='/path/to/p4c-bm2-ss -I /path/to/p4include'"
+    )
+
+
+def compile_program(folder: Path) -> None:
+    """Compile into a place aside, and replace what is committed only when all of it worked."""
+    with tempfile.TemporaryDirectory() as aside:
+        command = compiler(folder, Path(aside))
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        sys.stderr.write(done.stderr)
+        missing = [name for name in OUTPUTS if not (Path(aside) / name).is_file()]
+        if done.returncode or missing:
+            raise Failure(f"`{shlex.join(command)}` failed with exit status {done.returncode}: see above")
+        for name in OUTPUTS:
+            shutil.copyfile(Path(aside) / name, folder / name)
+    (folder / STAMP).write_text(json.dumps(stamp_of(folder), indent=2) + "\n")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="compare, compile nothing")
+    parser.add_argument("--folder", type=Path, default=HERE, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    folder: Path = options.folder.resolve()
+    try:
+        if options.check:
+            check(folder)
+        else:
+            compile_program(folder)
+    except Failure as failure:
+        print(f"p4: {failure}", file=sys.stderr)
+        return 1
+    lines = sum(len(path.read_text().splitlines()) for path in sources(folder))
+    done = "belong together" if options.check else "compiled"
+    print(f"p4: {len(sources(folder))} sources, {lines} lines, {done}; sources {stamp_of(folder)['sources'][:12]}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
