@@ -1,0 +1,44 @@
+# EZPath. `make help` lists every target.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+KEEP ?=
+LAB_OPTIONS ?=
+PYTEST_OPTIONS ?=
+
+.PHONY: help setup lab lab-down test check format p4 p4-check clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install what is missing: Debian packages (as root) and the Python environment in .venv
+	@tools/setup
+
+lab: setup ## Run the main job on real packets and show it; KEEP=1 leaves it running (needs root)
+	@$(BIN)/ezpath-lab run $(if $(KEEP),--keep) $(LAB_OPTIONS)
+
+lab-down: ## Remove everything a lab left: processes, namespaces, files
+	@if [ -x $(BIN)/ezpath-lab ]; then $(BIN)/ezpath-lab down; else echo "No lab was ever set up here."; fi
+
+test: setup ## Run all tests; those that need root or a tool skip with the reason, in CI they fail
+	@$(BIN)/pytest $(PYTEST_OPTIONS)
+
+check: setup p4-check ## Lint, types and import rules
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy p4rt/src tor/src ezpath/src lab/src services/*/src
+	@$(BIN)/lint-imports
+
+format: setup ## Format the Python sources
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+p4: ## Recompile the P4 program (p4c on PATH, $$P4C, or in a container) and stamp the output
+	@python3 p4/build.py
+
+p4-check: ## Fail if the P4 sources and the committed output differ
+	@python3 p4/build.py --check
+
+clean: lab-down ## Remove what the other targets made inside the checkout
+	@rm -rf .venv .tools .lab .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
