@@ -64,9 +64,7 @@ class Arbitration:
                 held = "already exists" in (error.details() or "").lower()
                 if not held or asyncio.get_running_loop().time() > deadline:
                     remedy = "another controller uses this election id: take another" if held else None
-                    raise P4RuntimeError(
-                        self._target, asked, error.code(), error.details() or "", remedy
-                    ) from error
+                    raise P4RuntimeError(self._target, asked, error.code(), error.details() or "", remedy) from error
                 await asyncio.sleep(_RETRY_S)
         if answer.status.code != grpc.StatusCode.OK.value[0]:
             await self.close()

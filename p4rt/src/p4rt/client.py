@@ -120,9 +120,7 @@ class Client:
 
     # ---- pipeline
 
-    async def set_pipeline(
-        self, p4info: P4Info, config: bytes, cookie: int, *, timeout_s: float = 120.0
-    ) -> None:
+    async def set_pipeline(self, p4info: P4Info, config: bytes, cookie: int, *, timeout_s: float = 120.0) -> None:
         """Verify and load a program; the switch forgets all entries."""
         request = messages.SetForwardingPipelineConfigRequest(
             device_id=self.device_id,
@@ -194,9 +192,7 @@ class Client:
         info = await self._info()
         asked = f"for the entries of {table or 'all tables'}"
         table_id = self._id(info.tables, table, asked) if table is not None else 0
-        request = messages.ReadRequest(
-            device_id=self.device_id, entities=[{"table_entry": {"table_id": table_id}}]
-        )
+        request = messages.ReadRequest(device_id=self.device_id, entities=[{"table_entry": {"table_id": table_id}}])
         entries = []
         for data in await self._read(request, asked):
             for entity in messages.ReadResponse.FromString(data).entities:

@@ -117,9 +117,7 @@ def to_proto(entry: TableEntry, info: P4Info) -> Any:
         action = info.actions[entry.action] if entry.action else None
     except UnknownName as error:
         raise BadEntry(str(error)) from error
-    proto = messages.TableEntry(
-        table_id=table.id, priority=entry.priority, is_default_action=entry.default
-    )
+    proto = messages.TableEntry(table_id=table.id, priority=entry.priority, is_default_action=entry.default)
     unknown = set(entry.match) - {known.name for known in table.fields}
     if unknown:
         raise BadEntry(f"table {table.alias} has no match field {', '.join(sorted(unknown))}")
@@ -159,9 +157,7 @@ def _action_to_proto(proto: Any, action: ActionInfo, params: Mapping[str, int]) 
     proto.action_id = action.id
     wanted = {param.name for param in action.params}
     if wanted != set(params):
-        raise BadEntry(
-            f"action {action.alias} takes ({', '.join(sorted(wanted))}), not ({', '.join(sorted(params))})"
-        )
+        raise BadEntry(f"action {action.alias} takes ({', '.join(sorted(wanted))}), not ({', '.join(sorted(params))})")
     for param in action.params:
         where = f"parameter {param.name} of action {action.alias}"
         proto.params.add(param_id=param.id, value=_encode(params[param.name], param.width, where))

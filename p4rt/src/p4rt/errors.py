@@ -25,9 +25,7 @@ class P4RuntimeError(Exception):
         answer: its own words.
     """
 
-    def __init__(
-        self, target: str, asked: str, code: grpc.StatusCode, answer: str, remedy: str | None = None
-    ) -> None:
+    def __init__(self, target: str, asked: str, code: grpc.StatusCode, answer: str, remedy: str | None = None) -> None:
         self.target = target
         self.asked = asked
         self.code = code
@@ -47,6 +45,4 @@ class NotPrimary(P4RuntimeError):
         self, target: str, asked: str, code: grpc.StatusCode, answer: str, primary_election_id: int | None
     ) -> None:
         self.primary_election_id = primary_election_id
-        super().__init__(
-            target, asked, code, answer, "stop the other controller, or use a higher election id"
-        )
+        super().__init__(target, asked, code, answer, "stop the other controller, or use a higher election id")

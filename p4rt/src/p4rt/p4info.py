@@ -79,9 +79,7 @@ class TableInfo:
     @property
     def needs_priority(self) -> bool:
         """Entries carry a priority, because more than one can match."""
-        return any(
-            field.kind in (MatchKind.TERNARY, MatchKind.RANGE, MatchKind.OPTIONAL) for field in self.fields
-        )
+        return any(field.kind in (MatchKind.TERNARY, MatchKind.RANGE, MatchKind.OPTIONAL) for field in self.fields)
 
 
 @dataclass(frozen=True, slots=True)

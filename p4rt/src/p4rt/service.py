@@ -37,12 +37,8 @@ class Stub:
             )
 
         self.write = unary("Write", messages.WriteResponse)
-        self.set_pipeline = unary(
-            "SetForwardingPipelineConfig", messages.SetForwardingPipelineConfigResponse
-        )
-        self.get_pipeline = unary(
-            "GetForwardingPipelineConfig", messages.GetForwardingPipelineConfigResponse
-        )
+        self.set_pipeline = unary("SetForwardingPipelineConfig", messages.SetForwardingPipelineConfigResponse)
+        self.get_pipeline = unary("GetForwardingPipelineConfig", messages.GetForwardingPipelineConfigResponse)
         self.capabilities = unary("Capabilities", messages.CapabilitiesResponse)
         # Yields the bytes of each p4.v1.ReadResponse.
         self.read: Any = channel.unary_stream(f"/{NAME}/Read", request_serializer=_serialize)
@@ -67,7 +63,7 @@ class Servicer(Protocol):
 
     def get_pipeline(self, request: bytes, context: Context) -> Awaitable[Any]: ...
 
-    def stream(self, requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[Any]: ...
+    def stream(self, requests: AsyncIterator[bytes], context: Context) -> Awaitable[None]: ...
 
     def capabilities(self, request: bytes, context: Context) -> Awaitable[Any]: ...
 
@@ -77,12 +73,8 @@ def handlers(servicer: Servicer) -> grpc.GenericRpcHandler:
     table: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
         "Write": grpc.unary_unary_rpc_method_handler(servicer.write, None, _serialize),
         "Read": grpc.unary_stream_rpc_method_handler(servicer.read, None, None),
-        "SetForwardingPipelineConfig": grpc.unary_unary_rpc_method_handler(
-            servicer.set_pipeline, None, _serialize
-        ),
-        "GetForwardingPipelineConfig": grpc.unary_unary_rpc_method_handler(
-            servicer.get_pipeline, None, _serialize
-        ),
+        "SetForwardingPipelineConfig": grpc.unary_unary_rpc_method_handler(servicer.set_pipeline, None, _serialize),
+        "GetForwardingPipelineConfig": grpc.unary_unary_rpc_method_handler(servicer.get_pipeline, None, _serialize),
         "StreamChannel": grpc.stream_stream_rpc_method_handler(servicer.stream, None, _serialize),
         "Capabilities": grpc.unary_unary_rpc_method_handler(servicer.capabilities, None, _serialize),
     }

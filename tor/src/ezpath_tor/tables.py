@@ -1,0 +1,215 @@
+"""The entries of a program's tables: what P4Runtime says about them, in front of what the data plane holds.
+
+An entry is kept with the bytes it is answered with, so that a wildcard read of a large table joins bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from p4rt import messages
+from p4rt.entries import BadEntry, MatchValue, action_from_proto, match_from_proto, table_of, to_proto
+from p4rt.entries import TableEntry as NamedEntry
+from p4rt.p4info import ActionInfo, MatchKind, P4Info, TableInfo
+
+from ezpath_tor.faults import Fault, invalid, not_found
+from ezpath_tor.plane import ActionCall, DataPlane, Key, Lpm
+
+_INSERT, _MODIFY, _DELETE = 1, 2, 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """An entry as the data plane has it, and as a read answers it (a serialized Entity)."""
+
+    call: ActionCall
+    metadata: bytes
+    cookie: int
+    answer: bytes
+
+
+class Tables:
+    """All tables of the loaded program. Not thread safe.
+
+    Args:
+        defaults: the program's own default action of each table, by full table name.
+        limits: fewer entries than the program's size, by full table name.
+    """
+
+    def __init__(
+        self, info: P4Info, plane: DataPlane, defaults: Mapping[str, ActionCall], limits: Mapping[str, int]
+    ) -> None:
+        self._info = info
+        self._plane = plane
+        self._program_defaults = defaults
+        self._limits = limits
+        self._entries: dict[int, dict[Key, _Stored]] = {table.id: {} for table in info.tables}
+        self._defaults: dict[int, _Stored] = {}
+
+    # ---- write
+
+    def write(self, kind: int, proto: Any) -> None:
+        """One update. Raises :class:`Fault`, :class:`BadEntry` or a ``PlaneError``; then nothing changed."""
+        table = table_of(proto, self._info)
+        if proto.is_default_action:
+            self._write_default(kind, table, proto)
+            return
+        key = self._key(table, proto)
+        if table.const_entries:
+            raise Fault(grpc.StatusCode.PERMISSION_DENIED, f"the entries of table {table.alias} are constant")
+        if not table.fields:
+            raise invalid(f"table {table.alias} has no key: only its default entry can be set")
+        entries = self._entries[table.id]
+        present = entries.get(key)
+        if kind == _DELETE:
+            if present is None:
+                raise not_found(f"table {table.alias} has no such entry")
+            self._plane.delete(table.name, key)
+            del entries[key]
+        elif kind == _MODIFY:
+            if present is None:
+                raise not_found(f"table {table.alias} has no such entry")
+            stored = self._stored(table, proto, present.call)
+            if stored.call != present.call:
+                self._plane.modify(table.name, key, stored.call)
+            entries[key] = stored
+        else:
+            if present is not None:
+                raise Fault(grpc.StatusCode.ALREADY_EXISTS, f"table {table.alias} has this entry already")
+            stored = self._stored(table, proto, None)
+            self._check_room(table, len(entries))
+            self._plane.insert(table.name, key, stored.call)
+            entries[key] = stored
+
+    def _write_default(self, kind: int, table: TableInfo, proto: Any) -> None:
+        if kind != _MODIFY:
+            raise invalid(f"the default entry of table {table.alias} can be modified only")
+        if proto.match or proto.priority:
+            raise invalid(f"the default entry of table {table.alias} has neither match nor priority")
+        if table.const_default:
+            raise Fault(grpc.StatusCode.PERMISSION_DENIED, f"the default action of table {table.alias} is constant")
+        if not proto.HasField("action"):
+            self._plane.set_default(table.name, None)
+            self._defaults.pop(table.id, None)
+            return
+        stored = self._stored(table, proto, None)
+        self._plane.set_default(table.name, stored.call)
+        self._defaults[table.id] = stored
+
+    def _check_room(self, table: TableInfo, present: int) -> None:
+        size = min(filter(None, (table.size, self._limits.get(table.name))), default=None)
+        if size is not None and present >= size:
+            raise Fault(grpc.StatusCode.RESOURCE_EXHAUSTED, f"table {table.alias} is full: {size} entries")
+
+    def _stored(self, table: TableInfo, proto: Any, keep: ActionCall | None) -> _Stored:
+        """The entry as it will stand there; with ``keep`` as its action where it gives none."""
+        for direct in ("meter_config", "counter_data", "meter_counter_data"):
+            if proto.HasField(direct):
+                raise invalid(f"table {table.alias} has no direct {direct.split('_')[0]}")
+        if proto.idle_timeout_ns:
+            raise invalid(f"table {table.alias} has no idle timeout")
+        if proto.is_const:
+            raise invalid("constant entries come with the program, not from a controller")
+        if not proto.HasField("action"):
+            if keep is None:
+                raise invalid(f"an entry of table {table.alias} needs an action")
+            call = keep
+        else:
+            action, params = action_from_proto(proto.action, table, self._info)
+            _check_scope(table, action, proto.is_default_action)
+            call = ActionCall(action.name, params)
+        answer = self._answer(table, _named_match(table, proto), call, proto.priority, proto.is_default_action)
+        answer.controller_metadata, answer.metadata = proto.controller_metadata, proto.metadata
+        data = messages.Entity(table_entry=answer).SerializeToString()
+        return _Stored(call, proto.metadata, proto.controller_metadata, data)
+
+    def _answer(
+        self, table: TableInfo, match: dict[str, MatchValue], call: ActionCall, priority: int, default: bool
+    ) -> Any:
+        names = [param.name for param in self._info.actions[call.action].params]
+        params = dict(zip(names, call.params, strict=True))
+        return to_proto(NamedEntry(table.name, match, call.action, params, priority, default), self._info)
+
+    def _key(self, table: TableInfo, proto: Any) -> Key:
+        if proto.priority:
+            raise invalid(f"table {table.alias} takes no priority: one entry at most can match")
+        match = match_from_proto(proto.match, table)
+        key: list[int | Lpm] = []
+        for field in table.fields:
+            value = match.get(field.name, (0, 0))
+            key.append(value if isinstance(value, int) else Lpm(*value))
+        return tuple(key)
+
+    # ---- read
+
+    def read(self, proto: Any) -> Iterator[bytes]:
+        """The serialized entities that a ``TableEntry`` used as a filter selects. Raises as :meth:`write`."""
+        if proto.table_id == 0:
+            for table in self._info.tables:
+                yield from self._read_table(table, proto)
+            return
+        yield from self._read_table(table_of(proto, self._info), proto)
+
+    def _read_table(self, table: TableInfo, proto: Any) -> Iterator[bytes]:
+        if proto.is_default_action:
+            selected = [self._default(table)]
+        elif proto.table_id and proto.match:
+            found = self._entries[table.id].get(self._key(table, proto))
+            selected = [found] if found is not None else []
+        else:
+            selected = list(self._entries[table.id].values())
+        for stored in selected:
+            if _selects(proto, stored, self._info):
+                yield stored.answer
+
+    def _default(self, table: TableInfo) -> _Stored:
+        changed = self._defaults.get(table.id)
+        if changed is not None:
+            return changed
+        call = self._program_defaults.get(table.name)
+        if call is None or call.action not in {action.name for action in self._info.actions}:
+            answer = messages.TableEntry(table_id=table.id, is_default_action=True)
+            call = ActionCall("")
+        else:
+            answer = self._answer(table, {}, call, 0, True)
+        return _Stored(call, b"", 0, messages.Entity(table_entry=answer).SerializeToString())
+
+
+def unsupported_match(table: TableInfo) -> str | None:
+    """What of the table's key a :class:`DataPlane` has no words for; ``None`` when nothing."""
+    for field in table.fields:
+        if field.kind not in (MatchKind.EXACT, MatchKind.LPM):
+            return f"match kind {field.kind.name.lower()} (field {field.name} of table {table.name}) is"
+    return None
+
+
+def _named_match(table: TableInfo, proto: Any) -> dict[str, MatchValue]:
+    return {} if proto.is_default_action else match_from_proto(proto.match, table)
+
+
+def _check_scope(table: TableInfo, action: ActionInfo, default: bool) -> None:
+    allowed = table.default_actions if default else table.entry_actions
+    if action.id not in allowed:
+        place = "the default entry" if default else "an entry"
+        raise Fault(
+            grpc.StatusCode.PERMISSION_DENIED,
+            f"action {action.alias} may not stand in {place} of table {table.alias}",
+        )
+
+
+def _selects(proto: Any, stored: _Stored, info: P4Info) -> bool:
+    """The filters of a read other than table and match."""
+    if proto.metadata and proto.metadata != stored.metadata:
+        return False
+    if proto.controller_metadata and proto.controller_metadata != stored.cookie:
+        return False
+    wanted = proto.action.action.action_id
+    if wanted:
+        action = info.actions.by_id.get(wanted)
+        if action is None:
+            raise BadEntry(f"the program has no action with id {wanted}")
+        return action.name == stored.call.action
+    return True
