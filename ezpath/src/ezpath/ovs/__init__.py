@@ -1,0 +1,29 @@
+"""Open vSwitch on one host: its database (ports), its OpenFlow tables (rules), its datapath (have they taken hold).
+
+Adapters, and the values they deal in. The service that decides what to install is ``ezpath_host_writer``.
+"""
+
+from ezpath.ovs.errors import OvsError, OvsMisfit, OvsRefused, OvsUnreachable
+from ezpath.ovs.flows import COOKIE, COOKIE_MASK, Change, Flow, Role, difference
+from ezpath.ovs.ofctl import OpenFlowBridge
+from ezpath.ovs.ovsdb import Ovsdb
+from ezpath.ovs.view import Interface, OvsView
+from ezpath.ovs.vswitchd import Vswitchd
+
+__all__ = [
+    "COOKIE",
+    "COOKIE_MASK",
+    "Change",
+    "Flow",
+    "Interface",
+    "OpenFlowBridge",
+    "OvsError",
+    "OvsMisfit",
+    "OvsRefused",
+    "OvsUnreachable",
+    "OvsView",
+    "Ovsdb",
+    "Role",
+    "Vswitchd",
+    "difference",
+]

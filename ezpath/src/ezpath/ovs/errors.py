@@ -1,0 +1,19 @@
+"""What Open vSwitch, or the lack of it, can do to us. Messages say what was asked, what came back, what to do."""
+
+from __future__ import annotations
+
+
+class OvsError(Exception):
+    """Open vSwitch was asked for something and it did not come about."""
+
+
+class OvsUnreachable(OvsError):
+    """Nobody answers on a socket of Open vSwitch, or no longer. Worth trying again later."""
+
+
+class OvsRefused(OvsError):
+    """Open vSwitch answered no; the message has its own words."""
+
+
+class OvsMisfit(OvsError):
+    """What the inventory says of a host and what its Open vSwitch has do not fit together."""

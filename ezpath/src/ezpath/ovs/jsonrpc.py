@@ -1,0 +1,121 @@
+"""JSON-RPC 1.0 over a socket, as ovsdb-server and ovs-vswitchd's control socket speak it (RFC 7047, section 4).
+
+Adapter. One question at a time; somebody can wait for the other side to go away, which is how a restart is noticed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from typing import Any
+
+from ezpath.ovs.errors import OvsRefused, OvsUnreachable
+
+CONNECT_TIMEOUT_S = 3.0
+READ_BYTES = 65536
+
+
+class JsonRpc:
+    """A connection. Made by :meth:`connect`; :meth:`close` it."""
+
+    def __init__(self, remote: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.remote = remote
+        self._reader = reader
+        self._writer = writer
+        self._asking = asyncio.Lock()
+        self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._next_id = 0
+        self._pump = asyncio.create_task(self._read(), name=f"jsonrpc {remote}")
+
+    @classmethod
+    async def connect(cls, remote: str) -> JsonRpc:
+        """Connect to ``unix:<path>`` or ``tcp:<address>:<port>``. Raises :class:`OvsUnreachable`."""
+        kind, _, where = remote.partition(":")
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                if kind == "unix":
+                    reader, writer = await asyncio.open_unix_connection(where)
+                else:
+                    address, _, port = where.rpartition(":")
+                    reader, writer = await asyncio.open_connection(address.strip("[]"), int(port))
+        except TimeoutError:
+            raise OvsUnreachable(f"{remote}: no answer within {CONNECT_TIMEOUT_S:g} s") from None
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise OvsUnreachable(f"{remote}: {reason}") from None
+        return cls(remote, reader, writer)
+
+    async def call(self, method: str, *params: object, timeout_s: float) -> Any:
+        """The result of ``method``. Raises :class:`OvsRefused` with the other side's words, :class:`OvsUnreachable`."""
+        return await (await self.send(method, *params, timeout_s=timeout_s))
+
+    async def send(self, method: str, *params: object, timeout_s: float) -> asyncio.Task[Any]:
+        """Put the question on the wire now, and return a task for its answer: see :meth:`call`."""
+        self._next_id += 1
+        number = self._next_id
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        if self._pump.done():
+            raise OvsUnreachable(f"{self.remote}: connection closed by the other side")
+        self._answers[number] = answer
+        await self._write({"id": number, "method": method, "params": list(params)})
+        return asyncio.create_task(self._await(method, number, answer, timeout_s))
+
+    async def _await(self, method: str, number: int, answer: asyncio.Future[dict[str, Any]], timeout_s: float) -> Any:
+        try:
+            async with asyncio.timeout(timeout_s):
+                message = await answer
+        except TimeoutError:
+            raise OvsUnreachable(f"{self.remote}: no answer to {method} within {timeout_s:g} s") from None
+        finally:
+            self._answers.pop(number, None)
+        if message.get("error") is not None:
+            raise OvsRefused(f"{method}: {str(message['error']).strip()}")
+        return message.get("result")
+
+    async def until_closed(self) -> None:
+        """Returns when the other side has gone."""
+        await asyncio.wait((self._pump,))
+
+    async def close(self) -> None:
+        """Idempotent."""
+        self._pump.cancel()
+        self._writer.close()
+        with contextlib.suppress(OSError, asyncio.CancelledError):
+            await self._pump
+
+    async def _write(self, message: dict[str, Any]) -> None:
+        self._writer.write(json.dumps(message).encode())
+        try:
+            await self._writer.drain()
+        except OSError as error:
+            raise OvsUnreachable(f"{self.remote}: {error.strerror or error}") from None
+
+    async def _read(self) -> None:
+        """Messages follow one another with nothing in between; a decoder has to say where each ends."""
+        decoder, text = json.JSONDecoder(), ""
+        reason = "connection closed by the other side"
+        try:
+            while data := await self._reader.read(READ_BYTES):
+                text += data.decode(errors="replace")
+                while text := text.lstrip():
+                    try:
+                        message, end = decoder.raw_decode(text)
+                    except ValueError:
+                        break
+                    text = text[end:]
+                    await self._received(message)
+        except OSError as error:
+            reason = error.strerror or str(error)
+        finally:
+            for answer in self._answers.values():
+                if not answer.done():
+                    answer.set_exception(OvsUnreachable(f"{self.remote}: {reason}"))
+
+    async def _received(self, message: dict[str, Any]) -> None:
+        if message.get("method") == "echo":
+            await self._write({"id": message.get("id"), "result": message.get("params"), "error": None})
+            return
+        answer = self._answers.get(message.get("id") or 0)
+        if answer is not None and not answer.done():
+            answer.set_result(message)

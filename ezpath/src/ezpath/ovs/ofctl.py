@@ -1,0 +1,90 @@
+"""OpenFlow on one bridge through ``ovs-ofctl``: read rules, change them all or none, keep a port out of floods.
+
+Adapter. Changes are OpenFlow 1.4 bundles: atomic, so that no frame meets half of one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from ezpath.ovs.errors import OvsError, OvsRefused, OvsUnreachable
+from ezpath.ovs.flows import COOKIE, COOKIE_MASK, Change, Flow, parse_dump
+
+PROTOCOL = "OpenFlow14"
+TIMEOUT_S = 10.0
+
+
+class OpenFlowBridge:
+    """One bridge, by the management socket that ovs-vswitchd keeps for it."""
+
+    def __init__(self, name: str, run_dir: Path) -> None:
+        self.name = name
+        self._socket = run_dir / f"{name}.mgmt"
+
+    async def ours(self) -> list[Flow]:
+        """All rules under our cookie, in all tables."""
+        return await self._dump(f"cookie={COOKIE:#x}/{COOKIE_MASK:#x}")
+
+    async def on_port(self, ofport: int) -> list[Flow]:
+        """All rules of table 0, whoever's, that match frames from ``ofport`` only."""
+        return await self._dump(f"table=0,in_port={ofport}")
+
+    async def change(self, change: Change) -> None:
+        """All of ``change`` or nothing. Raises :class:`OvsRefused` with Open vSwitch's words."""
+        if change:
+            await self.bundle(change.lines)
+
+    async def bundle(self, lines: Sequence[str]) -> None:
+        """``lines`` as one transaction. Raises :class:`OvsRefused` with Open vSwitch's words."""
+        text = "".join(f"{line}\n" for line in lines)
+        await self._ofctl("--bundle", "add-flows", self._target, "-", stdin=text)
+
+    async def no_flood(self, port: str) -> None:
+        """Keep ``port`` out of floods. ovs-vswitchd forgets this when it restarts."""
+        await self._ofctl("mod-port", self._target, port, "no-flood")
+
+    async def _dump(self, what: str) -> list[Flow]:
+        return parse_dump(await self._ofctl("--no-stats", "--no-names", "dump-flows", self._target, what))
+
+    @property
+    def _target(self) -> str:
+        return f"unix:{self._socket}"
+
+    async def _ofctl(self, *arguments: str, stdin: str = "") -> str:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                "ovs-ofctl",
+                "-O",
+                PROTOCOL,
+                *arguments,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C in a terminal is for us, not for a change that is under way
+            )
+        except FileNotFoundError:
+            raise OvsError("ovs-ofctl is not on PATH. Install openvswitch-switch (or openvswitch-common)") from None
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                out, err = await process.communicate(stdin.encode())
+        except TimeoutError:
+            raise OvsUnreachable(f"bridge {self.name}: ovs-ofctl got no answer within {TIMEOUT_S:g} s") from None
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if process.returncode != 0:
+            raise self._refusal(err.decode(errors="replace"))
+        return out.decode(errors="replace")
+
+    def _refusal(self, stderr: str) -> OvsError:
+        words = "; ".join(line.removeprefix("ovs-ofctl: ") for line in stderr.splitlines() if line.strip())
+        if "version negotiation failed" in words:
+            remedy = f"Allow it: ovs-vsctl add bridge {self.name} protocols {PROTOCOL}"
+            return OvsRefused(f"bridge {self.name} does not speak {PROTOCOL} ({words}). {remedy}")
+        if "(No such file or directory)" in words or "(Connection refused)" in words:
+            remedy = "Start ovs-vswitchd, or correct run_dir in the inventory"
+            return OvsUnreachable(f"bridge {self.name}: {words}. {remedy}")
+        return OvsRefused(f"bridge {self.name}: {words or 'ovs-ofctl failed without a word'}")
