@@ -1,0 +1,222 @@
+"""The decider as a process, against a real NATS: samples in, sagas through, a kill in the middle.
+
+The writers are played by the test, by their contract; the decider, the bus and the records are real.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pytest_asyncio
+from ezpath.bus import Bus, Delivery
+from ezpath.events import (
+    DESIRED_BUCKET,
+    SAGA_BUCKET,
+    DeadLetter,
+    FlowSample,
+    FlowsSnapshot,
+    HostCommand,
+    OffloadRequested,
+    SagaOutcome,
+    SagaStep,
+    StepReport,
+    SwitchCommand,
+)
+from ezpath.names import PairId, SwitchName, Tenant
+from network import NETWORK
+
+PAIR = PairId("red.red-1.red-3")
+FLOW = (5001, 0x020000000001, 0x020000000003)
+OPTIONS = ("--interval", "0.1", "--enter-polls", "2", "--idle-polls", "2", "--drain-s", "0.2")
+
+
+class Decider:
+    def __init__(self, nats: str, directory: Path) -> None:
+        self._inventory = directory / "network.yaml"
+        self._inventory.write_text(NETWORK)
+        self._log = directory / "decider.log"
+        self._command = [str(Path(sys.executable).parent / "ezpath-decider"), "--nats", nats, *OPTIONS]
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen([*self._command, "--inventory", str(self._inventory)], stderr=log)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        if self.process is None:
+            return 0
+        self.process.send_signal(number)
+        code, self.process = self.process.wait(10), None
+        return code
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+
+class World:
+    """Everything around the decider: collectors that report a rate, and writers that answer (or do not)."""
+
+    def __init__(self, bus: Bus) -> None:
+        self.bus = bus
+        self.rate_bps = 0.0
+        self.answer: Callable[[SwitchCommand | HostCommand], str | None] = lambda command: ""
+        self.commands: list[SwitchCommand | HostCommand] = []
+        self.said: list[object] = []
+        self.flows: list[FlowsSnapshot] = []
+
+    async def sample_for_ever(self) -> None:
+        octets, sequence = 0.0, 0
+        while True:
+            sequence += 1
+            octets += self.rate_bps / 8 * 0.1
+            columns = np.array([*FLOW, sequence, int(octets)], dtype=np.uint64).reshape(5, 1)
+            for switch in ("tor1", "tor2"):
+                await self.bus.publish_sample(
+                    FlowSample(SwitchName(switch), sequence, sequence * 100_000_000, 0, 0.1, *columns, collector="c")
+                )
+            await asyncio.sleep(0.1)
+
+    async def on_command(self, batch: list[Delivery[SwitchCommand | HostCommand]]) -> None:
+        for command in (delivery.event for delivery in batch):
+            self.commands.append(command)
+            reason = self.answer(command)
+            if reason is None:
+                continue
+            target = f"switch:{command.switch}" if isinstance(command, SwitchCommand) else f"host:{command.host}"
+            await self.bus.publish(
+                StepReport(command.saga, command.pair, command.generation, command.phase, target, not reason, reason)
+            )
+
+    async def listen(self) -> None:
+        async for delivery in self.bus.follow(["ezpath.saga.>", "ezpath.deadletter.>"], 0):
+            self.said.append(delivery.event)
+
+    async def on_flows(self, snapshot: FlowsSnapshot) -> None:
+        self.flows.append(snapshot)
+
+    async def until(self, happened: Callable[[object], bool], seconds: float = 15) -> object:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            for event in self.said:
+                if happened(event):
+                    return event
+            await asyncio.sleep(0.02)
+        raise AssertionError(f"did not happen in {seconds} s; said: {self.said[-6:]}")
+
+    def outcome(self, outcome: str) -> Callable[[object], bool]:
+        return lambda event: isinstance(event, SagaOutcome) and event.outcome == outcome
+
+
+@pytest.fixture
+def decider(nats_server: object, tmp_path: Path) -> Iterator[Decider]:
+    decider = Decider(nats_server.url, tmp_path)  # type: ignore[attr-defined]
+    yield decider
+    decider.stop(signal.SIGKILL)
+
+
+@pytest_asyncio.fixture
+async def world(bus: Bus) -> AsyncIterator[World]:
+    world = World(bus)
+    await bus.subscribe_flows(world.on_flows)
+    kinds: tuple[type[SwitchCommand | HostCommand], ...] = (SwitchCommand, HostCommand)
+    tasks = [
+        asyncio.create_task(world.sample_for_ever()),
+        asyncio.create_task(bus.consume("test-writers", "ezpath.command.>", kinds, world.on_command)),
+        asyncio.create_task(world.listen()),
+    ]
+    yield world
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_given_a_busy_pair_that_goes_idle_then_it_is_offloaded_and_comes_back(
+    decider: Decider, world: World
+) -> None:
+    decider.start()
+    world.rate_bps = 20e6
+    await world.until(world.outcome("active"))
+    desired = await world.bus.kv_get(DESIRED_BUCKET, "switch.tor1")
+    assert desired is not None and len(json.loads(desired[0])["items"]) == 3
+    world.flows.clear()
+    while not world.flows:
+        await asyncio.sleep(0.02)
+    assert any(line.where == "switch" for snapshot in world.flows for line in snapshot.flows)
+    world.rate_bps = 0
+    await world.until(world.outcome("reverted"))
+    phases = [event.phase for event in world.said if isinstance(event, SagaStep)]
+    assert phases[:6] == ["requested", "switch-receive", "switch-send", "host-receive", "host-send", "active"]
+    assert phases[6:11] == ["host-send-off", "drain", "host-receive-off", "switch-off", "reverted"]
+    assert decider.stop() == 0
+
+
+async def test_given_a_switch_that_refuses_then_rolled_back_and_left_alone(decider: Decider, world: World) -> None:
+    world.answer = lambda command: (
+        "RESOURCE_EXHAUSTED: table endpoint is full" if command.phase == "switch-send" else ""
+    )
+    decider.start()
+    world.rate_bps = 20e6
+    outcome = await world.until(world.outcome("rolled-back"))
+    assert isinstance(outcome, SagaOutcome) and "table endpoint is full" in outcome.reason
+    await asyncio.sleep(1)
+    assert sum(isinstance(event, SagaOutcome) for event in world.said) == 1, "not tried again at once"
+    assert not any(isinstance(command, HostCommand) for command in world.commands), "no host was touched"
+
+
+@pytest.mark.parametrize("phase", ["switch-send", "host-send", "drain", "switch-off"])
+async def test_given_a_kill_in_the_middle_then_the_next_decider_finishes_it(
+    decider: Decider, world: World, phase: str
+) -> None:
+    # given that nobody answers in the phase where the decider is to die
+    world.answer = lambda command: None if command.phase == phase else ""
+    decider.start()
+    world.rate_bps = 20e6
+    if phase in ("drain", "switch-off"):
+        await world.until(world.outcome("active"))
+        world.rate_bps = 0
+    await world.until(lambda event: isinstance(event, SagaStep) and event.phase == phase)
+    # when it is killed and another one starts, and the writers answer again
+    decider.stop(signal.SIGKILL)
+    world.answer = lambda command: ""
+    decider.start()
+    # then the saga ends as it was to end
+    await world.until(world.outcome("reverted" if phase in ("drain", "switch-off") else "active"))
+
+
+async def test_given_malformed_events_then_dead_letters_and_work_goes_on(decider: Decider, world: World) -> None:
+    decider.start()
+    while not world.flows:
+        await asyncio.sleep(0.02)
+    client = await world.bus._link.client(5)
+    await client.publish("ezpath.samples.tor1", b"\xc1 not msgpack")
+    await client.jetstream().publish("ezpath.report.switch.tor1", b'{"v":1,"type":"step-report","saga":7}')
+    await client.jetstream().publish("ezpath.decision.offload.x.y.z", b"[")
+    letters = {
+        subject: await world.until(lambda e, s=subject: isinstance(e, DeadLetter) and e.subject == s)  # type: ignore[misc]
+        for subject in ("ezpath.samples.tor1", "ezpath.report.switch.tor1", "ezpath.decision.offload.x.y.z")
+    }
+    assert all(isinstance(letter, DeadLetter) and letter.reason for letter in letters.values())
+    await world.bus.publish(OffloadRequested(PAIR, Tenant("red"), "operator", 0, time.time()))
+    await world.until(world.outcome("active"))
+
+
+async def test_given_a_record_of_somebody_else_then_it_stops_and_says_so(decider: Decider, world: World) -> None:
+    decider.start()
+    world.answer = lambda command: None
+    await world.bus.publish(OffloadRequested(PAIR, Tenant("red"), "operator", 0, time.time()))
+    await world.until(lambda event: isinstance(event, SagaStep) and event.phase == "switch-receive")
+    record = await world.bus.kv_get(SAGA_BUCKET, PAIR)
+    assert record is not None and decider.process is not None
+    await world.bus.kv_put_cas(SAGA_BUCKET, PAIR, record[0], record[1])
+    assert await asyncio.to_thread(decider.process.wait, 15) == 1
+    assert "somebody else" in decider.log
