@@ -22,7 +22,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
@@ -122,12 +122,34 @@ def service_options(command: _F) -> _F:
     return cast(_F, with_settings)
 
 
-def run(name: str, settings: Settings, main: Callable[[Service], Awaitable[None]]) -> NoReturn:
-    """Check the inventory, connect to NATS, run ``main`` until it ends or a signal comes, and exit the process."""
+Check = Callable[[Inventory], Iterable[str]]
+
+
+def run(
+    name: str, settings: Settings, main: Callable[[Service], Awaitable[None]], *, check: Check | None = None
+) -> NoReturn:
+    """Check the inventory, connect to NATS, run ``main`` until it ends or a signal comes, and exit the process.
+
+    ``check`` returns what else is wrong with the configuration, a line each; then nothing is started either.
+    """
     configure_logging(settings.log_level)
     if settings.ready_file is not None:
         settings.ready_file.unlink(missing_ok=True)
-    sys.exit(asyncio.run(_run(name, settings, load_inventory(settings.inventory), main)))
+    inventory = load_inventory(settings.inventory)
+    problems = list(check(inventory)) if check is not None else []
+    if problems:
+        _refuse(problems, settings.inventory)
+    sys.exit(asyncio.run(_run(name, settings, inventory, main)))
+
+
+def unknown_names(option: str, names: Iterable[str], known: Iterable[str]) -> list[str]:
+    """For ``check``: a line for each of ``names``, given with ``option``, that is not among ``known``."""
+    listed = list(known)
+    return [
+        f"{option} {name}: not in the inventory. Known: {', '.join(listed) or 'none'}"
+        for name in names
+        if name not in listed
+    ]
 
 
 def load_inventory(path: Path) -> Inventory:
@@ -135,10 +157,15 @@ def load_inventory(path: Path) -> Inventory:
     try:
         return load(path)
     except InventoryError as error:
-        for problem in error.problems:
-            click.echo(str(problem), err=True)
-        click.echo(f"{len(error.problems)} problem(s) in {path}: nothing was started.", err=True)
-        sys.exit(EXIT_CONFIG)
+        _refuse(map(str, error.problems), path)
+
+
+def _refuse(problems: Iterable[str], path: Path) -> NoReturn:
+    listed = list(problems)
+    for problem in listed:
+        click.echo(problem, err=True)
+    click.echo(f"{len(listed)} problem(s), inventory {path}: nothing was started.", err=True)
+    sys.exit(EXIT_CONFIG)
 
 
 async def _run(name: str, settings: Settings, inventory: Inventory, main: Callable[[Service], Awaitable[None]]) -> int:

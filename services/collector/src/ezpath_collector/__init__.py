@@ -1,1 +1,1 @@
-"""TODO"""
+"""The collector: switch registers to flow samples. Reads only."""

@@ -1,0 +1,114 @@
+"""One switch, polled on time: cells in, a sample out. Each switch has its own, so that none waits for another."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import numpy as np
+import structlog
+from ezpath.bus import BusError
+from ezpath.events import FlowSample
+from ezpath.names import SwitchName
+
+from ezpath_collector import cells
+from ezpath_collector.source import NoProgram, Reading, RegisterSource
+from p4rt import P4RuntimeError
+
+FIRST_BACKOFF_S = 0.5
+MAX_BACKOFF_S = 10.0
+SAY_EVERY_S = 30.0
+"""How often an unchanged complaint about a switch is repeated, seconds."""
+
+Publish = Callable[[FlowSample], Awaitable[None]]
+
+
+class Poller:
+    """Runs until cancelled. ``make_source`` is called for each new connection."""
+
+    def __init__(
+        self,
+        switch: SwitchName,
+        make_source: Callable[[], RegisterSource],
+        publish: Publish,
+        collector: str,
+        interval_s: float,
+    ) -> None:
+        self._switch = switch
+        self._make_source = make_source
+        self._publish = publish
+        self._collector = collector
+        self._interval_s = interval_s
+        self._sequence = 0
+        self._previous_ns: int | None = None
+        self._complaint = ""
+        self._complained_at = float("-inf")
+        self._log = structlog.get_logger().bind(switch=switch)
+
+    async def run(self) -> None:
+        backoff_s = FIRST_BACKOFF_S
+        while True:
+            before = self._sequence
+            source = self._make_source()
+            try:
+                await source.open()
+                await self._poll(source)
+            except NoProgram:
+                self._complain("switch runs no program yet", "polled as soon as its writer has loaded one")
+                backoff_s = FIRST_BACKOFF_S
+            except (P4RuntimeError, OSError, ValueError) as error:
+                self._complain("switch not polled", str(error) or type(error).__name__)
+            finally:
+                await source.close()
+            if self._sequence > before:
+                backoff_s = FIRST_BACKOFF_S
+            await asyncio.sleep(backoff_s)
+            backoff_s = min(backoff_s * 2, MAX_BACKOFF_S)
+
+    async def _poll(self, source: RegisterSource) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            sample = self._sample(await source.read())
+            if self._complained_at > float("-inf") or sample.sequence == 1:
+                self._log.info("switch polled", flows=len(sample.vni), interval_s=self._interval_s)
+                self._complained_at = float("-inf")
+            await self._send(sample)
+            # A poll that took too long is not made up for: the next one starts on the next beat.
+            due = max(due + self._interval_s, loop.time())
+            await asyncio.sleep(due - loop.time())
+
+    def _sample(self, reading: Reading) -> FlowSample:
+        monotonic_ns, wall_ns = time.monotonic_ns(), time.time_ns()
+        flows = cells.decode(reading.stages)
+        interval_s = 0.0 if self._previous_ns is None else (monotonic_ns - self._previous_ns) / 1e9
+        self._previous_ns = monotonic_ns
+        self._sequence += 1
+        return FlowSample(
+            switch=self._switch,
+            sequence=self._sequence,
+            monotonic_ns=monotonic_ns,
+            wall_ns=wall_ns,
+            interval_s=interval_s,
+            vni=flows.vni,
+            src=flows.src,
+            dst=flows.dst,
+            packets=flows.packets,
+            bytes=flows.bytes,
+            collector=self._collector,
+            drops={str(reason): int(reading.drops[reason, 0]) for reason in np.flatnonzero(reading.drops[:, 0])},
+        )
+
+    async def _send(self, sample: FlowSample) -> None:
+        try:
+            await self._publish(sample)
+        except BusError as error:
+            # The next poll's counters cover this one's time as well.
+            self._complain("sample not published", str(error))
+
+    def _complain(self, what: str, reason: str) -> None:
+        now = time.monotonic()
+        if what != self._complaint or now - self._complained_at > SAY_EVERY_S:
+            self._complaint, self._complained_at = what, now
+            self._log.warning(what, reason=reason, next="tried again")

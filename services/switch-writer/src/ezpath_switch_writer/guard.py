@@ -1,0 +1,94 @@
+"""Late and repeated commands change nothing (I4). Pure.
+
+Two memories: the newest generation carried out for each item's key, and what KV says ought to be there, which is
+written before the commands that follow from it. A command that contradicts either, and is not newer, is stale.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+from ezpath.events import SwitchCommand, SwitchItems
+from ezpath.items import SwitchItem
+from pydantic import TypeAdapter, ValidationError
+
+_ITEMS: TypeAdapter[SwitchItems] = TypeAdapter(SwitchItems)
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What ought to be installed on a switch, as of ``generation``."""
+
+    generation: int
+    items: frozenset[SwitchItem]
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Desired:
+        """Raises ValueError saying what is wrong with the document."""
+        try:
+            document = json.loads(data)
+            generation = document["generation"]
+            if not isinstance(generation, int) or isinstance(generation, bool):
+                raise ValueError("generation is no integer")
+            return cls(generation, frozenset(_ITEMS.validate_python(document["items"])))
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            raise ValueError(f"items.{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not a document of desired items: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    generation: int
+    put: bool
+    item: SwitchItem
+
+
+@dataclass(slots=True)
+class Guard:
+    """One switch's memory of generations."""
+
+    desired: Desired | None = None
+    _done: dict[Hashable, _Done] = field(default_factory=dict)
+
+    def learn(self, desired: Desired) -> bool:
+        """Take note of a new document. True when generations count from anew: then all that was known is void."""
+        anew = self.desired is not None and desired.generation < self.desired.generation
+        if anew:
+            self._done.clear()
+        self.desired = desired
+        return anew
+
+    def stale(self, command: SwitchCommand) -> str:
+        """Why ``command`` must not be carried out any more; empty when it may."""
+        for put, items in ((True, command.put), (False, command.remove)):
+            for item in items:
+                if reason := self._stale(command.generation, put, item):
+                    return f"stale: {reason}"
+        return ""
+
+    def record(self, command: SwitchCommand) -> None:
+        """``command`` was carried out, or tried: nothing older touches its items from now on."""
+        for put, items in ((True, command.put), (False, command.remove)):
+            for item in items:
+                self._done[item.key] = _Done(command.generation, put, item)
+
+    def _stale(self, generation: int, put: bool, item: SwitchItem) -> str:
+        done = self._done.get(item.key)
+        if done is not None and generation < done.generation and not _agrees(put, item, done):
+            return f"generation {generation} of {item} after generation {done.generation}"
+        desired = self.desired
+        if desired is not None and generation <= desired.generation and put != (item in desired.items):
+            wanted = "not wanted" if put else "wanted"
+            return f"generation {generation}, and {item} is {wanted} as of generation {desired.generation}"
+        return ""
+
+
+def _agrees(put: bool, item: SwitchItem, done: _Done) -> bool:
+    """An older command that asks for what the newer one made true is no harm."""
+    if put:
+        return done.put and done.item == item
+    return done.put != (done.item == item)

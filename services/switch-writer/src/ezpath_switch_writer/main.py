@@ -1,0 +1,80 @@
+"""`ezpath-switch-writer`: commands to P4Runtime entries, one independent writer for each switch."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import click
+import structlog
+from ezpath.names import SwitchName
+from ezpath.service import Service, Settings, run, service_options, unknown_names
+
+from ezpath_switch_writer.program import NoProgramFound, Program, load_program
+from ezpath_switch_writer.writer import SwitchWriter
+
+RESTART_AFTER_S = 2.0
+
+
+async def write(service: Service, program: Program, names: tuple[str, ...]) -> None:
+    """Write the switches of ``names`` until cancelled. Ready when each of them has been in sync once."""
+    inventory = service.inventory
+    writers = [
+        SwitchWriter(inventory.switches[SwitchName(name)], inventory, program, service.bus)
+        for name in dict.fromkeys(names)
+    ]
+    async with asyncio.TaskGroup() as tasks:
+        for writer in writers:
+            tasks.create_task(_isolated(writer))
+        for writer in writers:
+            await writer.in_sync.wait()
+        service.ready(switches=list(names), cookie=f"{program.cookie:#x}")
+
+
+async def _isolated(writer: SwitchWriter) -> None:
+    """A fault that nobody foresaw stays with the one switch it concerns."""
+    while True:
+        try:
+            await writer.run()
+        except Exception as error:  # noqa: BLE001 - reported, and begun anew
+            structlog.get_logger().error("writer failed", exc_info=error, next=f"begun anew in {RESTART_AFTER_S} s")
+        await asyncio.sleep(RESTART_AFTER_S)
+
+
+@click.command(
+    epilog="Example: ezpath-switch-writer --nats nats://127.0.0.1:4222 --inventory lab.yaml --p4-dir p4 --switch tor1"
+)
+@service_options
+@click.option(
+    "--p4-dir",
+    envvar="EZPATH_P4_DIR",
+    default=Path("p4"),
+    show_default=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Where ezpath.p4info.txtpb and ezpath.json are. [env: EZPATH_P4_DIR]",
+)
+@click.option(
+    "--switch",
+    "switches",
+    multiple=True,
+    envvar="EZPATH_SWITCHES",
+    metavar="NAME",
+    help="Write this switch only; repeatable. Default: all of the inventory. [env: EZPATH_SWITCHES, spaces between]",
+)
+def main(settings: Settings, p4_dir: Path, switches: tuple[str, ...]) -> None:
+    """Be the primary of the switches: program, base configuration, and the entries that sagas command."""
+    try:
+        program = load_program(p4_dir)
+    except NoProgramFound as error:
+        raise click.UsageError(str(error)) from None
+    run(
+        "switch-writer",
+        settings,
+        lambda service: write(service, program, switches or tuple(service.inventory.switches)),
+        check=lambda inventory: unknown_names("--switch", switches, inventory.switches),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""One connection to one switch, from the first word to the moment it breaks: primacy, pipeline, base, desired.
+
+Whatever goes wrong comes out as p4rt's :class:`P4RuntimeError` or as :class:`NotReady`; the caller waits and begins
+anew. The mirror is what the switch said it holds when it was last asked.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+
+import grpc
+import structlog
+from ezpath.events import SwitchCommand
+
+from ezpath_switch_writer.entries import ITEM_TABLES, entry_of, item_of
+from ezpath_switch_writer.guard import Desired
+from ezpath_switch_writer.program import Program
+from ezpath_switch_writer.wave import EntryKey, Need, needs, undo, updates, verdict
+from p4rt import Client, NotPrimary, P4RuntimeError, TableEntry, Update, UpdateFailure
+
+_MIRROR_WAS_WRONG = frozenset({grpc.StatusCode.ALREADY_EXISTS, grpc.StatusCode.NOT_FOUND})
+
+
+class NotReady(Exception):
+    """The switch answers, but cannot be what it has to be; the message says why and what to do."""
+
+
+class Session:
+    """A connected :class:`p4rt.Client` and what is known about the switch behind it."""
+
+    def __init__(self, tor: Client, program: Program) -> None:
+        self.tor = tor
+        self._program = program
+        self._mirror: dict[EntryKey, TableEntry] = {}
+        self._log = structlog.get_logger()
+
+    # ---- coming up ----------------------------------------------------------
+
+    async def become_primary(self, election_id: int) -> int:
+        """Returns the election id it took. Raises :class:`NotPrimary` while another controller holds the switch.
+
+        A restarted writer's id is a later time than its predecessor's, so it takes over at once; a predecessor that
+        lives on stands by, and comes back when the switch has no primary any more.
+        """
+        try:
+            await self.tor.become_primary(election_id)
+            return election_id
+        except NotPrimary as error:
+            nobody = error.code is grpc.StatusCode.NOT_FOUND
+            if not nobody or error.primary_election_id is None:
+                raise
+            election_id = max(election_id, error.primary_election_id) + 1
+        except P4RuntimeError as error:
+            if "already exists" not in error.answer.lower():
+                raise
+            election_id += 1
+        await self.tor.become_primary(election_id)
+        return election_id
+
+    async def ensure_pipeline(self) -> bool:
+        """Load the program unless the switch runs it; True when it was loaded, which empties all tables."""
+        running = await self.tor.get_pipeline()
+        loaded = running is None or running.cookie != self._program.cookie
+        if loaded:
+            began = time.monotonic()
+            await self.tor.set_pipeline(self._program.p4info, self._program.config, self._program.cookie)
+            self._log.info("pipeline loaded", took_ms=_since(began), instead_of="another" if running else "none")
+        await self.refresh()
+        return loaded
+
+    async def ensure_base(self, base: Sequence[TableEntry]) -> None:
+        """Have every entry of the base configuration. Raises :class:`NotReady` where the switch refuses one."""
+        failures = await self._write(updates((Need(entry, True) for entry in base), self._mirror))
+        await self.refresh()
+        missing = [entry for entry in base if self._mirror.get(entry.key) != entry]
+        if missing:
+            words = failures.get(missing[0].key)
+            said = f"{words.code.name}: {words.message}" if words else "it took the write and does not hold it"
+            raise NotReady(
+                f"{len(missing)} of {len(base)} entries of the base configuration are not there, {missing[0]} first: "
+                f"{said}. Compare the switch's part of the inventory with what the switch can hold"
+            )
+
+    async def reconcile(self, desired: Desired) -> list[str]:
+        """Install what is missing, remove what is surplus, in the item tables only. Returns what could not be done."""
+        wanted = {entry.key: entry for entry in map(entry_of, desired.items)}
+        surplus = [entry for entry in self.items() if entry.key not in wanted]
+        wanting = [entry for entry in wanted.values() if self._mirror.get(entry.key) != entry]
+        if not surplus and not wanting:
+            return []
+        # Deletions first: they make room.
+        failures = await self._write([Update.delete(entry) for entry in surplus])
+        failures |= await self._write(updates((Need(entry, True) for entry in wanting), self._mirror))
+        await self.refresh()
+        self._log.info(
+            "reconciled",
+            generation=desired.generation,
+            installed=[str(item_of(entry)) for entry in wanting],
+            removed=[str(item_of(entry)) for entry in surplus],
+            failed=len(failures),
+        )
+        return [str(failure) for failure in failures.values()]
+
+    # ---- carrying out -------------------------------------------------------
+
+    async def carry_out(self, wave: Sequence[SwitchCommand]) -> list[str]:
+        """One batch for all commands of a wave; for each, why it failed, or an empty string.
+
+        What a failed command had got in is taken out again before this returns.
+        Raises :class:`P4RuntimeError` where the batch as a whole was refused or its fate is unknown.
+        """
+        before = dict(self._mirror)
+        wanted = [need for command in wave for need in needs(command)]
+        failures = await self._write(updates(wanted, self._mirror))
+        await self.refresh()
+        if any(failure.code in _MIRROR_WAS_WRONG for failure in failures.values()):
+            failures = await self._write(updates(wanted, self._mirror))
+            await self.refresh()
+        verdicts = [verdict(command, self._mirror, failures) for command in wave]
+        failed = [command for command, reason in zip(wave, verdicts, strict=True) if reason]
+        if failed:
+            good = [command for command, reason in zip(wave, verdicts, strict=True) if not reason]
+            await self._undo(undo(failed, good, before, self._mirror))
+        return verdicts
+
+    async def _undo(self, back: list[Update]) -> None:
+        failures = await self._write(back)
+        await self.refresh()
+        for failure in failures.values():
+            # The next reconciliation takes it out; until then it is surplus, and harms nobody.
+            self._log.error("not undone", reason=str(failure))
+
+    # ---- the wire -----------------------------------------------------------
+
+    def items(self) -> list[TableEntry]:
+        """The entries of the item tables that the switch holds."""
+        return [entry for entry in self._mirror.values() if entry.table in ITEM_TABLES]
+
+    async def refresh(self) -> None:
+        """Ask the switch what it holds."""
+        self._mirror = _by_key(await self.tor.read_table())
+
+    async def _write(self, batch: Sequence[Update]) -> dict[EntryKey, UpdateFailure]:
+        return {failure.update.entry.key: failure for failure in await self.tor.write(batch)} if batch else {}
+
+
+def _by_key(entries: Iterable[TableEntry]) -> dict[EntryKey, TableEntry]:
+    return {entry.key: entry for entry in entries if not entry.default}
+
+
+def _since(began: float) -> float:
+    return round((time.monotonic() - began) * 1e3, 3)

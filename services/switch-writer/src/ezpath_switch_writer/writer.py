@@ -1,0 +1,235 @@
+"""The writer of one switch: keeps it connected and as it should be, and carries out its commands.
+
+Each switch has one, independent of the others. While the switch is away, its commands wait in the stream, held and not
+acknowledged; when it is back, first everything is put back that ought to be there, then they are looked at again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import grpc
+import structlog
+from ezpath.bus import Bus, BusError, Delivery
+from ezpath.events import DESIRED_BUCKET, StepReport, SwitchCommand
+from ezpath.inventory import Inventory, Switch
+
+from ezpath_switch_writer.base import base_entries
+from ezpath_switch_writer.guard import Desired, Guard
+from ezpath_switch_writer.program import Program
+from ezpath_switch_writer.session import NotReady, Session
+from ezpath_switch_writer.wave import waves
+from p4rt import Client, NotPrimary, P4RuntimeError
+
+FIRST_BACKOFF_S = 0.25
+MAX_BACKOFF_S = 5.0
+STANDBY_S = 1.0
+"""How often a writer that is not the primary asks whether there still is one, seconds."""
+SAY_EVERY_S = 10.0
+BATCH = 512
+
+_SWITCH_IS_AWAY = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.PERMISSION_DENIED,  # not the primary any more
+        grpc.StatusCode.FAILED_PRECONDITION,  # no pipeline any more
+    }
+)
+
+
+class SwitchWriter:
+    """Runs until cancelled."""
+
+    def __init__(self, switch: Switch, inventory: Inventory, program: Program, bus: Bus) -> None:
+        self.in_sync = asyncio.Event()
+        """Set while the switch is connected and has been brought to what it should be."""
+        self._switch = switch
+        self._base = base_entries(inventory, switch.name)
+        self._program = program
+        self._bus = bus
+        self._guard = Guard()
+        self._session: Session | None = None
+        self._broken = asyncio.Event()
+        self._lock = asyncio.Lock()
+        self._election_id = time.time_ns() // 1_000_000
+        self._said: tuple[str, float] = ("", float("-inf"))
+        self._log = structlog.get_logger().bind(switch=switch.name)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        subject = f"ezpath.command.switch.{self._switch.name}"
+        durable = f"switch-writer-{self._switch.name}"
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._stay_connected())
+            tasks.create_task(self._watch_desired())
+            tasks.create_task(self._bus.consume(durable, subject, SwitchCommand, self._on_commands, batch=BATCH))
+
+    # ---- the switch ---------------------------------------------------------
+
+    async def _stay_connected(self) -> None:
+        backoff_s = FIRST_BACKOFF_S
+        while True:
+            wait_s = backoff_s
+            try:
+                async with self._connected() as session:
+                    backoff_s = wait_s = FIRST_BACKOFF_S
+                    self._log.info("switch in sync", address=self._switch.config.address, election_id=self._election_id)
+                    self._complain("switch lost", await self._until_lost(session))
+            except NotPrimary as error:
+                self._complain("another controller is primary", str(error), next="standing by")
+                wait_s = STANDBY_S
+            except (P4RuntimeError, NotReady, BusError, OSError) as error:
+                self._complain("switch not in sync", str(error))
+                backoff_s = min(backoff_s * 2, MAX_BACKOFF_S)
+            await asyncio.sleep(wait_s)
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[Session]:
+        config = self._switch.config
+        async with Client(config.address, config.device_id) as tor:
+            session = Session(tor, self._program)
+            self._election_id = await session.become_primary(self._election_id)
+            async with self._lock:
+                await session.ensure_pipeline()
+                await session.ensure_base(self._base)
+                await self._reconcile(session)
+                self._session = session
+            self._broken.clear()
+            self.in_sync.set()
+            try:
+                yield session
+            finally:
+                self.in_sync.clear()
+                self._session = None
+
+    async def _until_lost(self, session: Session) -> str:
+        """Wait until primacy, the connection or the switch's memory is gone, and say which."""
+        demoted = asyncio.create_task(session.tor.wait_demoted())
+        broken = asyncio.create_task(self._broken.wait())
+        try:
+            await asyncio.wait((demoted, broken), return_when=asyncio.FIRST_COMPLETED)
+            return demoted.result() if demoted.done() else "a request failed; begun anew"
+        finally:
+            demoted.cancel()
+            broken.cancel()
+
+    # ---- what ought to be there ---------------------------------------------
+
+    async def _reconcile(self, session: Session) -> None:
+        """Bring the item tables to what KV says. Where KV says nothing, nothing is known: leave them alone."""
+        kept = await self._bus.kv_get(DESIRED_BUCKET, self._desired_key)
+        if kept is None:
+            self._log.warning("nothing is known about what should be installed", next="entries are left as they are")
+            return
+        try:
+            desired = Desired.from_json(kept[0])
+        except ValueError as error:
+            self._log.error("desired state not understood", key=self._desired_key, reason=str(error))
+            return
+        self._guard.learn(desired)
+        for failure in await session.reconcile(desired):
+            self._log.error("not reconciled", reason=failure, next="tried again when the desired state changes")
+
+    @property
+    def _desired_key(self) -> str:
+        return f"switch.{self._switch.name}"
+
+    async def _watch_desired(self) -> None:
+        """Take note of each new document. Commands bring the switch there, unless the world began anew."""
+        async for change in self._bus.kv_watch(DESIRED_BUCKET, self._desired_key):
+            try:
+                desired = Desired.from_json(change.value) if change.value is not None else None
+            except ValueError as error:
+                self._log.error("desired state not understood", key=self._desired_key, reason=str(error))
+                continue
+            if desired is None:
+                continue
+            first = self._guard.desired is None
+            if (self._guard.learn(desired) or first) and self.in_sync.is_set():
+                self._break("the desired state began anew")
+
+    def _break(self, reason: str) -> None:
+        """Have the switch brought up again from the start."""
+        self._log.info("switch brought up again", reason=reason)
+        self.in_sync.clear()
+        self._broken.set()
+
+    # ---- commands -----------------------------------------------------------
+
+    async def _on_commands(self, batch: list[Delivery[SwitchCommand]]) -> None:
+        began = time.monotonic()
+        mine: list[SwitchCommand] = []
+        for delivery in batch:
+            if delivery.event.switch == self._switch.name:
+                mine.append(delivery.event)
+            else:
+                delivery.reject(f"switch: {delivery.event.switch}, on the subject of {self._switch.name}")
+        reasons = await self._insist(mine)
+        took_ms = (time.monotonic() - began) * 1e3
+        reports = [self._report(command, reason, took_ms) for command, reason in zip(mine, reasons, strict=True)]
+        await asyncio.gather(*(self._bus.publish(report) for report in reports))
+        failed = [report.reason for report in reports if not report.ok]
+        self._log.info("commands carried out", commands=len(mine), took_ms=round(took_ms, 1), failed=failed)
+
+    async def _insist(self, commands: Sequence[SwitchCommand]) -> list[str]:
+        """Carry out, as often as it takes until the switch has given an answer to all of them."""
+        while True:
+            await self.in_sync.wait()
+            async with self._lock:
+                if self._session is None or not self.in_sync.is_set():
+                    continue
+                try:
+                    return await self._carry_out(self._session, commands)
+                except P4RuntimeError as error:
+                    self._complain("switch lost", str(error), next="commands are kept until it is back")
+            self._break("a request failed")
+
+    async def _carry_out(self, session: Session, commands: Sequence[SwitchCommand]) -> list[str]:
+        """For each command why it failed, or nothing. Raises :class:`P4RuntimeError` for a switch that is away."""
+        reasons = {}
+        accepted = []
+        for index, command in enumerate(commands):
+            reasons[index] = self._guard.stale(command)
+            if not reasons[index]:
+                self._guard.record(command)
+                accepted.append((index, command))
+        places = iter(accepted)
+        for wave in waves([command for _, command in accepted]):
+            for verdict in await self._carry_out_wave(session, wave):
+                reasons[next(places)[0]] = verdict
+        return [reasons[index] for index in range(len(commands))]
+
+    async def _carry_out_wave(self, session: Session, wave: Sequence[SwitchCommand]) -> list[str]:
+        try:
+            return await session.carry_out(wave)
+        except P4RuntimeError as error:
+            if error.code in _SWITCH_IS_AWAY:
+                raise
+            if len(wave) == 1:
+                return [f"{error.code.name}: {error.answer}"]
+        # One of them does not fit the program, and the batch was refused for it: find out which.
+        return [(await self._carry_out_wave(session, [command]))[0] for command in wave]
+
+    def _report(self, command: SwitchCommand, reason: str, took_ms: float) -> StepReport:
+        return StepReport(
+            saga=command.saga,
+            pair=command.pair,
+            generation=command.generation,
+            phase=command.phase,
+            target=f"switch:{self._switch.name}",
+            ok=not reason,
+            reason=reason,
+            took_ms=round(took_ms, 3),
+        )
+
+    def _complain(self, what: str, reason: str, next: str = "tried again") -> None:
+        """Say it at once, and an unchanged thing again only every few seconds."""
+        now = time.monotonic()
+        if what != self._said[0] or now - self._said[1] > SAY_EVERY_S:
+            self._said = (what, now)
+            self._log.warning(what, reason=reason, next=next)
