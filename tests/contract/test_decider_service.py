@@ -72,7 +72,7 @@ class World:
         self.answer: Callable[[SwitchCommand | HostCommand], str | None] = lambda command: ""
         self.commands: list[SwitchCommand | HostCommand] = []
         self.said: list[object] = []
-        self.flows: list[FlowsSnapshot] = []
+        self._snapshots: asyncio.Queue[FlowsSnapshot] = asyncio.Queue()
 
     async def sample_for_ever(self) -> None:
         octets, sequence = 0.0, 0
@@ -102,7 +102,13 @@ class World:
             self.said.append(delivery.event)
 
     async def on_flows(self, snapshot: FlowsSnapshot) -> None:
-        self.flows.append(snapshot)
+        self._snapshots.put_nowait(snapshot)
+
+    async def next_snapshot(self) -> FlowsSnapshot:
+        """The first one published from now on."""
+        while not self._snapshots.empty():
+            self._snapshots.get_nowait()
+        return await asyncio.wait_for(self._snapshots.get(), 15)
 
     async def until(self, happened: Callable[[object], bool], seconds: float = 15) -> object:
         deadline = time.monotonic() + seconds
@@ -148,10 +154,7 @@ async def test_given_a_busy_pair_that_goes_idle_then_it_is_offloaded_and_comes_b
     await world.until(world.outcome("active"))
     desired = await world.bus.kv_get(DESIRED_BUCKET, "switch.tor1")
     assert desired is not None and len(json.loads(desired[0])["items"]) == 3
-    world.flows.clear()
-    while not world.flows:
-        await asyncio.sleep(0.02)
-    assert any(line.where == "switch" for snapshot in world.flows for line in snapshot.flows)
+    assert any(line.where == "switch" for line in (await world.next_snapshot()).flows)
     world.rate_bps = 0
     await world.until(world.outcome("reverted"))
     phases = [event.phase for event in world.said if isinstance(event, SagaStep)]
@@ -195,8 +198,7 @@ async def test_given_a_kill_in_the_middle_then_the_next_decider_finishes_it(
 
 async def test_given_malformed_events_then_dead_letters_and_work_goes_on(decider: Decider, world: World) -> None:
     decider.start()
-    while not world.flows:
-        await asyncio.sleep(0.02)
+    await world.next_snapshot()
     client = await world.bus._link.client(5)
     await client.publish("ezpath.samples.tor1", b"\xc1 not msgpack")
     await client.jetstream().publish("ezpath.report.switch.tor1", b'{"v":1,"type":"step-report","saga":7}')
