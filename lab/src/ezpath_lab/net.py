@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from ezpath_lab.shell import LabError, attempt, in_namespace, run
-from ezpath_lab.topology import CONTAINER_MTU, FABRIC_MTU, HOST_LINK_MTU, UPLINK_PORT, Topology
+from ezpath_lab.topology import CONTAINER_MTU, FABRIC_MTU, HOST_LINK_MTU, UPLINK_PORT, Topology, Tor
 
 # No router solicitations and the like: what is on the wires is what the lab put there.
 _QUIET = "for f in all default; do echo 1 > /proc/sys/net/ipv6/conf/$f/disable_ipv6; done 2>/dev/null; true"
@@ -34,8 +34,8 @@ def build(topology: Topology, *, userspace: bool) -> None:
     run("ip", "-batch", "-", stdin=_lines(_veths(topology)))
     for namespace, lines in _settings(topology).items():
         run("ip", "-n", namespace, "-batch", "-", stdin=_lines(lines))
-    spine = topology.namespace(topology.spine)
-    each([spine], "echo 1 > /proc/sys/net/ipv4/ip_forward")
+    routers = [topology.namespace(name) for name in (topology.spine, *(tor.name for tor in topology.tors))]
+    each(routers, "echo 1 > /proc/sys/net/ipv4/ip_forward")
     if userspace:
         _offloads_off(topology)
 
@@ -63,34 +63,38 @@ def each(namespaces: Iterable[str], script: str) -> None:
 
 
 def _veths(topology: Topology) -> Iterator[str]:
-    for host in topology.hosts:
-        tor, namespace = topology.namespace(host.tor), topology.namespace(host.name)
-        yield _veth(tor, f"eth{host.port}", namespace, "eth0", HOST_LINK_MTU)
-    for tor_ in topology.tors:
-        spine = topology.namespace(topology.spine)
-        yield _veth(topology.namespace(tor_.name), f"eth{UPLINK_PORT}", spine, tor_.name, FABRIC_MTU, tor_.spine_mac)
+    spine = topology.namespace(topology.spine)
+    for tor in topology.tors:
+        namespace = topology.namespace(tor.name)
+        for host in topology.hosts_of(tor.name):
+            peer = topology.namespace(host.name)
+            yield _veth((namespace, f"eth{host.port}", tor.mac), (peer, "eth0", ""), HOST_LINK_MTU)
+        yield _veth((namespace, f"eth{UPLINK_PORT}", tor.mac), (spine, tor.name, tor.spine_mac), FABRIC_MTU)
     for container in topology.containers:
         outside, inside = topology.namespace(container.host), topology.container_namespace(container.name)
-        yield _veth(outside, container.interface, inside, "eth0", CONTAINER_MTU, container.mac)
+        yield _veth((outside, container.interface, ""), (inside, "eth0", container.mac), CONTAINER_MTU)
 
 
-def _veth(one_ns: str, one: str, other_ns: str, other: str, mtu: int, other_mac: str = "") -> str:
-    address = f" address {other_mac}" if other_mac else ""
-    return f"link add {one} netns {one_ns} mtu {mtu} type veth peer name {other} netns {other_ns} mtu {mtu}{address}"
+def _veth(one: tuple[str, str, str], other: tuple[str, str, str], mtu: int) -> str:
+    """Two ends, each (namespace, interface, MAC or nothing)."""
+    ends = [
+        f"{interface} netns {namespace} mtu {mtu}" + (f" address {mac}" if mac else "")
+        for namespace, interface, mac in (one, other)
+    ]
+    return f"link add {ends[0]} type veth peer name {ends[1]}"
 
 
 def _settings(topology: Topology) -> Mapping[str, list[str]]:
-    """What ``ip -batch`` is told in each namespace: links up, addresses, the spine's routes."""
+    """What ``ip -batch`` is told in each namespace: links up, addresses, routes."""
     lines = {namespace: ["link set lo up"] for namespace in topology.namespaces}
-    for host in topology.hosts:
-        lines[topology.namespace(host.tor)].append(f"link set eth{host.port} up")
-        lines[topology.namespace(host.name)].append("link set eth0 up")
     spine = lines[topology.namespace(topology.spine)]
     for tor in topology.tors:
-        lines[topology.namespace(tor.name)].append(f"link set eth{UPLINK_PORT} up")
+        lines[topology.namespace(tor.name)] += _plain_router(topology, tor)
         spine += [f"link set {tor.name} up", f"address add {tor.spine_address}/31 dev {tor.name}"]
         behind = [tor.vtep, *(host.address for host in topology.hosts_of(tor.name))]
         spine += [f"route add {address}/32 via {tor.uplink_address}" for address in behind]
+    for host in topology.hosts:
+        lines[topology.namespace(host.name)].append("link set eth0 up")
     for container in topology.containers:
         lines[topology.namespace(container.host)].append(f"link set {container.interface} up")
         lines[topology.container_namespace(container.name)] += [
@@ -98,6 +102,20 @@ def _settings(topology: Topology) -> Mapping[str, list[str]]:
             f"address add {container.ip}/{topology.container_prefix_len} dev eth0",
         ]
     return lines
+
+
+def _plain_router(topology: Topology, tor: Tor) -> list[str]:
+    """Until EZPath loads its P4 program a ToR routes as the kernel does, with the addresses and MACs of the program."""
+    lines = []
+    for host in topology.hosts_of(tor.name):
+        lines += [f"link set eth{host.port} up", f"address add {host.gateway}/31 dev eth{host.port}"]
+    uplink = f"eth{UPLINK_PORT}"
+    return [
+        *lines,
+        f"link set {uplink} up",
+        f"address add {tor.uplink_address}/31 dev {uplink}",
+        f"route add default via {tor.spine_address}",
+    ]
 
 
 def _offloads_off(topology: Topology) -> None:

@@ -56,6 +56,12 @@ class OvsHost:
         said = self.ofctl("--no-stats", "--no-names", "dump-flows", f"unix:{self.directory / bridge}.mgmt")
         return sorted(line.strip() for line in said.splitlines() if "actions=" in line)
 
+    def foreign_flows(self) -> list[str]:
+        """Flows of br-int and br-phy that are not the operator's and do more than drop."""
+        mine = f"cookie={COOKIE:#x},"
+        found = [flow for bridge in ("br-int", "br-phy") for flow in self.flows(bridge)]
+        return [flow for flow in found if not flow.startswith(mine) and not flow.endswith("actions=drop")]
+
     def widen_buffers(self) -> None:
         """Give the userspace datapath's sockets room for bursts (they are made anew when links change)."""
         sockets.widen(self.vswitchd.record.pid)

@@ -108,6 +108,10 @@ class Processes:
             if status is not None and child.record.rank != WORKLOAD:
                 raise LabError(f"{child.name} ended with status {status}. {child.log} ends:{child.tail()}")
 
+    def named(self, name: str) -> Child | None:
+        """The running child of that name, if there is one."""
+        return self._children.get(name)
+
     def running(self, rank: int) -> list[Child]:
         return [child for child in self._children.values() if child.record.rank == rank]
 

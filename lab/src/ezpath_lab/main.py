@@ -1,0 +1,230 @@
+"""``ezpath-lab``: the lab's command line. Whatever way a command ends, it says so and cleans up behind itself."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from ezpath_lab import guide, lab, state
+from ezpath_lab.lab import SERVICES, Lab
+from ezpath_lab.net import existing
+from ezpath_lab.screen import Screen
+from ezpath_lab.shell import LabError
+from ezpath_lab.story import LIMITS, Plan, Story
+from ezpath_lab.topology import Topology, two_racks
+
+EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
+
+
+class Stopped(BaseException):
+    """SIGINT or SIGTERM came. Not an Exception: nobody but :func:`stoppable` is to catch it."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--state",
+    "directory",
+    default=Path(".lab"),
+    show_default=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Where the lab keeps its state, sockets, logs and summary.",
+)
+@click.pass_context
+def main(context: click.Context, directory: Path) -> None:
+    """Two racks in network namespaces on this machine, and EZPath's main job shown on them."""
+    context.obj = directory
+
+
+_p4_dir = click.option(
+    "--p4-dir",
+    envvar="EZPATH_P4_DIR",
+    default=Path("p4"),
+    show_default=True,
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    metavar="DIR",
+    help="Where the compiled P4 program is. [env: EZPATH_P4_DIR]",
+)
+
+
+@main.command()
+@click.option("--keep", is_flag=True, help="Leave everything running at the end, and say how to look around.")
+@click.option(
+    "--services",
+    default="spawn",
+    show_default=True,
+    type=click.Choice(["spawn", "external"]),
+    help="external: NATS and EZPath's services are run by somebody else, with the inventory in the state directory.",
+)
+@click.option(
+    "--nats", envvar="EZPATH_NATS", default="", metavar="URL", help="With --services external. [env: EZPATH_NATS]"
+)
+@click.option(
+    "--seconds", default=5.0, show_default=True, type=click.FloatRange(2, 600), help="Of steady offloaded traffic."
+)
+@_p4_dir
+@click.pass_obj
+def run(directory: Path, keep: bool, services: str, nats: str, seconds: float, p4_dir: Path) -> None:
+    """Bring the lab up, show the main job, take it down. Exit status: 0 all as it should be, 1 not, 130 Ctrl-C."""
+    if (services == "external") != bool(nats):
+        raise click.UsageError("--nats goes with --services external, and that with --nats")
+    screen = Screen()
+    began = time.monotonic()
+    with stoppable(), stage(directory, screen) as stand:
+        kept = False
+        try:
+            screen.act("Setting up two racks")
+            stand.state.nats = nats
+            stand.up(limits=LIMITS)
+            options = {"switch-writer": ("--p4-dir", str(p4_dir.resolve()))}
+            story = Story(stand, Plan(services, seconds), screen, options)
+            story.results.setup_s = time.monotonic() - began
+            story.results.datapath = stand.state.datapath
+            screen.say(f"{len(stand.topology.namespaces)} namespaces, OVS datapath {stand.state.datapath}")
+            passed = tell(story, screen, began)
+            if keep:
+                if services == "spawn":
+                    for service in SERVICES:
+                        if not stand.processes.named(service):
+                            stand.start_service(service, *options.get(service, ()))
+                kept = True
+        finally:
+            if not kept:
+                take_down(stand, screen)
+    if kept:
+        click.echo(guide.look_around(stand))
+    sys.exit(0 if passed else EXIT_FAILED)
+
+
+def tell(story: Story, screen: Screen, began: float) -> bool:
+    """Tell the story, show and write the summary. Returns whether all was as it should be."""
+    failure = ""
+    try:
+        story.tell()
+    except LabError as error:
+        failure = str(error)
+        screen.warn(failure)
+    results = story.results
+    results.total_s = time.monotonic() - began
+    passed = results.passed and not failure
+    body = results.summary() | {"passed": passed, "failure": failure}
+    (story.lab.state.directory / "summary.json").write_text(json.dumps(body, indent=1) + "\n")
+    screen.summary(results)
+    failed = [check.name for check in results.checks if not check.ok]
+    for name in failed:
+        screen.warn(f"FAILED: {name}")
+    screen.act(
+        "All as it should be." if passed else f"Not as it should be: {failure or f'{len(failed)} checks failed'}"
+    )
+    return passed
+
+
+@main.command()
+@click.option("--services/--no-services", default=True, show_default=True, help="NATS and EZPath's services too.")
+@_p4_dir
+@click.pass_obj
+def up(directory: Path, services: bool, p4_dir: Path) -> None:
+    """Bring the lab up and leave it running: racks, ToRs, overlay, and EZPath's services."""
+    screen = Screen()
+    with stoppable(), stage(directory, screen) as stand:
+        try:
+            stand.up()
+            if services:
+                screen.say(f"nats-server at {stand.start_bus()}")
+                for service in SERVICES:
+                    options = ("--p4-dir", str(p4_dir.resolve())) if service == "switch-writer" else ()
+                    stand.start_service(service, *options)
+                    screen.say(f"{service} ready")
+        except BaseException:
+            take_down(stand, screen)
+            raise
+    click.echo(guide.look_around(stand))
+
+
+@main.command()
+@click.pass_obj
+def down(directory: Path) -> None:
+    """Remove everything a lab left: processes, namespaces, sockets. Idempotent."""
+    topology = two_racks()
+    with stoppable(), complaining(), lab.alone(topology.prefix):
+        killed = lab.remove(directory, topology)
+    click.echo("No lab is up." + (f" Had to be killed: {', '.join(killed)}." if killed else ""))
+
+
+@main.command()
+@click.pass_obj
+def status(directory: Path) -> None:
+    """What of a lab is up. Exit status 0 if all of it is, 1 if not."""
+    topology = two_racks()
+    found = state.load(directory.resolve())
+    present = set(existing(topology.prefix)) & set(topology.namespaces)
+    click.echo(f"namespaces: {len(present)} of {len(topology.namespaces)}")
+    records = found.processes if found else []
+    for record in records:
+        click.echo(f"{record.name:<16} pid {record.pid:<8} {'running' if state.alive(record) else 'gone'}")
+    if found and found.nats:
+        click.echo(f"NATS: {found.nats}")
+    complete = bool(records) and all(map(state.alive, records)) and len(present) == len(topology.namespaces)
+    sys.exit(0 if complete else EXIT_FAILED)
+
+
+# ---- ending well -----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def stage(directory: Path, screen: Screen) -> Iterator[Lab]:
+    """A fresh lab, not up yet, and nobody else's hands on it meanwhile."""
+    topology: Topology = two_racks()
+    with complaining(), lab.alone(topology.prefix):
+        yield lab.create(directory, topology, screen.say)
+
+
+def take_down(stand: Lab, screen: Screen) -> None:
+    """Remove the lab. A second Ctrl-C does not stop that."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    screen.act("Taking everything down")
+    killed = stand.down()
+    screen.say("Nothing is left running." + (f" Had to be killed: {', '.join(killed)}." if killed else ""))
+
+
+@contextmanager
+def complaining() -> Iterator[None]:
+    """A :class:`LabError` becomes one line and exit status 1."""
+    try:
+        yield
+    except LabError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """SIGINT and SIGTERM end what is within by :class:`Stopped`, and the process with the usual status."""
+
+    def stop(number: int, _: FrameType | None) -> None:
+        raise Stopped(number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    except Stopped as stopped:
+        click.echo(f"Stopped by {signal.Signals(stopped.number).name}.", err=True)
+        sys.exit(128 + stopped.number)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+if __name__ == "__main__":
+    main()
