@@ -28,7 +28,7 @@ are looked up in ``tor.p4info``, which the client fetches from the switch when i
 have it (``get_pipeline`` fetches it anew).
 
 Entries that come from a switch carry the short names (aliases) of tables and actions, so they compare equal
-to entries written with short names; ``P4Info.shorten(entry)`` makes any entry so.
+to entries written with short names; ``p4rt.entries.shorten(entry, p4info)`` makes any entry so.
 """
 
 from __future__ import annotations

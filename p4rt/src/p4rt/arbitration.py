@@ -13,17 +13,17 @@ from p4rt.errors import NotPrimary, P4RuntimeError
 
 _SETTLE_S = 2.0  # how long a stream of ours that broke may still count as alive at the switch
 _RETRY_S = 0.1
+_EOF: Any = getattr(grpc.aio, "EOF")  # noqa: B009 - the type stubs of grpc lack it
 
 
-def uint128(value: int) -> Any:
+def uint128(value: int) -> messages.Uint128:
     """``p4.v1.Uint128``."""
     return messages.Uint128(high=value >> 64, low=value & (1 << 64) - 1)
 
 
-def from_uint128(proto: Any) -> int:
+def from_uint128(proto: messages.Uint128) -> int:
     """The integer in a ``p4.v1.Uint128``."""
-    value: int = proto.high << 64 | proto.low
-    return value
+    return proto.high << 64 | proto.low
 
 
 class Arbitration:
@@ -87,13 +87,13 @@ class Arbitration:
             await asyncio.gather(self._reader, return_exceptions=True)
         self._lose("this controller closed its stream")
 
-    async def _stand(self, election_id: int) -> Any:
+    async def _stand(self, election_id: int) -> messages.MasterArbitrationUpdate:
         self._call = self._open_stream()
-        update = {"device_id": self._device_id, "election_id": uint128(election_id)}
+        update = messages.MasterArbitrationUpdate(device_id=self._device_id, election_id=uint128(election_id))
         await self._call.write(messages.StreamMessageRequest(arbitration=update))
         while True:
-            message = await self._call.read()
-            if message is grpc.aio.EOF:
+            message: messages.StreamMessageResponse = await self._call.read()
+            if message is _EOF:
                 raise await _closed(self._call)
             if message.HasField("arbitration"):
                 return message.arbitration
@@ -101,7 +101,7 @@ class Arbitration:
     async def _listen(self) -> None:
         """Follow the stream to its end, or until another one is primary."""
         try:
-            while (message := await self._call.read()) is not grpc.aio.EOF:
+            while (message := await self._call.read()) is not _EOF:
                 if message.HasField("arbitration") and message.arbitration.status.code != 0:
                     highest = from_uint128(message.arbitration.election_id)
                     self._lose(f"the switch has seen election id {highest}")
@@ -119,7 +119,11 @@ class Arbitration:
 async def _closed(call: Any) -> grpc.aio.AioRpcError:
     """The status a stream ended with, as the exception grpc raises elsewhere."""
     return grpc.aio.AioRpcError(
-        await call.code(), await call.initial_metadata(), await call.trailing_metadata(), await call.details()
+        await call.code(),
+        await call.initial_metadata(),
+        await call.trailing_metadata(),
+        details=await call.details(),
+        debug_error_string=None,
     )
 
 

@@ -15,6 +15,7 @@ import grpc
 import grpc.aio
 import numpy as np
 import numpy.typing as npt
+from google.protobuf.message import Message
 
 from p4rt import messages, service, wire
 from p4rt.arbitration import Arbitration, uint128
@@ -88,7 +89,7 @@ class Client:
             await self._arbitration.close()
             self._arbitration = None
         if self._channel is not None:
-            await self._channel.close()
+            await self._channel.close(grace=None)
             self._channel = self._stub = None
 
     # ---- primacy
@@ -125,12 +126,12 @@ class Client:
         request = messages.SetForwardingPipelineConfigRequest(
             device_id=self.device_id,
             election_id=uint128(self._election_id),
-            action="VERIFY_AND_COMMIT",
-            config={
-                "p4info": p4info.proto,
-                "p4_device_config": config,
-                "cookie": {"cookie": cookie},
-            },
+            action=messages.SetForwardingPipelineConfigRequest.VERIFY_AND_COMMIT,
+            config=messages.ForwardingPipelineConfig(
+                p4info=p4info.proto,
+                p4_device_config=config,
+                cookie=messages.ForwardingPipelineConfig.Cookie(cookie=cookie),
+            ),
         )
         await self._call(self._rpc().set_pipeline, request, "to load a pipeline", timeout_s)
         self.p4info = p4info
@@ -138,7 +139,7 @@ class Client:
     async def get_pipeline(self) -> Pipeline | None:
         """What the switch runs; ``None`` when nothing has been loaded yet."""
         request = messages.GetForwardingPipelineConfigRequest(
-            device_id=self.device_id, response_type="P4INFO_AND_COOKIE"
+            device_id=self.device_id, response_type=messages.GetForwardingPipelineConfigRequest.P4INFO_AND_COOKIE
         )
         try:
             answer = await self._call(self._rpc().get_pipeline, request, "which pipeline it runs")
@@ -172,7 +173,7 @@ class Client:
         info = await self._info()
         request = messages.WriteRequest(device_id=self.device_id, election_id=uint128(self._election_id))
         for index, update in enumerate(updates):
-            step = request.updates.add(type=update.kind.value)
+            step = request.updates.add(type=messages.Update.Type.ValueType(update.kind.value))
             try:
                 step.entity.table_entry.CopyFrom(to_proto(update.entry, info))
             except BadEntry as error:
@@ -192,9 +193,9 @@ class Client:
         info = await self._info()
         asked = f"for the entries of {table or 'all tables'}"
         table_id = self._id(info.tables, table, asked) if table is not None else 0
-        request = messages.ReadRequest(device_id=self.device_id, entities=[{"table_entry": {"table_id": table_id}}])
+        wanted = messages.Entity(table_entry=messages.TableEntry(table_id=table_id))
         entries = []
-        for data in await self._read(request, asked):
+        for data in await self._read(wanted, asked):
             for entity in messages.ReadResponse.FromString(data).entities:
                 try:
                     entries.append(from_proto(entity.table_entry, info))
@@ -209,10 +210,8 @@ class Client:
         info = await self._info()
         asked = f"for register {name}"
         register = info.registers.by_id[self._id(info.registers, name, asked)]
-        request = messages.ReadRequest(
-            device_id=self.device_id, entities=[{"register_entry": {"register_id": register.id}}]
-        )
-        responses = await self._read(request, asked)
+        wanted = messages.Entity(register_entry=messages.RegisterEntry(register_id=register.id))
+        responses = await self._read(wanted, asked)
         try:
             return wire.decode_register(responses, register.id, register.size, register.width_bytes)
         except ValueError as error:
@@ -223,11 +222,9 @@ class Client:
         info = await self._info()
         asked = f"for counter {name}"
         counter = info.counters.by_id[self._id(info.counters, name, asked)]
-        request = messages.ReadRequest(
-            device_id=self.device_id, entities=[{"counter_entry": {"counter_id": counter.id}}]
-        )
+        wanted = messages.Entity(counter_entry=messages.CounterEntry(counter_id=counter.id))
         counts = np.zeros((counter.size, 2), np.uint64)
-        for data in await self._read(request, asked):
+        for data in await self._read(wanted, asked):
             for entity in messages.ReadResponse.FromString(data).entities:
                 cell = entity.counter_entry
                 if not 0 <= cell.index.index < counter.size:
@@ -257,13 +254,14 @@ class Client:
             raise self._fault(asked, grpc.StatusCode.NOT_FOUND, str(error)) from error
         return found
 
-    async def _call(self, method: Any, request: Any, asked: str, timeout_s: float | None = None) -> Any:
+    async def _call(self, method: Any, request: Message, asked: str, timeout_s: float | None = None) -> Any:
         try:
             return await method(request, timeout=timeout_s or self._timeout_s)
         except grpc.aio.AioRpcError as error:
             raise self._fault(asked, error.code(), _answer(error)) from error
 
-    async def _read(self, request: Any, asked: str) -> list[bytes]:
+    async def _read(self, wanted: messages.Entity, asked: str) -> list[bytes]:
+        request = messages.ReadRequest(device_id=self.device_id, entities=[wanted])
         try:
             return [data async for data in self._rpc().read(request, timeout=self._timeout_s)]
         except grpc.aio.AioRpcError as error:
@@ -279,7 +277,8 @@ _CODES = {code.value[0]: code for code in grpc.StatusCode}
 def _details(error: grpc.aio.AioRpcError) -> list[tuple[grpc.StatusCode, str]]:
     """The p4.Error for each element of a batch, from the status details."""
     found = []
-    for key, value in error.trailing_metadata() or ():
+    trailing: Any = error.trailing_metadata()
+    for key, value in trailing or ():
         if key == "grpc-status-details-bin" and isinstance(value, bytes):
             for detail in messages.Status.FromString(value).details:
                 each = messages.Error()

@@ -6,10 +6,9 @@ refused is refused with the code the P4Runtime specification (section 9.1) asks 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
 
 import grpc
 
@@ -107,10 +106,15 @@ def _show(value: MatchValue) -> str:
     return f"{value:#x}" if isinstance(value, int) else f"{value[0]:#x}/{value[1]:#x}"
 
 
+def shorten(entry: TableEntry, info: P4Info) -> TableEntry:
+    """The same entry with short names, as switches' answers have them. Raises :class:`BadEntry`."""
+    return from_proto(to_proto(entry, info), info)
+
+
 # ---- to protobuf
 
 
-def to_proto(entry: TableEntry, info: P4Info) -> Any:
+def to_proto(entry: TableEntry, info: P4Info) -> messages.TableEntry:
     """The ``p4.v1.TableEntry``. Raises :class:`BadEntry` naming the table, field or parameter at fault."""
     try:
         table = info.tables[entry.table]
@@ -130,7 +134,7 @@ def to_proto(entry: TableEntry, info: P4Info) -> Any:
     return proto
 
 
-def _match_to_proto(proto: Any, table: TableInfo, known: MatchField, value: MatchValue) -> None:
+def _match_to_proto(proto: messages.FieldMatch, table: TableInfo, known: MatchField, value: MatchValue) -> None:
     where = f"field {known.name} of table {table.alias}"
     proto.field_id = known.id
     if known.kind in (MatchKind.EXACT, MatchKind.OPTIONAL):
@@ -153,7 +157,7 @@ def _match_to_proto(proto: Any, table: TableInfo, known: MatchField, value: Matc
         proto.range.high = _encode(second, known.width, where)
 
 
-def _action_to_proto(proto: Any, action: ActionInfo, params: Mapping[str, int]) -> None:
+def _action_to_proto(proto: messages.Action, action: ActionInfo, params: Mapping[str, int]) -> None:
     proto.action_id = action.id
     wanted = {param.name for param in action.params}
     if wanted != set(params):
@@ -173,7 +177,7 @@ def _encode(value: int, width: int, where: str) -> bytes:
 # ---- from protobuf
 
 
-def from_proto(proto: Any, info: P4Info) -> TableEntry:
+def from_proto(proto: messages.TableEntry, info: P4Info) -> TableEntry:
     """A ``p4.v1.TableEntry`` with short names. Raises :class:`BadEntry` where it does not fit the program."""
     table = table_of(proto, info)
     action, params = "", {}
@@ -185,7 +189,7 @@ def from_proto(proto: Any, info: P4Info) -> TableEntry:
     return TableEntry(table.alias, match, action, params, proto.priority, proto.is_default_action)
 
 
-def table_of(proto: Any, info: P4Info) -> TableInfo:
+def table_of(proto: messages.TableEntry, info: P4Info) -> TableInfo:
     """The table an entry names. Raises :class:`BadEntry`."""
     table = info.tables.by_id.get(proto.table_id)
     if table is None:
@@ -193,18 +197,17 @@ def table_of(proto: Any, info: P4Info) -> TableInfo:
     return table
 
 
-def match_from_proto(matches: Any, table: TableInfo) -> dict[str, MatchValue]:
+def match_from_proto(matches: Iterable[messages.FieldMatch], table: TableInfo) -> dict[str, MatchValue]:
     """The match of an entry, in the table's order of fields. Raises :class:`BadEntry`."""
-    given: dict[int, Any] = {}
+    given: dict[int, messages.FieldMatch] = {}
     for match in matches:
         if match.field_id in given:
             raise BadEntry(f"table {table.alias}: match field id {match.field_id} is given twice")
         given[match.field_id] = match
     found: dict[str, MatchValue] = {}
     for known in table.fields:
-        match = given.pop(known.id, None)
-        if match is not None:
-            found[known.name] = _match_value(match, table, known)
+        if known.id in given:
+            found[known.name] = _match_value(given.pop(known.id), table, known)
         elif known.kind is MatchKind.EXACT:
             raise BadEntry(f"table {table.alias}: exact field {known.name} is missing")
     if given:
@@ -212,7 +215,7 @@ def match_from_proto(matches: Any, table: TableInfo) -> dict[str, MatchValue]:
     return found
 
 
-def _match_value(proto: Any, table: TableInfo, known: MatchField) -> MatchValue:
+def _match_value(proto: messages.FieldMatch, table: TableInfo, known: MatchField) -> MatchValue:
     where = f"field {known.name} of table {table.alias}"
     form = proto.WhichOneof("field_match_type")
     if form != known.kind.name.lower():
@@ -247,7 +250,9 @@ def _lpm(value: int, prefix_len: int, width: int, where: str) -> tuple[int, int]
     return value, prefix_len
 
 
-def action_from_proto(proto: Any, table: TableInfo, info: P4Info) -> tuple[ActionInfo, tuple[int, ...]]:
+def action_from_proto(
+    proto: messages.TableAction, table: TableInfo, info: P4Info
+) -> tuple[ActionInfo, tuple[int, ...]]:
     """The action of an entry and its parameters in the program's order. Raises :class:`BadEntry`."""
     form = proto.WhichOneof("type")
     if form != "action":

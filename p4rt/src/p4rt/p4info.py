@@ -6,11 +6,11 @@ suffix that is unique among objects of the same kind (``endpoint``), next.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from google.protobuf import text_format
 
@@ -61,7 +61,8 @@ class TableInfo:
     """A table. ``size`` in entries; the key fields in the program's order.
 
     ``entry_actions`` may stand in entries, ``default_actions`` as the default action (p4info's scopes).
-    ``default_action`` is the program's own, where p4info tells it.
+    ``default_action`` is the program's own, where p4info tells it. ``indirect`` tables have an action profile,
+    ``has_direct`` ones direct counters or meters.
     """
 
     id: int
@@ -74,6 +75,7 @@ class TableInfo:
     const_default: bool
     const_entries: bool
     indirect: bool
+    has_direct: bool
     default_action: tuple[int, tuple[int, ...]] | None
 
     @property
@@ -121,12 +123,15 @@ _T = TypeVar("_T", TableInfo, ActionInfo, CounterInfo, RegisterInfo)
 class Index(Generic[_T]):
     """The objects of one kind, by id, full name or alias."""
 
-    def __init__(self, kind: str, objects: Iterable[_T]) -> None:
+    def __init__(self, kind: str, objects: Sequence[_T]) -> None:
         self._kind = kind
         self.by_id: Mapping[int, _T] = {item.id: item for item in objects}
+        for values in ([item.id for item in objects], [item.name for item in objects]):
+            if len(set(values)) != len(values):
+                raise ValueError(f"two {kind}s have the same id or name")
         # Full names last: they win where one is another object's alias.
-        self._by_name = {item.alias: item for item in self.by_id.values()}
-        self._by_name |= {item.name: item for item in self.by_id.values()}
+        self._by_name: dict[str, _T] = {item.alias: item for item in self.by_id.values()}
+        self._by_name.update({item.name: item for item in self.by_id.values()})
 
     def __getitem__(self, name: str) -> _T:
         try:
@@ -135,7 +140,7 @@ class Index(Generic[_T]):
             known = ", ".join(sorted(item.alias for item in self.by_id.values())) or "none"
             raise UnknownName(f"the program has no {self._kind} {name!r}; it has {known}") from None
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[_T]:
         return iter(self.by_id.values())
 
     def __len__(self) -> int:
@@ -148,7 +153,7 @@ class P4Info:
     ``proto`` is the message it was made from. Raises ``ValueError`` for a p4info that contradicts itself.
     """
 
-    def __init__(self, proto: Any) -> None:
+    def __init__(self, proto: messages.P4Info) -> None:
         self.proto = proto
         self.actions = Index("action", [_action(action) for action in proto.actions])
         self.tables = Index("table", [_table(table, self.actions.by_id) for table in proto.tables])
@@ -170,12 +175,12 @@ class P4Info:
             raise ValueError(f"{path} is no p4info: {error}") from error
 
 
-def _action(proto: Any) -> ActionInfo:
+def _action(proto: messages.ActionDescription) -> ActionInfo:
     params = tuple(Param(param.id, param.name, param.bitwidth) for param in proto.params)
     return ActionInfo(proto.preamble.id, proto.preamble.name, proto.preamble.alias, params)
 
 
-def _table(proto: Any, actions: Mapping[int, ActionInfo]) -> TableInfo:
+def _table(proto: messages.Table, actions: Mapping[int, ActionInfo]) -> TableInfo:
     name = proto.preamble.name
     refs = [(ref.id, ref.scope) for ref in proto.action_refs]
     for action_id, _ in refs:
@@ -200,6 +205,7 @@ def _table(proto: Any, actions: Mapping[int, ActionInfo]) -> TableInfo:
         const_default=proto.const_default_action_id != 0,
         const_entries=proto.is_const_table,
         indirect=proto.implementation_id != 0,
+        has_direct=len(proto.direct_resource_ids) > 0,
         default_action=default,
     )
 
@@ -207,7 +213,7 @@ def _table(proto: Any, actions: Mapping[int, ActionInfo]) -> TableInfo:
 _TABLE_ONLY, _DEFAULT_ONLY = 1, 2  # p4info's ActionRef.Scope
 
 
-def _match_field(table: str, proto: Any) -> MatchField:
+def _match_field(table: str, proto: messages.MatchField) -> MatchField:
     try:
         kind = MatchKind(proto.match_type)
     except ValueError:
@@ -215,10 +221,10 @@ def _match_field(table: str, proto: Any) -> MatchField:
     return MatchField(proto.id, proto.name, proto.bitwidth, kind)
 
 
-def _counter(proto: Any) -> CounterInfo:
+def _counter(proto: messages.Counter) -> CounterInfo:
     return CounterInfo(proto.preamble.id, proto.preamble.name, proto.preamble.alias, proto.size)
 
 
-def _register(proto: Any) -> RegisterInfo:
+def _register(proto: messages.Register) -> RegisterInfo:
     width = proto.type_spec.bitstring.bit.bitwidth
     return RegisterInfo(proto.preamble.id, proto.preamble.name, proto.preamble.alias, proto.size, width)

@@ -7,10 +7,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import grpc
 import grpc.aio
+from google.protobuf.message import Message
 
 from p4rt import messages
 
@@ -29,7 +30,7 @@ class Stub:
     """A client's view of the service over ``channel``. Each attribute is called as grpc.aio's stubs are."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
-        def unary(method: str, answer: Any) -> Any:
+        def unary(method: str, answer: type[Message]) -> Any:
             return channel.unary_unary(
                 f"/{NAME}/{method}",
                 request_serializer=_serialize,
@@ -41,7 +42,9 @@ class Stub:
         self.get_pipeline = unary("GetForwardingPipelineConfig", messages.GetForwardingPipelineConfigResponse)
         self.capabilities = unary("Capabilities", messages.CapabilitiesResponse)
         # Yields the bytes of each p4.v1.ReadResponse.
-        self.read: Any = channel.unary_stream(f"/{NAME}/Read", request_serializer=_serialize)
+        self.read: Any = channel.unary_stream(  # type: ignore[call-arg]
+            f"/{NAME}/Read", request_serializer=_serialize
+        )
         self.stream: Any = channel.stream_stream(
             f"/{NAME}/StreamChannel",
             request_serializer=_serialize,
@@ -49,26 +52,26 @@ class Stub:
         )
 
 
-Context = grpc.aio.ServicerContext
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
 class Servicer(Protocol):
     """What a server implements. Requests come as bytes: parsing them is the server's, and so is refusing."""
 
-    def write(self, request: bytes, context: Context) -> Awaitable[Any]: ...
+    def write(self, request: bytes, context: Context) -> Awaitable[Message]: ...
 
     def read(self, request: bytes, context: Context) -> AsyncIterator[bytes]: ...
 
-    def set_pipeline(self, request: bytes, context: Context) -> Awaitable[Any]: ...
+    def set_pipeline(self, request: bytes, context: Context) -> Awaitable[Message]: ...
 
-    def get_pipeline(self, request: bytes, context: Context) -> Awaitable[Any]: ...
+    def get_pipeline(self, request: bytes, context: Context) -> Awaitable[Message]: ...
 
     def stream(self, requests: AsyncIterator[bytes], context: Context) -> Awaitable[None]: ...
 
-    def capabilities(self, request: bytes, context: Context) -> Awaitable[Any]: ...
+    def capabilities(self, request: bytes, context: Context) -> Awaitable[Message]: ...
 
 
-def handlers(servicer: Servicer) -> grpc.GenericRpcHandler:
+def handlers(servicer: Servicer) -> grpc.GenericRpcHandler[Any, Any]:
     """The handlers to register with ``grpc.aio.Server.add_generic_rpc_handlers``."""
     table: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
         "Write": grpc.unary_unary_rpc_method_handler(servicer.write, None, _serialize),
@@ -81,6 +84,5 @@ def handlers(servicer: Servicer) -> grpc.GenericRpcHandler:
     return grpc.method_handlers_generic_handler(NAME, table)
 
 
-def _serialize(message: Any) -> bytes:
-    data: bytes = message.SerializeToString()
-    return data
+def _serialize(message: Message) -> bytes:
+    return message.SerializeToString()

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import grpc
-from p4rt import bytestrings, messages, wire
 from p4rt.p4info import CounterInfo, P4Info, RegisterInfo
 
 from ezpath_tor.faults import Fault, invalid, not_found
 from ezpath_tor.plane import DataPlane
+from p4rt import bytestrings, messages, wire
 
-_MODIFY = 2
 _INT64_MAX = (1 << 63) - 1
 
 
@@ -23,7 +21,7 @@ class Cells:
         self._info = info
         self._plane = plane
 
-    def write_register(self, kind: int, proto: Any) -> None:
+    def write_register(self, kind: int, proto: messages.RegisterEntry) -> None:
         """One update. Raises :class:`Fault` or a ``PlaneError``."""
         register = self._register(proto.register_id)
         _modify_only(kind, f"register {register.alias}")
@@ -38,7 +36,7 @@ class Cells:
         for index in indices:
             self._plane.write_register(register.name, index, value)
 
-    def write_counter(self, kind: int, proto: Any) -> None:
+    def write_counter(self, kind: int, proto: messages.CounterEntry) -> None:
         """One update. Raises :class:`Fault` or a ``PlaneError``."""
         counter = self._counter(proto.counter_id)
         _modify_only(kind, f"counter {counter.alias}")
@@ -50,7 +48,7 @@ class Cells:
         for index in indices:
             self._plane.write_counter(counter.name, index, proto.data.packet_count, proto.data.byte_count)
 
-    def read_registers(self, proto: Any) -> Iterator[bytes]:
+    def read_registers(self, proto: messages.RegisterEntry) -> Iterator[bytes]:
         """Serialized ReadResponses with the cells a ``RegisterEntry`` means; id 0 means all registers."""
         chosen = [self._register(proto.register_id)] if proto.register_id else self._info.registers
         for register in chosen:
@@ -58,7 +56,7 @@ class Cells:
             cells = self._plane.read_register(register.name)[indices.start : indices.stop]
             yield from wire.encode_register(register.id, cells, indices.start)
 
-    def read_counters(self, proto: Any) -> Iterator[bytes]:
+    def read_counters(self, proto: messages.CounterEntry) -> Iterator[bytes]:
         """Serialized entities with the cells a ``CounterEntry`` means; id 0 means all counters."""
         chosen = [self._counter(proto.counter_id)] if proto.counter_id else self._info.counters
         for counter in chosen:
@@ -68,8 +66,8 @@ class Cells:
                 packets, octets = (min(int(count), _INT64_MAX) for count in counts[index])
                 entry = messages.CounterEntry(
                     counter_id=counter.id,
-                    index={"index": index},
-                    data={"packet_count": packets, "byte_count": octets},
+                    index=messages.Index(index=index),
+                    data=messages.CounterData(packet_count=packets, byte_count=octets),
                 )
                 yield messages.Entity(counter_entry=entry).SerializeToString()
 
@@ -87,15 +85,15 @@ class Cells:
 
 
 def _modify_only(kind: int, what: str) -> None:
-    if kind != _MODIFY:
+    if kind != messages.Update.MODIFY:
         raise invalid(f"cells of {what} are modified, not inserted or deleted")
 
 
-def _indices(proto: Any, size: int, what: str) -> range:
+def _indices(proto: messages.RegisterEntry | messages.CounterEntry, size: int, what: str) -> range:
     """The cells meant: one, or all where the index is left out."""
     if not proto.HasField("index"):
         return range(size)
-    index: int = proto.index.index
+    index = proto.index.index
     if index < 0:
         raise invalid(f"{what} has no cell {index}")
     if index >= size:

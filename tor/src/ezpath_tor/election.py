@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import grpc
 
@@ -26,21 +27,24 @@ class Notice:
     highest: int | None
 
 
-class Election:
-    """The controllers of one device. ``member`` is whatever tells one stream from another."""
+_M = TypeVar("_M", bound=Hashable)
+
+
+class Election(Generic[_M]):
+    """The controllers of one device. A member is whatever tells one stream from another."""
 
     def __init__(self) -> None:
-        self._ids: dict[Hashable, int | None] = {}
-        self._primary: Hashable | None = None
+        self._ids: dict[_M, int | None] = {}
+        self._primary: _M | None = None
         self._highest: int | None = None
 
     @property
-    def members(self) -> list[Hashable]:
+    def members(self) -> list[_M]:
         """All connected controllers."""
         return list(self._ids)
 
     @property
-    def primary(self) -> Hashable | None:
+    def primary(self) -> _M | None:
         """The one that may write."""
         return self._primary
 
@@ -48,7 +52,7 @@ class Election:
         """A request that carries this election id comes from the primary."""
         return election_id is not None and self._primary is not None and self._ids[self._primary] == election_id
 
-    def stand(self, member: Hashable, election_id: int | None) -> list[Hashable]:
+    def stand(self, member: _M, election_id: int | None) -> list[_M]:
         """``member`` arrives, or changes its election id. Returns who has to be told, ``member`` last.
 
         Raises :class:`Fault`; then the member's stream is to be ended, and :meth:`leave` called.
@@ -67,7 +71,7 @@ class Election:
             return self._everyone(member)
         return [member]
 
-    def leave(self, member: Hashable) -> list[Hashable]:
+    def leave(self, member: _M) -> list[_M]:
         """``member`` is gone. Returns who has to be told. Idempotent."""
         self._ids.pop(member, None)
         if self._primary != member:
@@ -75,7 +79,7 @@ class Election:
         self._primary = None
         return self.members
 
-    def notice(self, member: Hashable) -> Notice:
+    def notice(self, member: _M) -> Notice:
         """What ``member`` is to be told now."""
         if self._primary == member:
             return Notice(grpc.StatusCode.OK, "is primary", self._highest)
@@ -83,5 +87,5 @@ class Election:
             return Notice(grpc.StatusCode.ALREADY_EXISTS, "is backup", self._highest)
         return Notice(grpc.StatusCode.NOT_FOUND, "is backup, and there is no primary", self._highest)
 
-    def _everyone(self, last: Hashable) -> list[Hashable]:
+    def _everyone(self, last: _M) -> list[_M]:
         return [member for member in self._ids if member != last] + [last]

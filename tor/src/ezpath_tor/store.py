@@ -6,38 +6,42 @@ Everything here runs in the one thread that may touch the data plane, and knows 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import grpc
+import structlog
 from p4rt.entries import BadEntry
-from p4rt.p4info import P4Info, UnknownName
+from p4rt.p4info import MatchKind, P4Info, TableInfo, UnknownName
 
-from ezpath_tor import fit
+from ezpath_tor import program
 from ezpath_tor.cells import Cells, frame
 from ezpath_tor.faults import Fault, invalid, unimplemented
 from ezpath_tor.plane import DataPlane, PlaneError, TableFull, Unsupported
-from ezpath_tor.tables import Tables, unsupported_match
+from ezpath_tor.tables import Tables
+from p4rt import messages
 
-_KINDS = {1: "INSERT", 2: "MODIFY", 3: "DELETE"}
+log = structlog.get_logger()
+_KINDS = (messages.Update.INSERT, messages.Update.MODIFY, messages.Update.DELETE)
 
 
 class Pipeline:
     """One program on the data plane, from its load to the next one's. Not thread safe."""
 
-    def __init__(self, info: P4Info, tables: Tables, cells: Cells, config: Any) -> None:
+    def __init__(self, info: P4Info, tables: Tables, cells: Cells, config: messages.ForwardingPipelineConfig) -> None:
         self.info = info
         self.config = config
         """The ``ForwardingPipelineConfig`` it was loaded from."""
         self._tables = tables
         self._cells = cells
 
-    def write(self, update: Any) -> None:
+    def write(self, update: messages.Update) -> None:
         """Apply one ``p4.v1.Update``, or raise :class:`Fault` and leave everything as it was."""
         if update.type not in _KINDS:
             raise invalid("an update has to say INSERT, MODIFY or DELETE")
         entity = _entity(update.entity)
         value = getattr(update.entity, entity)
-        try:
+        with _faults():
             if entity == "table_entry":
                 self._tables.write(update.type, value)
             elif entity == "register_entry":
@@ -46,14 +50,12 @@ class Pipeline:
                 self._cells.write_counter(update.type, value)
             else:
                 raise unimplemented(f"{entity} is")
-        except (BadEntry, PlaneError, OSError) as error:
-            raise _as_fault(error) from error
 
-    def read(self, wanted: Any) -> Iterator[bytes]:
+    def read(self, wanted: messages.Entity) -> Iterator[bytes]:
         """Serialized ReadResponses with what a ``p4.v1.Entity`` used as a filter selects. Raises ``Fault``."""
         entity = _entity(wanted)
         value = getattr(wanted, entity)
-        try:
+        with _faults():
             if entity == "table_entry":
                 yield from frame(self._tables.read(value))
             elif entity == "register_entry":
@@ -62,31 +64,28 @@ class Pipeline:
                 yield from frame(self._cells.read_counters(value))
             else:
                 raise unimplemented(f"{entity} is")
-        except (BadEntry, PlaneError, OSError) as error:
-            raise _as_fault(error) from error
 
 
-def load(config: Any, plane: DataPlane, limits: Mapping[str, int]) -> Pipeline:
+def load(config: messages.ForwardingPipelineConfig, plane: DataPlane, limits: Mapping[str, int]) -> Pipeline:
     """Put the program of a ``ForwardingPipelineConfig`` on the data plane.
 
     ``limits`` are entries by table name or alias. Raises :class:`Fault`; then what ran before still runs.
     """
-    info, program = verify(config)
+    info, compiled = verify(config)
     sizes = {}
     for name, size in limits.items():
         try:
             sizes[info.tables[name].name] = size
         except UnknownName as error:
             raise invalid(f"this switch was started with a limit for table {name}: {error}") from error
-    defaults = fit.default_actions(program)
-    try:
+    with _faults():
+        defaults, constants = program.default_actions(compiled), program.constant_entries(compiled)
+        tables = Tables(info, plane, defaults, constants, sizes)
         plane.load(config.p4_device_config)
-    except (PlaneError, OSError) as error:
-        raise _as_fault(error) from error
-    return Pipeline(info, Tables(info, plane, defaults, sizes), Cells(info, plane), config)
+    return Pipeline(info, tables, Cells(info, plane), config)
 
 
-def verify(config: Any) -> tuple[P4Info, dict[str, Any]]:
+def verify(config: messages.ForwardingPipelineConfig) -> tuple[P4Info, dict[str, Any]]:
     """What can be said of a config before compiling it. Raises :class:`Fault`."""
     if not config.HasField("p4info"):
         raise invalid("the pipeline config has no p4info")
@@ -97,31 +96,50 @@ def verify(config: Any) -> tuple[P4Info, dict[str, Any]]:
     except (ValueError, KeyError) as error:
         raise invalid(f"p4info: {error}") from error
     for table in info.tables:
-        what = unsupported_match(table)
-        if table.indirect:
-            what = f"an action profile (implementation of table {table.name}) is"
-        if what:
-            raise unimplemented(what)
+        _check_supported(table)
     for register in info.registers:
         if not register.width:
             raise unimplemented(f"register {register.name} of something else than bit<W> is")
-    program = fit.parse(config.p4_device_config)
-    fit.check_fit(info, program)
-    return info, program
+    try:
+        compiled = program.parse(config.p4_device_config)
+        program.check_fit(info, compiled)
+    except (LookupError, TypeError, AttributeError) as error:
+        raise invalid(f"the device config is no BMv2 JSON as p4c writes it: {error!r}") from error
+    return info, compiled
 
 
-def _entity(proto: Any) -> str:
-    kind: str | None = proto.WhichOneof("entity")
+def _check_supported(table: TableInfo) -> None:
+    for field in table.fields:
+        if field.kind not in (MatchKind.EXACT, MatchKind.LPM):
+            raise unimplemented(f"match kind {field.kind.name.lower()} (field {field.name} of table {table.name}) is")
+    if table.indirect:
+        raise unimplemented(f"an action profile (implementation of table {table.name}) is")
+    if table.has_direct:
+        raise unimplemented(f"a direct counter or meter (of table {table.name}) is")
+
+
+def _entity(proto: messages.Entity) -> str:
+    kind = proto.WhichOneof("entity")
     if kind is None:
         raise invalid("no entity is given")
     return kind
 
 
-def _as_fault(error: BadEntry | PlaneError | OSError) -> Fault:
-    if isinstance(error, BadEntry):
-        return Fault(error.code, str(error))
-    if isinstance(error, TableFull):
-        return Fault(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
-    if isinstance(error, Unsupported):
-        return Fault(grpc.StatusCode.UNIMPLEMENTED, str(error))
-    return Fault(grpc.StatusCode.INTERNAL, f"the data plane failed: {error}")
+@contextmanager
+def _faults() -> Iterator[None]:
+    """Whatever goes wrong inside comes out as a :class:`Fault`."""
+    try:
+        yield
+    except Fault:
+        raise
+    except BadEntry as error:
+        raise Fault(error.code, str(error)) from error
+    except TableFull as error:
+        raise Fault(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error)) from error
+    except Unsupported as error:
+        raise Fault(grpc.StatusCode.UNIMPLEMENTED, str(error)) from error
+    except (PlaneError, OSError) as error:
+        raise Fault(grpc.StatusCode.INTERNAL, f"the data plane failed: {error}") from error
+    except Exception as error:  # a bug met by one update must not take its batch along
+        log.exception("unexpected")
+        raise Fault(grpc.StatusCode.INTERNAL, f"a bug: {error!r}; the switch's log has more") from error

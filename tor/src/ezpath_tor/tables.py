@@ -5,20 +5,17 @@ An entry is kept with the bytes it is answered with, so that a wildcard read of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import grpc
-from p4rt import messages
 from p4rt.entries import BadEntry, MatchValue, action_from_proto, match_from_proto, table_of, to_proto
 from p4rt.entries import TableEntry as NamedEntry
-from p4rt.p4info import ActionInfo, MatchKind, P4Info, TableInfo
+from p4rt.p4info import ActionInfo, P4Info, TableInfo
 
 from ezpath_tor.faults import Fault, invalid, not_found
 from ezpath_tor.plane import ActionCall, DataPlane, Key, Lpm
-
-_INSERT, _MODIFY, _DELETE = 1, 2, 3
+from p4rt import messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +33,17 @@ class Tables:
 
     Args:
         defaults: the program's own default action of each table, by full table name.
-        limits: fewer entries than the program's size, by full table name.
+        constants: the entries the program comes with, by full table name.
+        limits: at most so many entries, by full table name, where the program has room for more.
     """
 
     def __init__(
-        self, info: P4Info, plane: DataPlane, defaults: Mapping[str, ActionCall], limits: Mapping[str, int]
+        self,
+        info: P4Info,
+        plane: DataPlane,
+        defaults: Mapping[str, ActionCall],
+        constants: Mapping[str, Iterable[tuple[Key, ActionCall]]],
+        limits: Mapping[str, int],
     ) -> None:
         self._info = info
         self._plane = plane
@@ -48,10 +51,13 @@ class Tables:
         self._limits = limits
         self._entries: dict[int, dict[Key, _Stored]] = {table.id: {} for table in info.tables}
         self._defaults: dict[int, _Stored] = {}
+        for table in info.tables:
+            for key, call in constants.get(table.name, ()):
+                self._entries[table.id][key] = self._constant(table, key, call)
 
     # ---- write
 
-    def write(self, kind: int, proto: Any) -> None:
+    def write(self, kind: int, proto: messages.TableEntry) -> None:
         """One update. Raises :class:`Fault`, :class:`BadEntry` or a ``PlaneError``; then nothing changed."""
         table = table_of(proto, self._info)
         if proto.is_default_action:
@@ -64,12 +70,12 @@ class Tables:
             raise invalid(f"table {table.alias} has no key: only its default entry can be set")
         entries = self._entries[table.id]
         present = entries.get(key)
-        if kind == _DELETE:
+        if kind == messages.Update.DELETE:
             if present is None:
                 raise not_found(f"table {table.alias} has no such entry")
             self._plane.delete(table.name, key)
             del entries[key]
-        elif kind == _MODIFY:
+        elif kind == messages.Update.MODIFY:
             if present is None:
                 raise not_found(f"table {table.alias} has no such entry")
             stored = self._stored(table, proto, present.call)
@@ -84,8 +90,8 @@ class Tables:
             self._plane.insert(table.name, key, stored.call)
             entries[key] = stored
 
-    def _write_default(self, kind: int, table: TableInfo, proto: Any) -> None:
-        if kind != _MODIFY:
+    def _write_default(self, kind: int, table: TableInfo, proto: messages.TableEntry) -> None:
+        if kind != messages.Update.MODIFY:
             raise invalid(f"the default entry of table {table.alias} can be modified only")
         if proto.match or proto.priority:
             raise invalid(f"the default entry of table {table.alias} has neither match nor priority")
@@ -104,7 +110,7 @@ class Tables:
         if size is not None and present >= size:
             raise Fault(grpc.StatusCode.RESOURCE_EXHAUSTED, f"table {table.alias} is full: {size} entries")
 
-    def _stored(self, table: TableInfo, proto: Any, keep: ActionCall | None) -> _Stored:
+    def _stored(self, table: TableInfo, proto: messages.TableEntry, keep: ActionCall | None) -> _Stored:
         """The entry as it will stand there; with ``keep`` as its action where it gives none."""
         for direct in ("meter_config", "counter_data", "meter_counter_data"):
             if proto.HasField(direct):
@@ -128,12 +134,23 @@ class Tables:
 
     def _answer(
         self, table: TableInfo, match: dict[str, MatchValue], call: ActionCall, priority: int, default: bool
-    ) -> Any:
+    ) -> messages.TableEntry:
         names = [param.name for param in self._info.actions[call.action].params]
         params = dict(zip(names, call.params, strict=True))
         return to_proto(NamedEntry(table.name, match, call.action, params, priority, default), self._info)
 
-    def _key(self, table: TableInfo, proto: Any) -> Key:
+    def _constant(self, table: TableInfo, key: Key, call: ActionCall) -> _Stored:
+        match: dict[str, MatchValue] = {}
+        for field, value in zip(table.fields, key, strict=True):
+            if isinstance(value, int):
+                match[field.name] = value
+            elif value.prefix_len:
+                match[field.name] = value.value, value.prefix_len
+        answer = self._answer(table, match, call, 0, False)
+        answer.is_const = True
+        return _Stored(call, b"", 0, messages.Entity(table_entry=answer).SerializeToString())
+
+    def _key(self, table: TableInfo, proto: messages.TableEntry) -> Key:
         if proto.priority:
             raise invalid(f"table {table.alias} takes no priority: one entry at most can match")
         match = match_from_proto(proto.match, table)
@@ -145,7 +162,7 @@ class Tables:
 
     # ---- read
 
-    def read(self, proto: Any) -> Iterator[bytes]:
+    def read(self, proto: messages.TableEntry) -> Iterator[bytes]:
         """The serialized entities that a ``TableEntry`` used as a filter selects. Raises as :meth:`write`."""
         if proto.table_id == 0:
             for table in self._info.tables:
@@ -153,7 +170,7 @@ class Tables:
             return
         yield from self._read_table(table_of(proto, self._info), proto)
 
-    def _read_table(self, table: TableInfo, proto: Any) -> Iterator[bytes]:
+    def _read_table(self, table: TableInfo, proto: messages.TableEntry) -> Iterator[bytes]:
         if proto.is_default_action:
             selected = [self._default(table)]
         elif proto.table_id and proto.match:
@@ -178,15 +195,7 @@ class Tables:
         return _Stored(call, b"", 0, messages.Entity(table_entry=answer).SerializeToString())
 
 
-def unsupported_match(table: TableInfo) -> str | None:
-    """What of the table's key a :class:`DataPlane` has no words for; ``None`` when nothing."""
-    for field in table.fields:
-        if field.kind not in (MatchKind.EXACT, MatchKind.LPM):
-            return f"match kind {field.kind.name.lower()} (field {field.name} of table {table.name}) is"
-    return None
-
-
-def _named_match(table: TableInfo, proto: Any) -> dict[str, MatchValue]:
+def _named_match(table: TableInfo, proto: messages.TableEntry) -> dict[str, MatchValue]:
     return {} if proto.is_default_action else match_from_proto(proto.match, table)
 
 
@@ -200,7 +209,7 @@ def _check_scope(table: TableInfo, action: ActionInfo, default: bool) -> None:
         )
 
 
-def _selects(proto: Any, stored: _Stored, info: P4Info) -> bool:
+def _selects(proto: messages.TableEntry, stored: _Stored, info: P4Info) -> bool:
     """The filters of a read other than table and match."""
     if proto.metadata and proto.metadata != stored.metadata:
         return False

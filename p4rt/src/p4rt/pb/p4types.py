@@ -1,0 +1,5 @@
+"""Messages of ``p4/config/v1/p4types.proto``."""
+
+from p4rt.pb import members
+
+globals().update(members("p4/config/v1/p4types.proto"))
