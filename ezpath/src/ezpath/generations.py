@@ -5,44 +5,51 @@ Pure. Generations are numbers that only grow, given out by the decider for all c
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
-
-Key = Hashable
+from collections.abc import Hashable
 
 
 class Generations:
-    """The newest generation carried out, item by item.
+    """The newest generation that spoke about each item, and the ``floor``.
 
-    ``floor`` is the generation of a whole desired state that was adopted at once: about every item, it is the word
-    of that generation, whether the item is in it or not.
+    The floor is the generation of a whole desired state that was adopted at once: it speaks about every item, whether
+    the item is in it or not.
     """
 
     def __init__(self, floor: int = 0) -> None:
         self._floor = floor
-        self._newest: dict[Key, int] = {}
+        self._spoken: dict[Hashable, int] = {}
+
+    @property
+    def floor(self) -> int:
+        return self._floor
 
     @property
     def newest(self) -> int:
-        """The newest generation heard of, about any item."""
-        return max(self._newest.values(), default=self._floor)
+        """The newest generation heard of, about whatever item."""
+        return max(self._spoken.values(), default=self._floor)
 
-    def of(self, key: Key) -> int:
+    def of(self, key: Hashable) -> int:
         """The generation whose word on ``key`` stands; 0 where there was none."""
-        return max(self._newest.get(key, 0), self._floor)
+        return self._spoken.get(key, self._floor)
 
-    def is_stale(self, key: Key, generation: int) -> bool:
-        """A newer generation has spoken about ``key``. The same one again is a repetition, and is not stale."""
+    def is_stale(self, key: Hashable, generation: int, *, agrees: bool = False) -> bool:
+        """A newer generation has spoken about ``key``. The same one again is a repetition, and is not stale.
+
+        ``agrees`` says that what is asked for is so already. An old command that agrees with an adopted state may
+        count as carried out: it was waiting in the queue while the state that includes it was adopted.
+        """
+        if key not in self._spoken and agrees:
+            return False
         return generation < self.of(key)
 
-    def record(self, keys: Iterable[Key], generation: int) -> None:
-        """``generation`` is carried out (or was tried) on ``keys``. Older ones than known leave things as they are."""
-        for key in keys:
-            if not self.is_stale(key, generation):
-                self._newest[key] = generation
+    def record(self, key: Hashable, generation: int) -> None:
+        """``generation`` has spoken about ``key``. One that is older than what is known changes nothing."""
+        if generation >= self.of(key):
+            self._spoken[key] = generation
 
     def adopt(self, floor: int) -> None:
-        """A whole desired state of generation ``floor`` is carried out. What is newer than it stands."""
+        """A whole desired state of generation ``floor`` was adopted. What is newer stands."""
         if floor < self._floor:
             return
         self._floor = floor
-        self._newest = {key: known for key, known in self._newest.items() if known > floor}
+        self._spoken = {key: spoken for key, spoken in self._spoken.items() if spoken > floor}

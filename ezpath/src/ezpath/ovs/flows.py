@@ -98,6 +98,13 @@ def delete_line(flow: Flow) -> str:
     return f"delete_strict cookie={flow.cookie:#x}/-1,table={flow.table},priority={flow.priority}{match}"
 
 
+def touch_line(flow: Flow) -> str:
+    """The line of a bundle that changes ``flow`` to itself: counters stay, and the datapath is revalidated."""
+    match = f",{flow.match}" if flow.match else ""
+    cookie = f"cookie={flow.cookie:#x}/-1"
+    return f"modify_strict {cookie},table={flow.table},priority={flow.priority}{match},actions={flow.actions}"
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """What turns one set of rules into another."""

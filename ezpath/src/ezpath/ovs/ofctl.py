@@ -13,7 +13,7 @@ from ezpath.ovs.errors import OvsError, OvsRefused, OvsUnreachable
 from ezpath.ovs.flows import COOKIE, COOKIE_MASK, Change, Flow, parse_dump
 
 PROTOCOL = "OpenFlow14"
-TIMEOUT_S = 10.0
+TIMEOUT_S = 5.0
 
 
 class OpenFlowBridge:

@@ -2,7 +2,7 @@
 
 Three locks, because each has an hour at which it is open. Guard rules drop what comes through and is not ours, but
 ovs-vswitchd forgets them when it restarts. ``no-flood`` keeps floods out, and is forgotten as well. The trunk setting
-is in the database, so it outlives restarts: the ports carry VLAN 4095 only, which no frame can have, and so the
+is in the database, so it outlives restarts: the ports carry VLAN 4095 only, which 802.1Q reserves, and so the
 operator's ``NORMAL`` neither chooses nor learns from them. Rules that name a port, as ours do, are not bound by it.
 """
 

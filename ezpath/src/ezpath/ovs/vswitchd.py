@@ -44,10 +44,7 @@ class Vswitchd:
                     await asking.close()
                     raise
         seen = f"none of {len(sockets)} answers" if sockets else "there is none"
-        raise OvsUnreachable(
-            f"ovs-vswitchd's control socket {run_dir}/ovs-vswitchd.*.ctl: {seen}. "
-            "Start ovs-vswitchd, or correct run_dir in the inventory"
-        )
+        raise OvsUnreachable(f"ovs-vswitchd's control socket {run_dir}/ovs-vswitchd.*.ctl: {seen}")
 
     async def settle(self, nudge: Nudge) -> None:
         """Return when every flow in the datapath has been checked against the tables as they are now.

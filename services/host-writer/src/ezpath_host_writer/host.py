@@ -1,0 +1,251 @@
+"""One host's Open vSwitch, connected: find the ports, make the patch pair, bring the rules to what they ought to be.
+
+Imperative shell around :mod:`~ezpath_host_writer.ports`, :mod:`~ezpath_host_writer.rules` and
+:mod:`~ezpath_host_writer.plan`. Not to be used by two tasks at once: the worker has a lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import structlog
+from ezpath.inventory import Endpoint, Host
+from ezpath.items import HostItem
+from ezpath.ovs import (
+    Flow,
+    OpenFlowBridge,
+    Ovsdb,
+    OvsMisfit,
+    OvsRefused,
+    OvsUnreachable,
+    Role,
+    Vswitchd,
+    difference,
+    patch,
+)
+from ezpath.ovs.flows import Place, touch_line
+
+from ezpath_host_writer.plan import BridgeRole, Stage, stages
+from ezpath_host_writer.ports import check_bridges, resolve
+from ezpath_host_writer.rules import Ports, Rules, compile_items, guards
+
+PORTS_TIMEOUT_S = 5.0
+ATTEMPTS = 2
+"""How often rules are brought to what they ought to be before what is read back is given up on."""
+
+
+class HostOvs:
+    """Made by :meth:`connect`; :meth:`close` it."""
+
+    def __init__(
+        self, host: Host, endpoints: Iterable[Endpoint], ovsdb: Ovsdb, vswitchd: Vswitchd, changed: asyncio.Event
+    ) -> None:
+        self.host = host
+        self.changed = changed
+        """Set when the database shows something new."""
+        self._endpoints = tuple(endpoints)
+        self._ovsdb = ovsdb
+        self._vswitchd = vswitchd
+        directory = run_dir(host)
+        self._bridges: Mapping[BridgeRole, OpenFlowBridge] = {
+            "integration": OpenFlowBridge(host.config.integration_bridge, directory),
+            "physical": OpenFlowBridge(host.config.physical_bridge, directory),
+        }
+        self._ports: Ports | None = None
+        self._present: Rules | None = None
+        self._settled = False
+        self._log = structlog.get_logger().bind(host=host.name)
+
+    @classmethod
+    async def connect(cls, host: Host, endpoints: Iterable[Endpoint]) -> HostOvs:
+        """Connect to ``host``'s Open vSwitch and make the patch pair, guarded before it exists. Idempotent.
+
+        Raises :class:`OvsUnreachable`, :class:`OvsMisfit`, :class:`OvsRefused`.
+        """
+        changed = asyncio.Event()
+        ovsdb = await Ovsdb.connect(host.config.ovsdb, lambda _: changed.set())
+        try:
+            vswitchd = await Vswitchd.connect(run_dir(host))
+        except BaseException:
+            await ovsdb.close()
+            raise
+        self = cls(host, endpoints, ovsdb, vswitchd, changed)
+        try:
+            await self.refresh()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def refresh(self) -> bool:
+        """Look at the database again, and put the patch pair right. Says whether any port number changed."""
+        self.changed.clear()
+        check_bridges(self._ovsdb.view, self.host)
+        config = self.host.config
+        pair = patch.plan(self._ovsdb.view, config.integration_bridge, config.physical_bridge)
+        if self._ports is None or not patch.is_up(self._ovsdb.view, pair):
+            await self._make_patch(pair)
+        before, self._ports = self._ports, resolve(self._ovsdb.view, self.host, self._endpoints, pair)
+        return before != self._ports
+
+    async def _make_patch(self, pair: patch.PatchPair) -> None:
+        """Guards first: from its first moment on, nothing of the operator's comes through."""
+        wanted = guards(pair.integration.number, pair.physical.number)
+        present = await self._read()
+        self._present = None
+        # Whatever else is there stays: the rules of a path that works are not taken down to guard it.
+        todo = stages(wanted, present.where(lambda flow: flow.role is Role.GUARD))
+        await self._refuse_overwriting(todo)
+        await self._run(todo)
+        await patch.ensure(self._ovsdb, pair)
+        deadline = asyncio.get_running_loop().time() + PORTS_TIMEOUT_S
+        while not patch.is_up(self._ovsdb.view, pair):
+            if asyncio.get_running_loop().time() > deadline:
+                raise self._no_patch(pair)
+            await asyncio.sleep(0.005)
+        await self._bridges["integration"].no_flood(pair.integration.name)
+        await self._bridges["physical"].no_flood(pair.physical.name)
+        self._log.info("patch pair up", ports={end.name: end.number for end in pair.ends})
+
+    def _no_patch(self, pair: patch.PatchPair) -> OvsMisfit:
+        states = []
+        for end in pair.ends:
+            interface = self._ovsdb.view.interfaces.get(end.name)
+            got = f"number {interface.ofport} ({interface.error or 'no error'})" if interface else "not there"
+            states.append(f"{end.name} on {end.bridge}: asked for number {end.number}, {got}")
+        return OvsMisfit(
+            f"host {self.host.name}: patch ports not up within {PORTS_TIMEOUT_S:g} s: {'; '.join(states)}. "
+            "See 'ovs-vsctl show' and ovs-vswitchd's log there"
+        )
+
+    @property
+    def ports(self) -> Ports:
+        assert self._ports is not None, "refresh comes first"
+        return self._ports
+
+    def problems(self, items: Iterable[HostItem]) -> Mapping[HostItem, str]:
+        """Which of ``items`` cannot be installed now, and why not."""
+        return compile_items(items, self.ports).problems
+
+    async def installed(self) -> Rules:
+        """All rules under our cookie, as they are now."""
+        return await self._read()
+
+    async def apply(self, items: Iterable[HostItem]) -> int:
+        """Bring our rules to ``items`` and nothing else, wait for the datapath, read back. Returns changed rules.
+
+        Items with :meth:`problems` are left out. Raises :class:`OvsRefused` in Open vSwitch's words, also where
+        what is read back is not what was asked for; :class:`OvsUnreachable`.
+        """
+        wanted = compile_items(items, self.ports).rules
+        changed = 0
+        for _ in range(ATTEMPTS):
+            present = self._present if self._present is not None else await self._read()
+            self._present = None
+            todo = stages(wanted, present)
+            await self._refuse_overwriting(todo)
+            await self._run(todo)
+            changed += sum(len(stage.change.adds) + len(stage.change.deletes) for stage in todo)
+            now = await self._settle_and_read(wanted)
+            if not stages(wanted, now):
+                self._present = now
+                return changed
+            # Somebody else changed our rules meanwhile: once more, from what is really there.
+            self._present = now
+        self._present = None
+        raise OvsRefused(f"host {self.host.name}: read back otherwise than written: {_gap(wanted, now)}")
+
+    async def _run(self, todo: Iterable[Stage]) -> None:
+        for stage in todo:
+            self._settled = False
+            await self._bridges[stage.bridge].change(stage.change)
+
+    async def _settle_and_read(self, wanted: Rules) -> Rules:
+        if self._settled:
+            return await self._read()
+        guard = wanted.integration[0]
+
+        async def nudge() -> None:
+            await self._bridges["integration"].bundle([touch_line(guard)])
+
+        reading = asyncio.create_task(self._read())
+        try:
+            await self._vswitchd.settle(nudge)
+            self._settled = True
+            return await reading
+        finally:
+            reading.cancel()
+
+    async def _read(self) -> Rules:
+        integration, physical = await asyncio.gather(
+            self._bridges["integration"].ours(), self._bridges["physical"].ours()
+        )
+        return Rules(tuple(integration), tuple(physical))
+
+    async def _refuse_overwriting(self, todo: Iterable[Stage]) -> None:
+        """OpenFlow lets an added rule replace one of the same match and priority, whoever's it is. We do not."""
+        places: dict[tuple[BridgeRole, int], set[Place]] = {}
+        for stage in todo:
+            for flow in stage.change.adds:
+                places.setdefault((stage.bridge, _in_port(flow)), set()).add(flow.place)
+        dumps = await asyncio.gather(*(self._bridges[bridge].on_port(number) for bridge, number in places))
+        for (bridge, _), flows, ours in zip(places, dumps, places.values(), strict=True):
+            for flow in flows:
+                if not flow.ours and flow.place in ours:
+                    raise OvsRefused(
+                        f"host {self.host.name}: bridge {self._bridges[bridge].name} has a rule that is not EZPath's "
+                        f"where EZPath's would go: {flow}. Give it another priority, or remove it"
+                    )
+
+    async def until_lost(self) -> str:
+        """Returns, with the reason, when ovsdb-server or ovs-vswitchd has gone."""
+        database = asyncio.create_task(self._ovsdb.until_lost())
+        daemon = asyncio.create_task(self._vswitchd.until_gone())
+        try:
+            await asyncio.wait((database, daemon), return_when=asyncio.FIRST_COMPLETED)
+            return database.result() if database.done() else "ovs-vswitchd has ended"
+        finally:
+            database.cancel()
+            daemon.cancel()
+
+    async def close(self) -> None:
+        """Let go; everything on the host stays as it is. Idempotent."""
+        await self._vswitchd.close()
+        await self._ovsdb.close()
+
+
+def run_dir(host: Host) -> Path:
+    """Where the host's management and control sockets are. Raises :class:`OvsUnreachable` where nobody can tell."""
+    if host.config.run_dir:
+        return Path(host.config.run_dir)
+    kind, _, path = host.config.ovsdb.partition(":")
+    if kind != "unix":
+        raise OvsUnreachable(
+            f"host {host.name}: with ovsdb {host.config.ovsdb}, where ovs-vswitchd keeps its sockets is not known. "
+            f"Give hosts.{host.name}.run_dir in the inventory"
+        )
+    return Path(path).parent
+
+
+_IN_PORT = re.compile(r"\bin_port=(\d+)")
+
+
+def _in_port(flow: Flow) -> int:
+    found = _IN_PORT.search(flow.match)
+    assert found is not None, f"a rule of ours without in_port: {flow}"
+    return int(found.group(1))
+
+
+def _gap(wanted: Rules, now: Rules) -> str:
+    parts = []
+    for name, target, there in (
+        ("integration", wanted.integration, now.integration),
+        ("physical", wanted.physical, now.physical),
+    ):
+        change = difference(target, there)
+        parts += [f"missing on the {name} bridge: {flow}" for flow in change.adds]
+        parts += [f"surplus on the {name} bridge: {flow}" for flow in change.deletes]
+    return "; ".join(parts)

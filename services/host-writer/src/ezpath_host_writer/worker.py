@@ -1,0 +1,244 @@
+"""One host, for as long as the service runs: keep connected, carry out commands, keep the rules as they ought to be.
+
+A host that cannot be reached is named, tried again, and holds up nobody else: each host has a worker of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import NoReturn
+
+import structlog
+from ezpath.bus import Bus, BusError, Delivery
+from ezpath.events import DESIRED_BUCKET, HostCommand, StepReport
+from ezpath.inventory import Endpoint, Host
+from ezpath.ovs import OvsError, OvsRefused, OvsUnreachable
+
+from ezpath_host_writer.book import Book, Desired, Entries, parse_desired
+from ezpath_host_writer.host import HostOvs
+from ezpath_host_writer.rules import items_of
+
+FIRST_BACKOFF_S = 0.2
+MAX_BACKOFF_S = 2.0
+SAY_EVERY_S = 10.0
+
+
+class HostWorker:
+    """Made once for each host; :meth:`run` it."""
+
+    def __init__(self, bus: Bus, host: Host, endpoints: Sequence[Endpoint], audit_s: float) -> None:
+        self.host = host
+        self.first_attempt = asyncio.Event()
+        """Set when the host was connected, or could not be, for the first time."""
+        self._bus = bus
+        self._endpoints = endpoints
+        self._audit_s = audit_s
+        self._book: Book | None = None
+        self._ovs: HostOvs | None = None
+        self._why_not = f"host {host.name}: not connected yet"
+        self._problems: set[str] = set()
+        self._lock = asyncio.Lock()
+        self._log = structlog.get_logger().bind(host=host.name)
+
+    @property
+    def connected(self) -> bool:
+        return self._ovs is not None
+
+    async def run(self) -> None:
+        """Until cancelled. What is installed stays installed."""
+        # No command before the desired state is known: it says which of the commands in the stream are old.
+        desired = await self._desired()
+        if desired is not None:
+            self._book = Book()
+            self._book.adopt(desired)
+        name = self.host.name
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep_connected(), name=f"{name}-link")
+            await self.first_attempt.wait()
+            commands = f"ezpath.command.host.{name}"
+            await self._bus.consume(f"host-writer-{name}", commands, HostCommand, self._on_commands)
+
+    # ---- the connection ---------------------------------------------------
+
+    async def _keep_connected(self) -> NoReturn:
+        backoff, said, say_again = FIRST_BACKOFF_S, "", 0.0
+        while True:
+            try:
+                await self._session()
+            except OvsError as error:
+                self._why_not = self._words(error)
+            except Exception as error:  # noqa: BLE001 - one host's surprise must not take the others down
+                self._why_not = f"host {self.host.name}: {type(error).__name__}: {error}"
+                self._log.error("host failed", exc_info=error)
+            if self._ovs is not None:
+                self._ovs, backoff, said = None, FIRST_BACKOFF_S, ""
+            if self._why_not != said or time.monotonic() > say_again:
+                self._log.warning("host not ready", reason=self._why_not, next="trying again until it is")
+                said, say_again = self._why_not, time.monotonic() + SAY_EVERY_S
+            self.first_attempt.set()
+            await asyncio.sleep(backoff)
+            backoff = min(backoff * 2, MAX_BACKOFF_S)
+
+    def _words(self, error: OvsError) -> str:
+        name = self.host.name
+        if not isinstance(error, OvsUnreachable):
+            return str(error)
+        return (
+            f"host {name}: Open vSwitch is not reachable: {error}. "
+            f"See that it runs, and that hosts.{name}.ovsdb and run_dir in the inventory are right"
+        )
+
+    async def _session(self) -> NoReturn:
+        """From connecting to losing the connection, which is an :class:`OvsError` with the reason."""
+        ovs = await HostOvs.connect(self.host, self._endpoints)
+        lost = asyncio.create_task(ovs.until_lost())
+        try:
+            async with self._lock:
+                await self._reconcile(ovs)
+                self._ovs = ovs
+            self.first_attempt.set()
+            while not lost.done():
+                await self._wait_for_reason(ovs, lost)
+                if not lost.done():
+                    async with self._lock:
+                        await self._audit(ovs)
+            raise OvsUnreachable(lost.result())
+        finally:
+            lost.cancel()
+            await ovs.close()
+
+    async def _wait_for_reason(self, ovs: HostOvs, lost: asyncio.Task[str]) -> None:
+        """Until there is something to look at: a change in the database, the next audit, or the end."""
+        changed = asyncio.create_task(ovs.changed.wait())
+        try:
+            await asyncio.wait((changed, lost), timeout=self._audit_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            changed.cancel()
+
+    async def _reconcile(self, ovs: HostOvs) -> None:
+        """Install what is missing and remove what is surplus, by the newest desired state there is."""
+        desired = await self._desired(wait=False)
+        if self._book is None:
+            # Nobody says what ought to be here: what is here stays, until somebody does.
+            installed = await ovs.installed()
+            self._book = Book(items_of(installed.integration))
+        if desired is not None and not self._book.adopt(desired):
+            self._log.debug("desired state is older than the last command", generation=desired.generation)
+        changed = await self._put_right(ovs)
+        self._log.info("host ready", items=len(self._book.items), rules_changed=changed)
+
+    async def _audit(self, ovs: HostOvs) -> None:
+        """Rules stay as they ought to be, whoever removes one, whichever port gets another number."""
+        renumbered = await ovs.refresh()
+        changed = await self._put_right(ovs)
+        if changed:
+            cause = "port numbers changed" if renumbered else "ezpath's rules were changed by somebody"
+            self._log.warning("rules put back", rules_changed=changed, cause=cause)
+
+    async def _put_right(self, ovs: HostOvs) -> int:
+        """Bring the rules to what the book says. A refusal is said, and is no reason to let go of the host."""
+        assert self._book is not None
+        problems = set(ovs.problems(self._book.items).values())
+        changed = 0
+        try:
+            changed = await ovs.apply(self._book.items)
+        except OvsRefused as error:
+            problems.add(str(error))
+        for reason in sorted(problems - self._problems):
+            self._log.warning("not installed", reason=reason)
+        self._problems = problems
+        return changed
+
+    async def _desired(self, *, wait: bool = True) -> Desired | None:
+        """What the decider wants here, None where it has said nothing. Without NATS it waits, or gives up."""
+        key = f"host.{self.host.name}"
+        while True:
+            try:
+                found = await self._bus.kv_get(DESIRED_BUCKET, key)
+                return parse_desired(found[0]) if found else None
+            except BusError as error:
+                self._log.warning("desired state not read", key=key, reason=str(error))
+                if not wait:
+                    return None
+            except ValueError as error:
+                self._log.error("desired state not understood, left alone", key=key, reason=str(error))
+                return None
+
+    # ---- commands ---------------------------------------------------------
+
+    async def _on_commands(self, deliveries: list[Delivery[HostCommand]]) -> None:
+        for delivery in deliveries:
+            if delivery.event.host != self.host.name:
+                delivery.reject(f"a command for host {delivery.event.host}, sent to {self.host.name}")
+        commands = [delivery.event for delivery in deliveries if delivery.event.host == self.host.name]
+        async with self._lock:
+            began = time.perf_counter()
+            reasons = await self._carry_out(commands)
+            took_ms = (time.perf_counter() - began) * 1e3
+        await asyncio.gather(
+            *(self._report(command, reason, took_ms) for command, reason in zip(commands, reasons, strict=True))
+        )
+
+    async def _report(self, command: HostCommand, reason: str, took_ms: float) -> None:
+        target = f"host:{self.host.name}"
+        report = StepReport(
+            command.saga, command.pair, command.generation, command.phase, target, not reason, reason, took_ms
+        )
+        log = self._log.info if report.ok else self._log.warning
+        log(
+            "command carried out" if report.ok else "command failed",
+            saga=command.saga,
+            phase=command.phase,
+            generation=command.generation,
+            took_ms=round(took_ms, 1),
+            **({"reason": reason} if reason else {}),
+        )
+        await self._bus.publish(report)
+
+    async def _carry_out(self, commands: list[HostCommand]) -> list[str]:
+        """All of ``commands`` at once. For each of them, why it failed; empty where it is done and read back."""
+        if self._book is None:
+            return [self._why_not] * len(commands)
+        if self._ovs is not None and self._ovs.changed.is_set():
+            try:
+                await self._ovs.refresh()
+            except OvsError as error:
+                return [self._words(error)] * len(commands)
+        before = self._book.snapshot()
+        self._book.enter(commands)
+        reasons = []
+        for command in commands:
+            impossible = self._impossible(command)
+            if impossible:
+                self._book.withdraw(command, before)
+            reasons.append(self._book.staleness(command) or impossible)
+        if self._ovs is None:
+            return reasons
+        try:
+            await self._ovs.apply(self._book.items)
+        except OvsUnreachable as error:
+            self._withdraw(commands, before)
+            return [reason or self._words(error) for reason in reasons]
+        except OvsError as error:
+            if len(commands) > 1:
+                # One of them spoils it for all: each for itself.
+                self._book.restore(before)
+                return [(await self._carry_out([command]))[0] for command in commands]
+            self._withdraw(commands, before)
+            await self._put_right(self._ovs)
+            return [reasons[0] or str(error)]
+        return reasons
+
+    def _impossible(self, command: HostCommand) -> str:
+        """Why ``command`` cannot be carried out, known before anything is tried."""
+        if self._ovs is None:
+            return self._why_not
+        return "; ".join(self._ovs.problems(command.put).values())
+
+    def _withdraw(self, commands: list[HostCommand], before: Entries) -> None:
+        """A failed command leaves nothing behind that it put. What cannot be undone now, the next audit undoes."""
+        assert self._book is not None
+        for command in commands:
+            self._book.withdraw(command, before)
