@@ -40,13 +40,17 @@ class Link:
         self._up = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
         self._last_error = "not tried yet"
+        self._quiet = False
         self._log = structlog.get_logger().bind(nats=url)
 
     async def open(self, patience_s: float | None) -> None:
         """Connect. Waits for ever, or for ``patience_s`` seconds: then :class:`Unavailable`."""
+        # Whoever will not wait for ever gets the reason as an exception, and needs no log beside it.
+        self._quiet = patience_s is not None
         self._keeper = asyncio.create_task(self._keep(), name="nats-link")
         try:
             await self.client(patience_s)
+            self._quiet = False
         except BaseException:
             await self.close()
             raise
@@ -104,7 +108,7 @@ class Link:
             except (OSError, NatsError, TimeoutError) as error:
                 self._last_error = str(error) or type(error).__name__
             await _close(client)
-            if loop.time() - said >= SAY_EVERY_S:
+            if loop.time() - said >= SAY_EVERY_S and not self._quiet:
                 said = loop.time()
                 self._log.warning("waiting for nats", reason=self.trouble(None))
             await asyncio.sleep(backoff)

@@ -1,0 +1,91 @@
+"""What the commands share: options, exit codes, and a NATS that is there at once or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar, cast
+
+import click
+
+from ezpath.bus import Bus, BusError, Unavailable
+from ezpath.inventory import Inventory, InventoryError, load
+from ezpath.telemetry import configure_logging
+
+EXIT_REFUSED = 1
+"""It was asked and the answer is no: a configuration with problems, a pair that was rolled back, no decider."""
+EXIT_USAGE = 2
+"""The command line or the inventory given with it is wrong."""
+EXIT_NO_NATS = 3
+CONNECT_S = 3.0
+"""A person is waiting: no longer than this for NATS, seconds."""
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def nats_option(command: _F) -> _F:
+    """`--nats URL`."""
+    return click.option(
+        "--nats",
+        envvar="EZPATH_NATS",
+        default="nats://127.0.0.1:4222",
+        show_default=True,
+        metavar="URL",
+        help="NATS server. [env: EZPATH_NATS]",
+    )(command)
+
+
+def inventory_option(command: _F) -> _F:
+    """`--inventory FILE`, optional; the command gets a checked :class:`Inventory` or None."""
+
+    @click.option(
+        "--inventory",
+        "inventory_file",
+        envvar="EZPATH_INVENTORY",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Says on which hosts and switches a pair is. [env: EZPATH_INVENTORY]",
+    )
+    @functools.wraps(command)
+    def with_inventory(*args: Any, inventory_file: Path | None, **rest: Any) -> Any:
+        return command(*args, inventory=_load(inventory_file) if inventory_file else None, **rest)
+
+    return cast(_F, with_inventory)
+
+
+def _load(file: Path) -> Inventory:
+    try:
+        return load(file)
+    except InventoryError as error:
+        fail(str(error), EXIT_USAGE)
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """Say why on stderr and exit."""
+    click.echo(message, err=True)
+    sys.exit(code)
+
+
+def with_bus(url: str, work: Callable[[Bus], Coroutine[Any, Any, None]]) -> None:
+    """Connect, do ``work``, and turn what may go wrong into a message and an exit code. Ctrl-C ends quietly with 0."""
+    configure_logging("warning")
+
+    async def connected() -> None:
+        async with await Bus.connect(url, "cli", wait_s=CONNECT_S, patience_s=CONNECT_S) as bus:
+            await work(bus)
+
+    try:
+        asyncio.run(connected())
+    except KeyboardInterrupt:
+        return
+    except Unavailable as error:
+        fail(str(error), EXIT_NO_NATS)
+    except BusError as error:
+        fail(str(error), EXIT_REFUSED)
+    except BrokenPipeError:
+        # `ezpath tail | head`: the reader has what it wanted. Python would complain once more when flushing at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,106 @@
+"""`ezpath offload` and `ezpath revert`: a decision taken by a person. The saga is the same."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import click
+from rich.console import Console
+
+from ezpath.bus import Bus
+from ezpath.cli.common import EXIT_REFUSED, EXIT_USAGE, fail, inventory_option, nats_option, with_bus
+from ezpath.cli.lines import line
+from ezpath.events import OffloadRequested, OutcomeName, RevertRequested, SagaOutcome
+from ezpath.inventory import NAME, Inventory
+from ezpath.names import PairId, Tenant, pair_id
+
+_F = TypeVar("_F", bound=Callable[..., object])
+_TOKEN = NAME.strip("^$")
+
+EPILOG = """\b
+PAIR is tenant.endpoint.endpoint, in any order of the endpoints, as `ezpath flows` and `ezpath tail` show it.
+
+Exit status: 0 done (or asked for, with --no-wait), 1 rolled back or no outcome in time, 2 wrong usage,
+3 NATS not reachable.
+"""
+
+
+def _options(command: _F) -> _F:
+    for decorate in (
+        click.option("--timeout", default=30.0, show_default=True, type=click.FloatRange(min=0.1), metavar="SECONDS"),
+        click.option("--wait/--no-wait", default=True, help="Wait for the outcome. [default: wait]"),
+        click.option("--reason", default="operator", show_default=True, help="What the event says."),
+        inventory_option,
+        nats_option,
+        click.argument("pair"),
+    ):
+        command = decorate(command)
+    return command
+
+
+@click.command(epilog="\b\nExample:\n  ezpath offload red.red-1.red-3\n\n" + EPILOG)
+@_options
+def offload(pair: str, nats: str, inventory: Inventory | None, reason: str, wait: bool, timeout: float) -> None:
+    """Move PAIR to the switches now."""
+    name, tenant = _checked(pair, inventory)
+    event = OffloadRequested(name, tenant, reason, 0.0, time.time())
+    _decide(nats, event, ("active", "rolled-back"), wait, timeout)
+
+
+@click.command(epilog="\b\nExample:\n  ezpath revert red.red-1.red-3 --reason maintenance\n\n" + EPILOG)
+@_options
+def revert(pair: str, nats: str, inventory: Inventory | None, reason: str, wait: bool, timeout: float) -> None:
+    """Move PAIR back to the hosts now."""
+    name, tenant = _checked(pair, inventory)
+    event = RevertRequested(name, tenant, reason, time.time())
+    _decide(nats, event, ("reverted", "rolled-back"), wait, timeout)
+
+
+def _checked(text: str, inventory: Inventory | None) -> tuple[PairId, Tenant]:
+    parts = text.split(".")
+    if len(parts) != 3 or not all(re.fullmatch(_TOKEN, part) for part in parts):
+        fail(f"{text!r} is no pair: give tenant.endpoint.endpoint, such as red.red-1.red-3", EXIT_USAGE)
+    name = pair_id(*parts)
+    if inventory is not None and inventory.pair_by_id(name) is None:
+        fail(f"{name} is not in the inventory: see `ezpath flows` for the pairs there are", EXIT_USAGE)
+    return name, Tenant(parts[0])
+
+
+def _decide(
+    nats: str, event: OffloadRequested | RevertRequested, ends: tuple[OutcomeName, ...], wait: bool, timeout: float
+) -> None:
+    async def work(bus: Bus) -> None:
+        before = await bus.last_sequence()
+        await bus.publish(event)
+        if not wait:
+            return
+        outcome = await _outcome(bus, event.pair, before, ends, timeout)
+        if outcome is None:
+            asked = event.type.removesuffix("-requested")
+            fail(
+                f"No outcome of the {asked} of {event.pair} within {timeout:g} s. It may be there already, or under "
+                "way: see `ezpath flows` and `ezpath tail --all`, and that ezpath-decider runs",
+                EXIT_REFUSED,
+            )
+        Console(highlight=False, soft_wrap=True).print(line(outcome, outcome.at))
+        if outcome.outcome != ends[0]:
+            fail(f"{event.pair} was rolled back: {outcome.reason}", EXIT_REFUSED)
+
+    with_bus(nats, work)
+
+
+async def _outcome(
+    bus: Bus, pair: PairId, after: int, ends: tuple[OutcomeName, ...], within_s: float
+) -> SagaOutcome | None:
+    try:
+        async with asyncio.timeout(within_s):
+            async for delivery in bus.follow([f"ezpath.saga.outcome.{pair}"], after):
+                if isinstance(delivery.event, SagaOutcome) and delivery.event.outcome in ends:
+                    return delivery.event
+    except TimeoutError:
+        pass
+    return None

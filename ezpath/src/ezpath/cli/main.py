@@ -1,0 +1,30 @@
+"""`ezpath`: the commands together."""
+
+from __future__ import annotations
+
+import click
+
+from ezpath.cli.check import check_config
+from ezpath.cli.decide import offload, revert
+from ezpath.cli.flows import flows
+from ezpath.cli.tail import tail
+
+EXAMPLES = """\b
+Examples:
+  ezpath flows --watch                  who talks, how much, carried by whom
+  ezpath tail --tenant red              what is decided and done, as it happens
+  ezpath check-config network.yaml      find mistakes before the services refuse them
+  ezpath offload red.red-1.red-3        by hand, and `ezpath revert` back
+
+Settings may come from the environment: EZPATH_NATS, EZPATH_INVENTORY; NO_COLOR is honoured.
+"""
+
+
+@click.group(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="ezpath")
+def main() -> None:
+    """Watch EZPath move container tunnels between hosts and switches."""
+
+
+for command in (tail, flows, check_config, offload, revert):
+    main.add_command(command)
