@@ -57,7 +57,7 @@ def _tenant_frame(
     shape: str, data: bytes, *, vid: int = 0, vni: int = 0, outer_src: str = "", outer_dst: str = ""
 ) -> Frame:
     sender, form = "", ""
-    payload = _udp_payload(data, probe.PORT)
+    payload = _udp_payload(data)
     if payload is not None:
         found = probe.decode(payload)
         if found is not None and not found.hello:
@@ -73,12 +73,12 @@ def _vxlan(data: bytes) -> tuple[int, str, str, bytes] | None:
     return int.from_bytes(payload[4:7], "big"), outer_src, outer_dst, payload[_VXLAN:]
 
 
-def _udp_payload(data: bytes, port: int) -> bytes | None:
-    """The payload where ``data`` is UDP over IPv4 to ``port``."""
+def _udp_payload(data: bytes, port: int = 0) -> bytes | None:
+    """The payload where ``data`` is UDP over IPv4 (to ``port``)."""
     if data[12:14] != _TYPE_IPV4 or len(data) < _ETH + _IPV4 + _UDP or data[23] != socket.IPPROTO_UDP:
         return None
     start = _ETH + (data[14] & 0x0F) * 4
-    if int.from_bytes(data[start + 2 : start + 4], "big") != port:
+    if port and int.from_bytes(data[start + 2 : start + 4], "big") != port:
         return None
     return data[start + _UDP :]
 

@@ -96,8 +96,12 @@ class Lab:
 
     def down(self) -> list[str]:
         """Stop and remove everything. Returns the names of processes that had to be killed."""
-        stubborn = self.processes.stop_all()
-        return stubborn + remove(self.state.directory, self.topology)
+        stubborn: list[str] = []
+        try:
+            stubborn += self.processes.stop_all()
+        finally:
+            stubborn += remove(self.state.directory, self.topology)
+        return stubborn
 
 
 def create(directory: Path, topology: Topology, say: Say) -> Lab:

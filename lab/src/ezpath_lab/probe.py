@@ -9,8 +9,6 @@ import math
 import struct
 from dataclasses import dataclass, field
 
-PORT = 7007
-"""The same for all tenants, so that a packet that leaks into another tenant is received there, and counted."""
 SMALL_BYTES = 64
 LARGE_BYTES = 1422
 """With UDP and IPv4 headers a full 1450-byte packet."""
@@ -20,6 +18,16 @@ _HEADER = struct.Struct("!4sBBQQ")
 _MAGIC, _HELLO = b"EZPk", b"EZPh"
 VARYING = slice(4, 22)
 """Bytes of the payload that differ from packet to packet: act, name's length, number, time."""
+
+
+def port(one: str, other: str) -> int:
+    """The UDP port of the stream between two IPv4 addresses.
+
+    Tenants with the same addresses use the same ports: a packet that leaks from one to the other is received, and
+    counted as foreign.
+    """
+    first, second = sorted(int(address.rpartition(".")[2]) for address in (one, other))
+    return 5000 + first * 200 + second
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,8 +122,10 @@ class Processes:
         for child in children:
             child.popen.wait()
             for pipe in (child.popen.stdin, child.popen.stdout):
-                if pipe is not None:
-                    pipe.close()
+                # What was still to be written to it interests nobody any more.
+                with suppress(BrokenPipeError):
+                    if pipe is not None:
+                        pipe.close()
             self._children.pop(child.name, None)
         self._lab.forget(child.record.pid for child in children)
         self._lab.save()

@@ -6,7 +6,7 @@ Each act is a method. An act states what it saw as checks; only what makes going
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ezpath.events import FlowsSnapshot, JsonEvent
@@ -52,7 +52,7 @@ class Story:
     lab: Lab
     plan: Plan
     screen: Screen
-    service_options: dict[str, Sequence[str]] = field(default_factory=dict)
+    service_options: Mapping[str, Sequence[str]] = field(default_factory=dict)
     results: Results = field(default_factory=Results)
     _streams: Streams | None = None
     _iperfs: list[Iperf] = field(default_factory=list)

@@ -16,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-from ezpath_lab.probe import PORT, Probe, Receiver, encode, percentile
+from ezpath_lab.probe import Probe, Receiver, encode, percentile
 
 ECHO_PORT = 7008
 _BUFFER_BYTES = 8 << 20
@@ -29,14 +29,14 @@ _CATCH_UP_S = 0.02
 class Stream:
     """Sender and receiver of one container."""
 
-    def __init__(self, sender: str, expected: str, peer: str, rate: float) -> None:
+    def __init__(self, sender: str, expected: str, peer: str, port: int, rate: float) -> None:
         self._sender = sender
         self._interval_s = 1.0 / rate
-        self._peer = (peer, PORT)
+        self._peer = (peer, port)
         self._receiver = Receiver(expected)
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
-        self._socket.bind(("", PORT))
+        self._socket.bind(("", port))
         self._socket.setblocking(False)
         self._sent: dict[int, int] = {}
         self._refused = 0
@@ -178,8 +178,12 @@ def echo(seconds: float) -> None:
                     connection.settimeout(5)
                     body = b"".join(iter(lambda c=connection: c.recv(65536), b""))  # type: ignore[misc]
                     connection.sendall(body)
-            if 0 in ready and not os.read(0, 4096):
-                return
+            if 0 in ready:
+                data = os.read(0, 4096)
+                if b"report" in data:
+                    _answer({"listening": True})
+                if not data:
+                    return
 
 
 def _answer(body: dict[str, object]) -> None:
@@ -202,17 +206,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m ezpath_lab.traffic")
     parser.add_argument("--seconds", type=float, default=60.0, help="end after so long in any case")
     roles = parser.add_subparsers(dest="role", required=True)
-    stream = roles.add_parser("stream")
-    stream.add_argument("--sender", required=True, help="whose packets: tenant.a.b>container")
-    stream.add_argument("--expect", required=True, help="the peer's")
-    stream.add_argument("--peer", required=True, help="the peer's address")
-    stream.add_argument("--rate", type=float, default=400.0, help="packets a second")
+    streaming = roles.add_parser("stream")
+    streaming.add_argument("--sender", required=True, help="whose packets: tenant.a.b>container")
+    streaming.add_argument("--expect", required=True, help="the peer's")
+    streaming.add_argument("--peer", required=True, help="the peer's address")
+    streaming.add_argument("--port", type=int, required=True, help="UDP, at both ends")
+    streaming.add_argument("--rate", type=float, default=400.0, help="packets a second")
     mouse = roles.add_parser("mice")
     mouse.add_argument("--peer", required=True)
     roles.add_parser("echo")
     arguments = parser.parse_args()
     if arguments.role == "stream":
-        Stream(arguments.sender, arguments.expect, arguments.peer, arguments.rate).run(arguments.seconds)
+        stream = Stream(arguments.sender, arguments.expect, arguments.peer, arguments.port, arguments.rate)
+        stream.run(arguments.seconds)
     elif arguments.role == "mice":
         mice(arguments.peer, arguments.seconds)
     else:

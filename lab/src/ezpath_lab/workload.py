@@ -16,6 +16,7 @@ from typing import Any
 
 from ezpath.names import pair_id
 
+from ezpath_lab import probe
 from ezpath_lab.processes import WORKLOAD, Child, Processes
 from ezpath_lab.shell import LabError
 from ezpath_lab.topology import Topology
@@ -25,7 +26,7 @@ STREAM_RATE = 400.0
 IPERF_RATE = "8M"
 LIFE_S = 600.0
 """No workload outlives this, whatever becomes of the lab."""
-_MOUSE_ANSWER_S = 10.0
+_ANSWER_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,7 @@ class Workload:
                 self._helper(
                     *("stream", me, "--sender", f"{pair.id}>{me}", "--expect", f"{pair.id}>{peer}"),
                     *("--peer", self._topology.container(peer).ip, "--rate", str(rate)),
+                    *("--port", str(self._port(pair))),
                 )
                 for me, peer in ((pair.a, pair.b), (pair.b, pair.a))
             )
@@ -115,6 +117,9 @@ class Workload:
         streams = Streams(self._processes, ends)
         streams.wait_met()
         return streams
+
+    def _port(self, pair: Pair) -> int:
+        return probe.port(self._topology.container(pair.a).ip, self._topology.container(pair.b).ip)
 
     # ---- iperf3
 
@@ -135,6 +140,7 @@ class Workload:
     def start_mice(self, pair: Pair) -> Mice:
         """Short connections from a to b, far below what is worth a table entry."""
         server = self._helper("echo", pair.b)
+        _ask(server)  # answers once it listens
         client = self._helper("mice", pair.a, "--peer", self._topology.container(pair.b).ip)
         return Mice(pair, self._processes, client, server)
 
@@ -174,12 +180,13 @@ class Streams:
         for child in children:
             _tell(child, "hush")
         time.sleep(grace_s)
-        results = [_result(pair, [_ask(child) for child in ends]) for pair, ends in self._ends.items()]
+        results = [tallies(pair, [_ask(child) for child in ends]) for pair, ends in self._ends.items()]
         self._processes.stop(*children)
         return results
 
 
-def _result(pair: Pair, reports: Sequence[dict[str, Any]]) -> StreamResult:
+def tallies(pair: Pair, reports: Sequence[dict[str, Any]]) -> StreamResult:
+    """Put the two ends' reports together: what each sent against what the other received."""
     result = StreamResult(pair)
     for sender, receiver in (reports, reports[::-1]):
         for act in sorted({*map(int, sender["sent"]), *map(int, receiver["received"])}):
@@ -248,8 +255,8 @@ def _tell(child: Child, command: str) -> None:
 def _ask(child: Child) -> dict[str, Any]:
     _tell(child, "report")
     assert child.popen.stdout is not None
-    if not select.select((child.popen.stdout.fileno(),), (), (), _MOUSE_ANSWER_S)[0]:
-        raise LabError(f"{child.name} was asked for its counts and said nothing in {_MOUSE_ANSWER_S:.0f} s")
+    if not select.select((child.popen.stdout.fileno(),), (), (), _ANSWER_S)[0]:
+        raise LabError(f"{child.name} was asked for its counts and said nothing in {_ANSWER_S:.0f} s")
     line = child.popen.stdout.readline()
     if not line:
         raise LabError(f"{child.name} has ended. {child.log} ends:{child.tail()}")
