@@ -49,29 +49,35 @@ class Arbitration:
     async def start(self, election_id: int, timeout_s: float) -> None:
         """Open the stream and stand for election. Raises :class:`NotPrimary`, :class:`P4RuntimeError`."""
         asked = f"to make this controller primary with election id {election_id}"
-        deadline = asyncio.get_running_loop().time() + min(timeout_s, _SETTLE_S)
+        try:
+            async with asyncio.timeout(timeout_s):
+                answer = await self._stand_until_heard(election_id, asked)
+            if answer.status.code != grpc.StatusCode.OK.value[0]:
+                highest = from_uint128(answer.election_id) if answer.HasField("election_id") else None
+                words = f"{answer.status.message or 'not primary'} (highest election id seen: {highest})"
+                raise NotPrimary(self._target, asked, _code(answer.status.code), words, highest)
+            self._reader = asyncio.create_task(self._listen(), name=f"arbitration of {self._target}")
+        except TimeoutError:
+            words = f"no answer in {timeout_s:g} s"
+            raise P4RuntimeError(self._target, asked, grpc.StatusCode.DEADLINE_EXCEEDED, words) from None
+        finally:
+            if self._reader is None:  # not elected, or this task was cancelled: leave no stream behind
+                await self.close()
+
+    async def _stand_until_heard(self, election_id: int, asked: str) -> messages.MasterArbitrationUpdate:
+        """Stand; again for a while where the switch has not noticed yet that our last stream is gone."""
+        loop = asyncio.get_running_loop()
+        settled = loop.time() + _SETTLE_S
         while True:
             try:
-                async with asyncio.timeout(timeout_s):
-                    answer = await self._stand(election_id)
-                break
-            except TimeoutError:
-                await self.close()
-                code, words = grpc.StatusCode.DEADLINE_EXCEEDED, f"no answer in {timeout_s:g} s"
-                raise P4RuntimeError(self._target, asked, code, words) from None
+                return await self._stand(election_id)
             except grpc.aio.AioRpcError as error:
-                # After a reconnect the switch may not have noticed yet that the old stream is gone.
-                held = "already exists" in (error.details() or "").lower()
-                if not held or asyncio.get_running_loop().time() > deadline:
+                words = error.details() or ""
+                held = "already exists" in words.lower()
+                if not held or loop.time() > settled:
                     remedy = "another controller uses this election id: take another" if held else None
-                    raise P4RuntimeError(self._target, asked, error.code(), error.details() or "", remedy) from error
-                await asyncio.sleep(_RETRY_S)
-        if answer.status.code != grpc.StatusCode.OK.value[0]:
-            await self.close()
-            highest = from_uint128(answer.election_id) if answer.HasField("election_id") else None
-            words = f"{answer.status.message or 'not primary'} (highest election id seen: {highest})"
-            raise NotPrimary(self._target, asked, _code(answer.status.code), words, highest)
-        self._reader = asyncio.create_task(self._listen(), name=f"arbitration of {self._target}")
+                    raise P4RuntimeError(self._target, asked, error.code(), words, remedy) from error
+            await asyncio.sleep(_RETRY_S)
 
     async def wait_demoted(self) -> str:
         """Wait for the loss of primacy; returns its reason."""
@@ -88,6 +94,8 @@ class Arbitration:
         self._lose("this controller closed its stream")
 
     async def _stand(self, election_id: int) -> messages.MasterArbitrationUpdate:
+        if self._call is not None:
+            self._call.cancel()
         self._call = self._open_stream()
         update = messages.MasterArbitrationUpdate(device_id=self._device_id, election_id=uint128(election_id))
         await self._call.write(messages.StreamMessageRequest(arbitration=update))

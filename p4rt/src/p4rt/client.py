@@ -32,6 +32,9 @@ _RECONNECT: list[tuple[str, int | str]] = [
     ("grpc.use_local_subchannel_pool", 1),
 ]
 
+# Updates in one WriteRequest: some switches take 4 MiB at most, and answer with a line for each.
+_BATCH = 4096
+
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
@@ -165,27 +168,48 @@ class Client:
     async def write(self, updates: Sequence[Update]) -> list[UpdateFailure]:
         """Write a batch; each update gets in or fails on its own. Returns those that failed, in order.
 
+        Those that do not fit the program are not even sent, and are among the failed.
+
         Raises :class:`P4RuntimeError` only where the whole batch was refused, or may have been lost: on
         UNAVAILABLE and DEADLINE_EXCEEDED read back what got in.
         """
         if not updates:
             return []
         info = await self._info()
-        request = messages.WriteRequest(device_id=self.device_id, election_id=uint128(self._election_id))
+        failures: list[UpdateFailure] = []
+        steps: list[tuple[int, messages.Update]] = []
         for index, update in enumerate(updates):
-            step = request.updates.add(type=messages.Update.Type.ValueType(update.kind.value))
             try:
-                step.entity.table_entry.CopyFrom(to_proto(update.entry, info))
+                entity = messages.Entity(table_entry=to_proto(update.entry, info))
             except BadEntry as error:
-                raise self._fault(f"to write update {index} ({update})", error.code, str(error)) from error
+                failures.append(UpdateFailure(index, update, error.code, f"not sent: {error}"))
+            else:
+                kind = messages.Update.Type.ValueType(update.kind.value)
+                steps.append((index, messages.Update(type=kind, entity=entity)))
+        for start in range(0, len(steps), _BATCH):
+            failures += await self._write_batch(updates, steps[start : start + _BATCH])
+        return sorted(failures, key=lambda failure: failure.index)
+
+    async def _write_batch(
+        self, updates: Sequence[Update], steps: list[tuple[int, messages.Update]]
+    ) -> list[UpdateFailure]:
+        request = messages.WriteRequest(
+            device_id=self.device_id,
+            election_id=uint128(self._election_id),
+            updates=[step for _, step in steps],
+        )
         try:
             await self._rpc().write(request, timeout=self._timeout_s)
         except grpc.aio.AioRpcError as error:
-            failures = _failures(error, updates)
-            if failures is None:
-                asked = f"to write {len(updates)} updates, {updates[0]} first"
+            details = _details(error)
+            if len(details) != len(steps):  # it is not about single updates
+                asked = f"to write {len(steps)} updates, the first {updates[steps[0][0]]}"
                 raise self._fault(asked, error.code(), error.details() or "") from error
-            return failures
+            return [
+                UpdateFailure(index, updates[index], code, message)
+                for (index, _), (code, message) in zip(steps, details, strict=True)
+                if code is not grpc.StatusCode.OK
+            ]
         return []
 
     async def read_table(self, table: str | None = None) -> list[TableEntry]:
@@ -293,15 +317,3 @@ def _answer(error: grpc.aio.AioRpcError) -> str:
         if code is not grpc.StatusCode.OK:
             return f"{error.details()} ({code.name}: {message})"
     return error.details() or "no reason given"
-
-
-def _failures(error: grpc.aio.AioRpcError, updates: Sequence[Update]) -> list[UpdateFailure] | None:
-    """The updates a batch status names as failed; ``None`` where it does not speak of single updates."""
-    details = _details(error)
-    if len(details) != len(updates):
-        return None
-    return [
-        UpdateFailure(index, update, code, message)
-        for index, (update, (code, message)) in enumerate(zip(updates, details, strict=True))
-        if code is not grpc.StatusCode.OK
-    ]

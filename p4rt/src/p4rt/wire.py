@@ -19,6 +19,7 @@ RegisterCells = npt.NDArray[np.uint8]
 """All cells of a register: shape (cells, width in bytes), each row big endian."""
 
 _Ints = npt.NDArray[np.int64]
+_Bytes = npt.NDArray[np.uint8]
 
 # Tags (field number << 3 | 2) on the way down to a cell's value.
 _ENTITIES, _REGISTER_ENTRY, _ID, _INDEX, _DATA, _BITSTRING = 0x0A, 0x5A, 0x08, 0x12, 0x1A, 0x0A
@@ -52,21 +53,18 @@ def decode_register(responses: list[bytes], register_id: int, cells: int, width_
     return found
 
 
-def _walk(data: bytes, register_id: int) -> tuple[_Ints, npt.NDArray[np.uint8], _Ints, _Ints]:
+def _walk(data: bytes, register_id: int) -> tuple[_Ints, _Bytes, _Ints, _Ints]:
     """Index, and place and length of the value, of each cell; with the padded buffer they point into."""
     column = np.frombuffer(data + bytes(_PADDING), np.uint8)
-    at, end = _entities(data)
-    at = _expect(column, at, _REGISTER_ENTRY)
-    _, at = _varint(column, at)
-    at = _expect(column, at, _ID)
-    found_id, at = _varint(column, at)
-    at = _expect(column, at, _INDEX)
+    identity = bytes([_ID]) + _encode_varint(register_id)
+    start, end = _entities(column, len(data), identity)
+    at = _expect(column, start + 4 + len(identity), _INDEX)
     length, at = _varint(column, at)
     index = np.zeros(at.shape, np.int64)
     given = length > 0  # index 0 is protobuf's default, and not written
     index[given], after = _varint(column, _expect(column, at[given], _ID))
     at = at + length
-    if not np.array_equal(after, at[given]) or not np.all(found_id == register_id):
+    if not np.array_equal(after, at[given]):
         raise _Unusual
     at = _expect(column, at, _DATA)
     _, at = _varint(column, at)
@@ -77,26 +75,28 @@ def _walk(data: bytes, register_id: int) -> tuple[_Ints, npt.NDArray[np.uint8], 
     return index, column, at, length
 
 
-def _entities(data: bytes) -> tuple[_Ints, _Ints]:
-    """Where each entity of a ReadResponse starts and ends."""
-    starts, ends = [], []
-    at, size = 0, len(data)
-    try:
-        while at < size:
-            if data[at] != _ENTITIES or data[at + 1] & 0x80:
-                raise _Unusual  # entities of 128 bytes and more: cells of 900 bits
-            end = at + 2 + data[at + 1]
-            starts.append(at + 2)
-            ends.append(end)
-            at = end
-    except IndexError:
-        raise _Unusual from None
-    if at != size:
+def _entities(column: _Bytes, size: int, identity: bytes) -> tuple[_Ints, _Ints]:
+    """Where each entity of a ReadResponse starts (at its tag) and ends.
+
+    All places are taken that look like the start of an entity with a RegisterEntry of this ``identity``. That
+    they are the starts follows when they make a chain from the first byte to the last. (A cell's value can look
+    like one as well. Then they do not.)
+    """
+    start = np.flatnonzero(column[2:size] == _REGISTER_ENTRY)
+    start = start[column[start] == _ENTITIES]
+    for place, byte in enumerate(identity, 4):
+        start = start[column[np.minimum(start + place, size)] == byte]
+    # Entities of 128 bytes and more (cells of 900 bits) have longer lengths, and make no chain either.
+    end = start + 2 + column[start + 1]
+    if start.size == 0:
+        if size:
+            raise _Unusual
+    elif start[0] != 0 or end[-1] != size or not np.array_equal(start[1:], end[:-1]):
         raise _Unusual
-    return np.array(starts, np.int64), np.array(ends, np.int64)
+    return start, end
 
 
-def _expect(column: npt.NDArray[np.uint8], at: _Ints, tag: int) -> _Ints:
+def _expect(column: _Bytes, at: _Ints, tag: int) -> _Ints:
     if at.size and int(at.max()) >= column.size - _PADDING // 2:
         raise _Unusual
     if not np.all(column[at] == tag):
@@ -104,7 +104,7 @@ def _expect(column: npt.NDArray[np.uint8], at: _Ints, tag: int) -> _Ints:
     return at + 1
 
 
-def _varint(column: npt.NDArray[np.uint8], at: _Ints) -> tuple[_Ints, _Ints]:
+def _varint(column: _Bytes, at: _Ints) -> tuple[_Ints, _Ints]:
     """The variable-length integers (up to 35 bits) at ``at``, and where each ends."""
     value = np.zeros(at.shape, np.int64)
     more = np.ones(at.shape, bool)

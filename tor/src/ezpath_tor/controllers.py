@@ -73,6 +73,7 @@ class Controllers:
                     await stream.send(self._not_supported(stream, message))
         finally:
             teller.cancel()
+            await asyncio.gather(teller, return_exceptions=True)
             with self._lock:
                 told = self._election.leave(stream)
             _mark(told)
