@@ -27,6 +27,8 @@ from ezpath_lab.topology import Topology, inventory_document, ovs_dir
 TOOLS = ("ip", "ethtool", "ovs-vswitchd", "ovsdb-server", "ovs-vsctl", "ovs-ofctl", "ovs-appctl", "ping", "iperf3")
 SERVICES = ("switch-writer", "host-writer", "decider", "collector")
 """In the order they are started: nothing is decided before there is somebody to carry it out."""
+RACKS_UP = "racks-up"
+"""A file in the state directory while racks, ToRs and overlay are there: services elsewhere wait for it."""
 _SOCKET_PATH_MAX = 107
 Say = Callable[[str], None]
 
@@ -56,6 +58,7 @@ class Lab:
         net.build(self.topology, userspace=self.state.datapath == "netdev")
         tors.start_all(self.topology, self.state.run_dir, self.processes, limits)
         self.hosts = ovs_host.start_all(self.topology, self.state.run_dir, self.processes, self.state.datapath)
+        (self.state.directory / RACKS_UP).touch()
 
     def _write_inventory(self) -> None:
         text = yaml.safe_dump(inventory_document(self.topology, self.state.run_dir), sort_keys=False)
@@ -144,7 +147,7 @@ def remove(directory: Path, topology: Topology) -> list[str]:
         shutil.rmtree(left.run_dir, ignore_errors=True)
     for leftover in ("run", "nats"):
         shutil.rmtree(directory / leftover, ignore_errors=True)
-    for file in ("state.json", "inventory.yaml"):
+    for file in (RACKS_UP, "state.json", "inventory.yaml"):
         (directory / file).unlink(missing_ok=True)
     return [record.name for record in stubborn]
 

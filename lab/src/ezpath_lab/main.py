@@ -6,7 +6,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -19,9 +19,9 @@ from ezpath_lab.net import existing
 from ezpath_lab.screen import Screen
 from ezpath_lab.shell import LabError
 from ezpath_lab.story import LIMITS, Plan, Story
-from ezpath_lab.topology import Topology, two_racks
+from ezpath_lab.topology import two_racks
 
-EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
+EXIT_FAILED = 1
 
 
 class Stopped(BaseException):
@@ -81,29 +81,22 @@ def run(directory: Path, keep: bool, services: str, nats: str, seconds: float, p
         raise click.UsageError("--nats goes with --services external, and that with --nats")
     screen = Screen()
     began = time.monotonic()
+    options = {"switch-writer": ("--p4-dir", str(p4_dir.resolve()))}
     with stoppable(), stage(directory, screen) as stand:
-        kept = False
-        try:
-            screen.act("Setting up two racks")
-            stand.state.nats = nats
-            stand.up(limits=LIMITS)
-            options = {"switch-writer": ("--p4-dir", str(p4_dir.resolve()))}
-            story = Story(stand, Plan(services, seconds), screen, options)
-            story.results.setup_s = time.monotonic() - began
-            story.results.datapath = stand.state.datapath
-            screen.say(f"{len(stand.topology.namespaces)} namespaces, OVS datapath {stand.state.datapath}")
-            passed = tell(story, screen, began)
-            if keep:
-                if services == "spawn":
-                    for service in SERVICES:
-                        if not stand.processes.named(service):
-                            stand.start_service(service, *options.get(service, ()))
-                kept = True
-        finally:
-            if not kept:
-                take_down(stand, screen)
-    if kept:
-        click.echo(guide.look_around(stand))
+        screen.act("Setting up two racks")
+        stand.state.nats = nats
+        stand.up(limits=LIMITS)
+        story = Story(stand, Plan(services, seconds), screen, options)
+        story.results.setup_s = time.monotonic() - began
+        story.results.datapath = stand.state.datapath
+        screen.say(f"{len(stand.topology.namespaces)} namespaces, OVS datapath {stand.state.datapath}")
+        passed = tell(story, screen, began)
+        if keep:
+            if services == "spawn":
+                start_services(stand, screen, options)
+            click.echo(guide.look_around(stand))
+        else:
+            take_down(stand, screen)
     sys.exit(0 if passed else EXIT_FAILED)
 
 
@@ -138,18 +131,19 @@ def up(directory: Path, services: bool, p4_dir: Path) -> None:
     """Bring the lab up and leave it running: racks, ToRs, overlay, and EZPath's services."""
     screen = Screen()
     with stoppable(), stage(directory, screen) as stand:
-        try:
-            stand.up()
-            if services:
-                screen.say(f"nats-server at {stand.start_bus()}")
-                for service in SERVICES:
-                    options = ("--p4-dir", str(p4_dir.resolve())) if service == "switch-writer" else ()
-                    stand.start_service(service, *options)
-                    screen.say(f"{service} ready")
-        except BaseException:
-            take_down(stand, screen)
-            raise
-    click.echo(guide.look_around(stand))
+        stand.up()
+        if services:
+            screen.say(f"nats-server at {stand.start_bus()}")
+            start_services(stand, screen, {"switch-writer": ("--p4-dir", str(p4_dir.resolve()))})
+        click.echo(guide.look_around(stand))
+
+
+def start_services(stand: Lab, screen: Screen, options: Mapping[str, Sequence[str]]) -> None:
+    """Start those of EZPath's services that do not run."""
+    for service in SERVICES:
+        if stand.processes.named(service) is None:
+            stand.start_service(service, *options.get(service, ()))
+            screen.say(f"{service} ready")
 
 
 @main.command()
@@ -184,18 +178,23 @@ def status(directory: Path) -> None:
 
 @contextmanager
 def stage(directory: Path, screen: Screen) -> Iterator[Lab]:
-    """A fresh lab, not up yet, and nobody else's hands on it meanwhile."""
-    topology: Topology = two_racks()
+    """A fresh lab, not up yet, and nobody else's hands on it meanwhile. It is taken down if what is within fails."""
+    topology = two_racks()
     with complaining(), lab.alone(topology.prefix):
-        yield lab.create(directory, topology, screen.say)
+        stand = lab.create(directory, topology, screen.say)
+        try:
+            yield stand
+        except BaseException:
+            take_down(stand, screen)
+            raise
 
 
 def take_down(stand: Lab, screen: Screen) -> None:
-    """Remove the lab. A second Ctrl-C does not stop that."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    screen.act("Taking everything down")
-    killed = stand.down()
+    """Remove the lab, even where nobody is left to be told of it."""
+    try:
+        screen.act("Taking everything down")
+    finally:
+        killed = stand.down()
     screen.say("Nothing is left running." + (f" Had to be killed: {', '.join(killed)}." if killed else ""))
 
 
@@ -210,20 +209,22 @@ def complaining() -> Iterator[None]:
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """SIGINT and SIGTERM end what is within by :class:`Stopped`, and the process with the usual status."""
+    """SIGINT, SIGTERM and SIGHUP end what is within by :class:`Stopped`, and the process with the usual status."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def stop(number: int, _: FrameType | None) -> None:
+        # Only once: an impatient second Ctrl-C must not interrupt the cleaning up.
+        for each in numbers:
+            signal.signal(each, signal.SIG_IGN)
         raise Stopped(number)
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in numbers:
+        signal.signal(number, stop)
     try:
         yield
     except Stopped as stopped:
         click.echo(f"Stopped by {signal.Signals(stopped.number).name}.", err=True)
         sys.exit(128 + stopped.number)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 if __name__ == "__main__":

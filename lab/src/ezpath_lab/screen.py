@@ -11,13 +11,17 @@ from rich.table import Table
 
 from ezpath_lab.results import Check, Results
 
+_PLAIN_WIDTH = 150
+"""Of tables in logs, where nobody says how wide the paper is."""
+
 
 class Screen:
     """Writes to standard output."""
 
     def __init__(self, console: Console | None = None) -> None:
-        # Not a terminal: no wrapping at 80 columns, so that a line stays a line in logs.
         self._console = console or Console(highlight=False, soft_wrap=True)
+        if not self._console.is_terminal:
+            self._console.width = _PLAIN_WIDTH
         self._began = time.monotonic()
 
     def _line(self, text: str, style: str = "") -> None:
@@ -48,6 +52,8 @@ class Screen:
                 self._line(f"  [cyan]decision[/cyan]  {what} {event.pair}: {escape(event.reason)}")
             case SagaStep():
                 told = f"{event.previous} → {event.phase}, {event.previous} took {event.took_ms:.0f} ms"
+                if event.phase == event.previous:
+                    told = event.phase
                 reason = f" [dim]{escape(event.reason)}[/dim]" if event.reason else ""
                 self._line(f"  [blue]saga[/blue]      {event.pair}: {told}{reason}")
             case SagaOutcome():
@@ -66,7 +72,9 @@ class Screen:
     def summary(self, results: Results) -> None:
         """All checks, packets by act, and the figures."""
         self._console.print()
-        checks = Table("", "check", "", title="Checks", title_justify="left")
+        checks = Table(title="Checks", title_justify="left", show_header=False)
+        for _ in range(3):
+            checks.add_column(no_wrap=True, overflow="ellipsis")
         for check in results.checks:
             mark = "[green]PASS[/green]" if check.ok else "[bold red]FAIL[/bold red]"
             checks.add_row(mark, escape(check.name), escape(check.detail))

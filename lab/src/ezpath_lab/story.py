@@ -61,7 +61,7 @@ class Story:
     _before: Captures = field(default_factory=dict)
 
     def tell(self) -> None:
-        """All acts in order. Raises :class:`LabError` where the story cannot go on."""
+        """All acts in order. Raises :class:`LabError` where the story cannot go on; packets are counted even then."""
         try:
             for act in (
                 self.overlay_works,
@@ -75,6 +75,11 @@ class Story:
             ):
                 act()
                 self.lab.processes.check_alive()
+        except LabError:
+            if self._streams is not None:
+                self.count()
+            raise
+        else:
             self.count()
         finally:
             if self._feed is not None:
@@ -100,7 +105,8 @@ class Story:
                 self.screen.say(f"{service} ready after {time.monotonic() - began:.1f} s")
         else:
             self.screen.say(f"services run elsewhere; waiting for word of them at {self.lab.state.nats}")
-        snapshot = self._feed.wait(FlowsSnapshot, lambda _: True, self.plan.patience_s)
+        patience_s = self.plan.patience_s * (1 if self.plan.services == "spawn" else 4)
+        snapshot = self._feed.wait(FlowsSnapshot, lambda _: True, patience_s)
         self._need(snapshot is not None, "EZPath is there: the decider publishes flows")
         # The switches got their program a moment ago: neighbours are learned anew before anything is counted.
         overlay.warm_up(self.lab.topology)
