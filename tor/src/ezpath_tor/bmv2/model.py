@@ -1,0 +1,418 @@
+"""A P4 program as its compiler left it: the BMv2 JSON in types, names instead of ids.
+
+Everything here is a plain value. :mod:`ezpath_tor.bmv2.read` makes it, :mod:`ezpath_tor.codegen` turns it into C.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+STANDARD_METADATA = "standard_metadata"
+"""The v1model struct through which a program and the switch talk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where in the P4 program something comes from. Empty ``file``: the compiler did not say."""
+
+    file: str = ""
+    line: int = 0
+    fragment: str = ""
+
+    def __str__(self) -> str:
+        if not self.line:
+            return self.file
+        return f"{self.file}({self.line})"
+
+
+# ---- headers ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a header or struct; ``width`` in bits."""
+
+    name: str
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A header or metadata struct. Metadata is always valid and never on the wire."""
+
+    name: str
+    type_name: str
+    fields: tuple[Field, ...]
+    metadata: bool
+
+    @property
+    def bits(self) -> int:
+        return sum(field.width for field in self.fields)
+
+    @property
+    def octets(self) -> int:
+        return self.bits // 8
+
+    def field(self, name: str) -> Field:
+        return next(field for field in self.fields if field.name == name)
+
+
+# ---- expressions -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Const:
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class BoolConst:
+    value: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FieldRef:
+    header: str
+    field: str
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class ValidRef:
+    """1 where the header is there, else 0."""
+
+    header: str
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """An action's parameter, which an entry's data fills."""
+
+    index: int
+    name: str
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lookahead:
+    """Bits in front of the parser that it does not consume."""
+
+    offset: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unary:
+    op: str
+    operand: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    op: str
+    left: Expr
+    right: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Ternary:
+    condition: Expr
+    then: Expr
+    otherwise: Expr
+
+
+Expr = Const | BoolConst | FieldRef | ValidRef | Param | Lookahead | Unary | Binary | Ternary
+"""Numbers are exact integers, as in BMv2: the compiler writes every truncation as ``& mask``."""
+
+
+# ---- statements ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    target: FieldRef
+    value: Expr
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class AssignHeader:
+    target: str
+    value: str
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class SetValid:
+    header: str
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class SetInvalid:
+    header: str
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class MarkToDrop:
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterRead:
+    target: FieldRef
+    register: str
+    index: Expr
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterWrite:
+    register: str
+    index: Expr
+    value: Expr
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    counter: str
+    index: Expr
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class HashInto:
+    """``target = base + hash(calculation) % modulus``; a modulus of 0 counts as 1."""
+
+    target: FieldRef
+    base: Expr
+    calculation: str
+    modulus: Expr
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    source: Source
+
+
+Statement = (
+    Assign
+    | AssignHeader
+    | SetValid
+    | SetInvalid
+    | MarkToDrop
+    | RegisterRead
+    | RegisterWrite
+    | Count
+    | HashInto
+    | Exit
+    | Nothing
+)
+
+
+# ---- parser ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Extract:
+    header: str
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """Leaves the parser with ``error`` unless ``condition`` holds."""
+
+    condition: Expr
+    error: int
+    source: Source
+
+
+ParserOp = Extract | Verify | Assign
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """Taken where each key, under its mask, is its value. ``next_state`` None: accept."""
+
+    values: tuple[int, ...]
+    masks: tuple[int, ...]
+    next_state: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    name: str
+    ops: tuple[ParserOp, ...]
+    keys: tuple[FieldRef | Lookahead, ...]
+    transitions: tuple[Transition, ...]
+    default: str | None
+    source: Source
+
+
+# ---- tables and control flow -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    id: int
+    name: str
+    params: tuple[Param, ...]
+    body: tuple[Statement, ...]
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class KeyField:
+    """``match`` is ``exact`` or ``lpm``."""
+
+    name: str
+    match: str
+    ref: FieldRef | ValidRef
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An action with the data an entry gives it."""
+
+    action: int
+    data: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConstEntry:
+    """``prefix_lens`` holds None for exact fields."""
+
+    values: tuple[int, ...]
+    prefix_lens: tuple[int | None, ...]
+    call: Call
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One match-action table and where control goes after it."""
+
+    name: str
+    keys: tuple[KeyField, ...]
+    actions: tuple[int, ...]
+    max_size: int
+    default: Call | None
+    default_is_const: bool
+    const_entries: tuple[ConstEntry, ...] | None
+    next_by_action: Mapping[int, str | None]
+    next_hit: str | None
+    next_miss: str | None
+    by_hit: bool
+    """Control goes on by hit or miss, not by the action that ran."""
+    next_default: str | None
+    source: Source
+
+    @property
+    def lpm(self) -> bool:
+        return any(key.match == "lpm" for key in self.keys)
+
+    def successors(self) -> tuple[str | None, ...]:
+        if self.by_hit:
+            return (self.next_hit, self.next_miss)
+        return tuple(self.next_by_action[action] for action in self.actions) or (self.next_default,)
+
+
+@dataclass(frozen=True, slots=True)
+class Conditional:
+    name: str
+    condition: Expr
+    then: str | None
+    otherwise: str | None
+    source: Source
+
+    def successors(self) -> tuple[str | None, ...]:
+        return (self.then, self.otherwise)
+
+
+Node = Table | Conditional
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """``ingress`` or ``egress``: a graph of tables and conditionals; None is its end."""
+
+    name: str
+    start: str | None
+    nodes: Mapping[str, Node]
+    source: Source
+
+
+# ---- externs ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    name: str
+    size: int
+    width: int
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    name: str
+    size: int
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Calculation:
+    """``inputs`` are packed most significant bit first, zero padded to whole bytes at the end."""
+
+    name: str
+    algorithm: str
+    inputs: tuple[FieldRef | Const, ...]
+    widths: tuple[int, ...]
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Checksum:
+    """A checksum that the switch verifies before ingress or updates after egress."""
+
+    target: FieldRef
+    calculation: str
+    condition: Expr | None
+    verify: bool
+    update: bool
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """All of it."""
+
+    name: str
+    headers: Mapping[str, Header]
+    errors: Mapping[str, int]
+    states: Mapping[str, State]
+    start: str
+    actions: Mapping[int, Action]
+    ingress: Pipeline
+    egress: Pipeline
+    registers: Mapping[str, Register]
+    counters: Mapping[str, Counter]
+    calculations: Mapping[str, Calculation]
+    checksums: tuple[Checksum, ...]
+    deparse_order: tuple[str, ...]
+
+    @property
+    def tables(self) -> dict[str, Table]:
+        """The tables of both pipelines, by full name."""
+        nodes = [*self.ingress.nodes.values(), *self.egress.nodes.values()]
+        return {node.name: node for node in nodes if isinstance(node, Table)}

@@ -1,0 +1,131 @@
+"""From a program to readable C for tc eBPF.
+
+The C has the program's own names and, beside each statement, the P4 line it comes from. What does not depend on the
+program stands in ``runtime.h``.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+
+from ezpath_tor.bmv2.model import Program
+from ezpath_tor.codegen.control import PipelineWriter
+from ezpath_tor.codegen.deparser import emitted_octets, write_deparser
+from ezpath_tor.codegen.hashes import scratch_octets, write_calculation, write_checksums
+from ezpath_tor.codegen.parser import ParserWriter
+from ezpath_tor.codegen.state import write_reset, write_state
+from ezpath_tor.codegen.statements import write_action, write_params
+from ezpath_tor.codegen.tables import layout_of, write_externs, write_table
+from ezpath_tor.codegen.writer import Writer
+
+PROGRAM_NAME = "p4_switch"
+"""The BPF program's function."""
+
+TAGGED_FRONT = 22
+"""Bytes up to the EtherType behind two VLAN tags, which the runtime has to see whatever the parser reads."""
+
+
+def generate(program: Program) -> str:
+    """The C of ``program``. Raises :class:`~ezpath_tor.plane.Unsupported`."""
+    body = Writer()
+    parser = ParserWriter(body, program)
+    for action in program.actions.values():
+        write_params(body, action)
+    write_externs(body, program)
+    write_reset(body, program)
+    parser.write()
+    for calculation in program.calculations.values():
+        write_calculation(body, calculation)
+    write_checksums(body, program)
+    for action in program.actions.values():
+        write_action(body, program, action)
+    for table in program.tables.values():
+        write_table(body, program, table)
+    PipelineWriter(body, program, program.ingress).write()
+    if program.egress.start is not None:
+        PipelineWriter(body, program, program.egress).write()
+    write_deparser(body, program)
+    _write_main(body, program)
+
+    head = Writer()
+    _write_head(head, program, parser.octets)
+    write_state(head, program)
+    return head.text() + body.text()
+
+
+def runtime_header() -> str:
+    """The text of ``runtime.h``, which the generated C includes."""
+    return resources.files("ezpath_tor").joinpath("runtime.h").read_text()
+
+
+def _write_head(out: Writer, program: Program, parse_octets: int) -> None:
+    keys = [layout_of(program, table).key_size for table in program.tables.values() if table.lpm]
+    out.comment(f"Generated from {program.name} by ezpath_tor.codegen. Beside each statement: its P4 line.")
+    out.line()
+    out.comment("Bytes of a frame that are read before the parser, and that the deparser can write.")
+    out.line(f"#define IN_OCTETS {max(parse_octets, TAGGED_FRONT)}")
+    out.line(f"#define OUT_OCTETS {emitted_octets(program) + TAGGED_FRONT}")
+    out.comment("Inputs of calculations and keys of lpm tables.")
+    out.line(f"#define SCRATCH_OCTETS {max(64, scratch_octets(program) + 1, *keys, 0)}")
+    out.line('#include "runtime.h"')
+    out.line()
+
+
+def _write_main(out: Writer, program: Program) -> None:
+    with out.block("struct", tail='} states SEC(".maps");'):
+        out.line("__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);")
+        out.line("__uint(max_entries, 1);")
+        out.line("__type(key, u32);")
+        out.line("__type(value, struct state);")
+    out.line()
+    out.line('SEC("tc")')
+    with out.block(f"int {PROGRAM_NAME}(struct __sk_buff *skb)"):
+        for line in _MAIN.strip("\n").split("\n"):
+            out.line(line)
+        if program.egress.start is not None:
+            for line in _EGRESS.strip("\n").split("\n"):
+                out.line(line)
+        for line in _END.strip("\n").split("\n"):
+            out.line(line)
+    out.line()
+    out.line('char license_text[] SEC("license") = "Dual BSD/GPL";')
+
+
+_MAIN = """
+u32 zero = 0;
+struct state *s = bpf_map_lookup_elem(&states, &zero);
+if (!s)
+	return TC_ACT_SHOT;
+reset(s);
+s->standard_metadata.ingress_port = port_of(skb->ifindex);
+if (!receive(skb, &s->frame))
+	return TC_ACT_SHOT;
+s->standard_metadata.packet_length = s->frame.length;
+s->standard_metadata.ingress_global_timestamp = microseconds();
+parse(s);
+s->frame.packets = packets_in(skb, &s->frame);
+verify_checksums(s);
+ingress(s);
+if (s->standard_metadata.egress_spec == DROP_PORT)
+	return TC_ACT_SHOT;
+u32 port = s->standard_metadata.egress_spec;
+"""
+
+_EGRESS = """
+s->exited = 0;
+s->standard_metadata.egress_port = port;
+s->standard_metadata.egress_spec = 0;
+s->standard_metadata.egress_global_timestamp = microseconds();
+deparse(s);
+s->standard_metadata.packet_length = s->frame.length - s->frame.parsed + s->frame.emitted;
+egress(s);
+if (s->standard_metadata.egress_spec == DROP_PORT)
+	return TC_ACT_SHOT;
+"""
+
+_END = """
+update_checksums(s);
+if (!deparse(s))
+	return TC_ACT_SHOT;
+return transmit(skb, &s->frame, port);
+"""

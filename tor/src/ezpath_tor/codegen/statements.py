@@ -1,0 +1,196 @@
+"""Actions and the statements in them."""
+
+from __future__ import annotations
+
+from ezpath_tor.bmv2.model import (
+    Action,
+    Assign,
+    AssignHeader,
+    Binary,
+    Count,
+    Exit,
+    Expr,
+    FieldRef,
+    HashInto,
+    MarkToDrop,
+    Nothing,
+    Program,
+    RegisterRead,
+    RegisterWrite,
+    SetInvalid,
+    SetValid,
+    Statement,
+    Ternary,
+    Unary,
+)
+from ezpath_tor.codegen.expressions import Expressions
+from ezpath_tor.codegen.hashes import hash_function
+from ezpath_tor.codegen.names import c_name, declaration, field_path, header_path, valid_path
+from ezpath_tor.codegen.writer import Writer, quote
+from ezpath_tor.layout import limbs_of, params_struct
+from ezpath_tor.plane import Unsupported
+
+DROP_PORT = 511
+
+
+def action_name(action: Action) -> str:
+    """The C function of an action. p4c makes one for each table that uses it, under the same name."""
+    return f"{c_name(action.name)}__{action.id}"
+
+
+def write_params(out: Writer, action: Action) -> None:
+    if not action.params:
+        return
+    with out.block(f"struct {action_name(action)}_params", tail="};"):
+        for param in action.params:
+            out.line(declaration(c_name(param.name), param.width))
+    size = params_struct(action).size
+    out.line(f'_Static_assert(sizeof(struct {action_name(action)}_params) == {size}, "layout.py");')
+
+
+def write_action(out: Writer, program: Program, action: Action) -> None:
+    """One C function for one action."""
+    out.comment(f"action {action.name} {quote(action.source)}", action.source)
+    params = f", const struct {action_name(action)}_params *params" if action.params else ""
+    with out.block(f"static __always_inline void {action_name(action)}(struct state *s{params})"):
+        known_valid: set[str] = set()
+        for statement in action.body:
+            _write_statement(out, program, statement, known_valid)
+            if isinstance(statement, Exit):
+                break
+    out.line()
+
+
+def exits(action: Action) -> bool:
+    return any(isinstance(statement, Exit) for statement in action.body)
+
+
+def _write_statement(out: Writer, program: Program, statement: Statement, known_valid: set[str]) -> None:
+    expressions = Expressions(statement.source)
+    source = statement.source
+    match statement:
+        case Assign():
+            write_assign(out, program, expressions, statement, frozenset(known_valid))
+        case AssignHeader(target):
+            known_valid.discard(target)
+            _write_assign_header(out, program, statement)
+        case SetValid(header):
+            known_valid.add(header)
+            with out.block(f"if (!{valid_path(header)})", source):
+                out.line(f"clear(&{header_path(header)}, sizeof({header_path(header)}));")
+                out.line(f"{valid_path(header)} = 1;")
+        case SetInvalid(header):
+            known_valid.discard(header)
+            # All of it: the fields of a header that is not there read as zero.
+            out.line(f"clear(&{header_path(header)}, sizeof({header_path(header)}));", source)
+        case MarkToDrop():
+            out.line(f"s->standard_metadata.egress_spec = {DROP_PORT};", source)
+        case RegisterRead():
+            _write_register_read(out, program, expressions, statement)
+        case RegisterWrite():
+            _write_register_write(out, program, expressions, statement)
+        case Count(counter, index):
+            out.line(f"count(&{c_name(counter)}, {expressions.value(index, 32)}, &s->frame);", source)
+        case HashInto():
+            _write_hash(out, program, expressions, statement)
+        case Exit():
+            out.line("s->exited = 1;", source)
+        case Nothing():
+            pass
+
+
+def write_assign(
+    out: Writer, program: Program, expressions: Expressions, assign: Assign, known_valid: frozenset[str]
+) -> None:
+    """``target = value``; nothing happens where the target's header is not valid."""
+    target, source = assign.target, assign.source
+    guard = _guard(program, target, known_valid)
+    if target.width <= 64:
+        out.line(f"{guard}{field_path(target)} = {expressions.assigned(assign.value, target.width)};", source)
+        return
+    limbs = expressions.limbs(assign.value, target.width)
+    _write_limbs(out, guard, field_path(target), limbs, assign, aliased=_mentions(assign.value, target))
+
+
+def _guard(program: Program, target: FieldRef, known_valid: frozenset[str]) -> str:
+    header = program.headers[target.header]
+    if header.metadata or target.header in known_valid:
+        return ""
+    return f"if ({valid_path(target.header)}) "
+
+
+def _write_limbs(out: Writer, guard: str, path: str, limbs: list[str], assign: Assign, *, aliased: bool) -> None:
+    with out.block(guard.rstrip(), assign.source):
+        if aliased:
+            for index, limb in enumerate(limbs):
+                out.line(f"u64 limb{index} = {limb};")
+            limbs = [f"limb{index}" for index in range(len(limbs))]
+        for index, limb in enumerate(limbs):
+            out.line(f"{path}[{index}] = {limb};")
+
+
+def _mentions(expr: Expr, field: FieldRef) -> bool:
+    match expr:
+        case FieldRef():
+            return expr == field
+        case Unary(operand=operand):
+            return _mentions(operand, field)
+        case Binary(left=left, right=right):
+            return _mentions(left, field) or _mentions(right, field)
+        case Ternary(condition, then, otherwise):
+            return any(_mentions(part, field) for part in (condition, then, otherwise))
+        case _:
+            return False
+
+
+def _write_assign_header(out: Writer, program: Program, statement: AssignHeader) -> None:
+    target, value = header_path(statement.target), header_path(statement.value)
+    if program.headers[statement.target].type_name != program.headers[statement.value].type_name:
+        raise Unsupported("assignment between headers of different types", str(statement.source))
+    # An invalid header is all zero, so that a copy of it is invalid and zero as well.
+    out.line(f"{target} = {value};", statement.source)
+
+
+def _write_register_read(out: Writer, program: Program, expressions: Expressions, statement: RegisterRead) -> None:
+    register = program.registers[statement.register]
+    target = statement.target
+    guard = _guard(program, target, frozenset())
+    with out.block("", statement.source):
+        out.line(f"u32 index = {expressions.value(statement.index, 32)};")
+        out.line(f"u64 *cell = bpf_map_lookup_elem(&{c_name(register.name)}, &index);")
+        if target.width <= 64:
+            value = _truncated("*cell", min(register.width, 64), target.width)
+            out.line(f"{guard}{field_path(target)} = cell ? {value} : 0;")
+            return
+        for limb in range(limbs_of(target.width)):
+            value = f"cell ? cell[{limb}] : 0" if limb < limbs_of(register.width) else "0"
+            out.line(f"{guard}{field_path(target)}[{limb}] = {value};")
+
+
+def _truncated(text: str, have: int, want: int) -> str:
+    return text if have <= want else f"{text} & {(1 << want) - 1:#x}ull"
+
+
+def _write_register_write(out: Writer, program: Program, expressions: Expressions, statement: RegisterWrite) -> None:
+    register = program.registers[statement.register]
+    with out.block("", statement.source):
+        out.line(f"u32 index = {expressions.value(statement.index, 32)};")
+        out.line(f"u64 *cell = bpf_map_lookup_elem(&{c_name(register.name)}, &index);")
+        with out.block("if (cell)"):
+            for index, limb in enumerate(expressions.limbs(statement.value, register.width)):
+                out.line(f"cell[{index}] = {limb};")
+
+
+def _write_hash(out: Writer, program: Program, expressions: Expressions, statement: HashInto) -> None:
+    target = statement.target
+    if target.width > 64:
+        raise Unsupported(f"hash into a field of {target.width} bits", str(statement.source))
+    calculation = program.calculations[statement.calculation]
+    base = expressions.value(statement.base, 64)
+    modulus = expressions.value(statement.modulus, 64)
+    guard = _guard(program, target, frozenset())
+    with out.block("", statement.source):
+        out.line(f"u64 hash = {hash_function(calculation)}(s);")
+        out.line(f"u64 result = {base} + modulo(hash, {modulus});")
+        value = "result" if target.width in (8, 16, 32, 64) else f"result & {(1 << target.width) - 1:#x}ull"
+        out.line(f"{guard}{field_path(target)} = {value};")

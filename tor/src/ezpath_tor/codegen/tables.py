@@ -1,0 +1,216 @@
+"""Tables, registers and counters as BPF maps, and the lookups."""
+
+from __future__ import annotations
+
+from ezpath_tor.bmv2.model import Call, Const, Field, KeyField, Program, Source, Table, ValidRef
+from ezpath_tor.codegen.expressions import Expressions, const_text
+from ezpath_tor.codegen.names import c_name, declaration, field_path
+from ezpath_tor.codegen.statements import action_name, exits
+from ezpath_tor.codegen.wire import Piece, pieces_of, store_octets, whole_octets
+from ezpath_tor.codegen.writer import Writer, quote
+from ezpath_tor.layout import TableLayout, limbs_of
+
+NO_ACTION = 0xFFFFFFFF
+"""What ran where a table without a default action misses. Not an action's id."""
+
+
+def layout_of(program: Program, table: Table) -> TableLayout:
+    return TableLayout(table, tuple(program.actions[action] for action in table.actions))
+
+
+def has_map(table: Table) -> bool:
+    """Keyless tables have no entries."""
+    return bool(table.keys)
+
+
+def has_default_map(table: Table) -> bool:
+    """The default action can be changed at run time; else it is a plain call."""
+    return not table.default_is_const
+
+
+def default_map(table: Table) -> str:
+    return f"{c_name(table.name)}__default"
+
+
+def write_externs(out: Writer, program: Program) -> None:
+    """Registers and counters: arrays that the control side maps into its memory."""
+    for register in program.registers.values():
+        limbs = limbs_of(register.width)
+        with out.block("struct", register.source, tail=f'}} {c_name(register.name)} SEC(".maps");'):
+            _array(out, register.size)
+            value = "u64" if limbs == 1 else f"u64[{limbs}]"
+            out.line(f"__type(value, {value});")
+    for counter in program.counters.values():
+        with out.block("struct", counter.source, tail=f'}} {c_name(counter.name)} SEC(".maps");'):
+            _array(out, counter.size)
+            out.line("__type(value, struct counter_cell);")
+    out.line()
+
+
+def _array(out: Writer, size: int) -> None:
+    out.line("__uint(type, BPF_MAP_TYPE_ARRAY);")
+    out.line("__uint(map_flags, BPF_F_MMAPABLE);")
+    out.line(f"__uint(max_entries, {size});")
+    out.line("__type(key, u32);")
+
+
+def write_table(out: Writer, program: Program, table: Table) -> None:
+    """The table's structs and maps, and the function that applies it and says what ran."""
+    layout = layout_of(program, table)
+    out.comment(f"table {table.name}", table.source)
+    if has_map(table) or has_default_map(table):
+        _write_entry_struct(out, program, layout)
+    if has_map(table):
+        _write_key_struct(out, layout)
+        _write_map(out, table)
+    if has_default_map(table):
+        with out.block("struct", tail=f'}} {default_map(table)} SEC(".maps");'):
+            # A hash of one entry and not an array: replacing an entry is atomic.
+            out.line("__uint(type, BPF_MAP_TYPE_HASH);")
+            out.line("__uint(max_entries, 1);")
+            out.line("__type(key, u32);")
+            out.line(f"__type(value, struct {c_name(table.name)}_entry);")
+    out.line()
+    _write_apply(out, program, layout)
+
+
+def _write_entry_struct(out: Writer, program: Program, layout: TableLayout) -> None:
+    entry = f"struct {c_name(layout.table.name)}_entry"
+    with out.block(entry, tail="};"):
+        out.line("u32 action;")
+        if any(action.params for action in layout.actions):
+            with out.block("union", tail="};"):
+                for action in layout.actions:
+                    if action.params:
+                        out.line(f"struct {action_name(action)}_params {action_name(action)};")
+    out.line(f'_Static_assert(sizeof({entry}) == {layout.entry_size}, "layout.py");')
+
+
+def _write_key_struct(out: Writer, layout: TableLayout) -> None:
+    key = f"struct {c_name(layout.table.name)}_key"
+    with out.block(key, tail="};"):
+        if layout.table.lpm:
+            out.line("u32 prefix_len;")
+            out.line(f"u8 octets[{layout.lpm_octets}];")
+        else:
+            for position, field in enumerate(layout.table.keys):
+                out.line(declaration(_key_name(position, field), field.width))
+    out.line(f'_Static_assert(sizeof({key}) == {layout.key_size}, "layout.py");')
+
+
+def _key_name(position: int, field: KeyField) -> str:
+    return f"{c_name(field.name)}_{position}"
+
+
+def _write_map(out: Writer, table: Table) -> None:
+    with out.block("struct", table.source, tail=f'}} {c_name(table.name)} SEC(".maps");'):
+        if table.lpm:
+            out.line("__uint(type, BPF_MAP_TYPE_LPM_TRIE);")
+            out.line("__uint(map_flags, BPF_F_NO_PREALLOC);")
+        else:
+            out.line("__uint(type, BPF_MAP_TYPE_HASH);")
+        out.line(f"__uint(max_entries, {max(1, table.max_size)});")
+        out.line(f"__type(key, struct {c_name(table.name)}_key);")
+        out.line(f"__type(value, struct {c_name(table.name)}_entry);")
+
+
+def _write_apply(out: Writer, program: Program, layout: TableLayout) -> None:
+    """``u32 apply_X(s, &hit)``: the id of the action that ran."""
+    table = layout.table
+    name = c_name(table.name)
+    out.comment(f"table {table.name} {quote(table.source)}", table.source)
+    with out.block(f"static __always_inline u32 apply_{name}(struct state *s, bool *hit)"):
+        if not has_map(table) and not has_default_map(table):
+            out.line("*hit = false;")
+            _write_const_default(out, program, table)
+            return
+        out.line(f"struct {name}_entry *entry = NULL;")
+        if has_map(table):
+            _write_key(out, layout)
+            out.line(f"entry = bpf_map_lookup_elem(&{name}, key);")
+        out.line("*hit = entry != NULL;")
+        with out.block("if (!entry)"):
+            if has_default_map(table):
+                out.line("u32 zero = 0;")
+                out.line(f"entry = bpf_map_lookup_elem(&{default_map(table)}, &zero);")
+                with out.block("if (!entry)"):
+                    out.line(f"return {NO_ACTION:#x};")
+            else:
+                _write_const_default(out, program, table)
+        _write_switch(out, layout)
+    out.line()
+
+
+def _write_key(out: Writer, layout: TableLayout) -> None:
+    table, name = layout.table, c_name(layout.table.name)
+    if table.lpm:
+        # Not on the stack: BPF does not store unaligned words there.
+        out.line(f"struct {name}_key *key = (void *)s->frame.scratch;")
+        out.line(f"key->prefix_len = {8 * layout.lpm_octets};")
+        offset = 0
+        for position in layout.lpm_order:
+            field = table.keys[position]
+            for piece_offset, octets, value in whole_octets(_key_pieces(field)):
+                out.line(store_octets("key->octets", offset + piece_offset, octets, value))
+            offset += (field.width + 7) // 8
+        return
+    out.line(f"struct {name}_key key[1];")
+    out.line("__builtin_memset(key, 0, sizeof(key));")
+    for position, field in enumerate(table.keys):
+        target = f"key->{_key_name(position, field)}"
+        expressions = Expressions(table.source)
+        if field.width <= 64:
+            out.line(f"{target} = {expressions.value(field.ref, field.width)};")
+        else:
+            for limb, text in enumerate(expressions.limbs(field.ref, field.width)):
+                out.line(f"{target}[{limb}] = {text};")
+
+
+def _key_pieces(field: KeyField) -> list[Piece]:
+    """An lpm field is left-aligned in its bytes, an exact one right-aligned."""
+    if isinstance(field.ref, ValidRef):
+        return [Piece(Expressions(Source()).value(field.ref, 8), 8)]
+    pieces = pieces_of(Field(field.name, field.width), field_path(field.ref))
+    padding = Piece("0", -field.width % 8)
+    if not padding.width:
+        return pieces
+    return [*pieces, padding] if field.match == "lpm" else [padding, *pieces]
+
+
+def _write_switch(out: Writer, layout: TableLayout) -> None:
+    with out.block("switch (entry->action)"):
+        for action in layout.actions:
+            out.line(f"case {action.id}:")
+            params = f", &entry->{action_name(action)}" if action.params else ""
+            out.line(f"\t{action_name(action)}(s{params});")
+            out.line("\tbreak;")
+    out.line("return entry->action;")
+
+
+def _write_const_default(out: Writer, program: Program, table: Table) -> None:
+    """The default action that cannot change, as a plain call."""
+    if table.default is None:
+        out.line(f"return {NO_ACTION:#x};")
+        return
+    action = program.actions[table.default.action]
+    params = ""
+    if action.params:
+        out.line(f"struct {action_name(action)}_params params = {{ {_initialiser(program, table.default)} }};")
+        params = ", &params"
+    out.line(f"{action_name(action)}(s{params});")
+    out.line(f"return {action.id};")
+
+
+def _initialiser(program: Program, call: Call) -> str:
+    parts = []
+    expressions = Expressions(Source())
+    for param, value in zip(program.actions[call.action].params, call.data, strict=True):
+        if param.width <= 64:
+            parts.append(const_text(value))
+        else:
+            parts.append("{ " + ", ".join(expressions.limbs(Const(value), param.width)) + " }")
+    return ", ".join(parts)
+
+
+def may_exit(program: Program, table: Table) -> bool:
+    return any(exits(program.actions[action]) for action in table.actions)

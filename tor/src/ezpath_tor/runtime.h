@@ -1,0 +1,385 @@
+// What every generated program needs and no program decides: bytes to numbers and back, hashes, and how a frame
+// comes out of and goes back into a socket buffer. The generated C defines IN_OCTETS, OUT_OCTETS and
+// SCRATCH_OCTETS and includes this.
+//
+// "The frame" is what is on the wire. The kernel keeps an outer VLAN tag beside the bytes (skb->vlan_tci): here it
+// is put back to its place before the parser sees the frame, and taken out again afterwards.
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_endian.h>
+
+typedef __u8 u8;
+typedef __u16 u16;
+typedef __u32 u32;
+typedef __u64 u64;
+typedef __s32 s32;
+
+#define TC_ACT_SHOT 2
+#define DROP_PORT 511
+#define PORTS 512
+
+#define EALREADY 114
+#define ETH_OCTETS 14
+#define ETH_MACS 12
+#define TAG_OCTETS 4
+#define MAX_TAGS 2
+#define ETH_P_IP 0x0800
+#define ETH_P_IPV6 0x86DD
+#define ETH_P_8021Q 0x8100
+#define ETH_P_8021AD 0x88A8
+#define IPV4_OCTETS 20
+#define IPV6_OCTETS 40
+#define IP_PROTO_UDP 17
+// Since Linux 6.3; older headers do not have it.
+#define ADJ_ROOM_DECAP_L3_IPV6 (1ull << 8)
+// Payload that can be moved byte by byte where the kernel has no way to take room out of a frame.
+#define TAIL_OCTETS 256
+
+struct frame {
+	u32 length;   // of the frame as it came, in bytes
+	u32 loaded;   // bytes of it in `in`
+	u32 parsed;   // bytes that the parser took
+	u32 emitted;  // bytes in `out`
+	u32 tags;     // VLAN tags at the front
+	u64 packets;  // on the wire; a segmentation offload frame is several
+	u8 in[IN_OCTETS + TAG_OCTETS];
+	u8 out[OUT_OCTETS + TAG_OCTETS];
+	u8 scratch[SCRATCH_OCTETS] __attribute__((aligned(8)));
+	u8 tail[TAIL_OCTETS];
+};
+
+struct counter_cell {
+	u64 packets;
+	u64 octets;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, PORTS);
+	__type(key, u32);
+	__type(value, u32);
+} port_by_interface SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PORTS);
+	__type(key, u32);
+	__type(value, u32);
+} interface_by_port SEC(".maps");
+
+// ---- numbers ----------------------------------------------------------------------------------------------
+
+// The stores and loads below may be unaligned: map memory allows that on every machine that Linux
+// HAVE_EFFICIENT_UNALIGNED_ACCESS is set for, and the verifier refuses the program elsewhere.
+
+static __always_inline u64 be16(const u8 *p) { return bpf_ntohs(*(const u16 *)p); }
+static __always_inline u64 be24(const u8 *p) { return be16(p) << 8 | p[2]; }
+static __always_inline u64 be32(const u8 *p) { return bpf_ntohl(*(const u32 *)p); }
+static __always_inline u64 be40(const u8 *p) { return be32(p) << 8 | p[4]; }
+static __always_inline u64 be48(const u8 *p) { return be32(p) << 16 | be16(p + 4); }
+static __always_inline u64 be56(const u8 *p) { return be32(p) << 24 | be24(p + 4); }
+static __always_inline u64 be64(const u8 *p) { return bpf_be64_to_cpu(*(const u64 *)p); }
+
+static __always_inline void put_be16(u8 *p, u16 v) { *(u16 *)p = bpf_htons(v); }
+static __always_inline void put_be24(u8 *p, u32 v) { put_be16(p, v >> 8); p[2] = v; }
+static __always_inline void put_be32(u8 *p, u32 v) { *(u32 *)p = bpf_htonl(v); }
+static __always_inline void put_be40(u8 *p, u64 v) { put_be32(p, v >> 8); p[4] = v; }
+static __always_inline void put_be48(u8 *p, u64 v) { put_be32(p, v >> 16); put_be16(p + 4, v); }
+static __always_inline void put_be56(u8 *p, u64 v) { put_be32(p, v >> 24); put_be24(p + 4, v); }
+static __always_inline void put_be64(u8 *p, u64 v) { *(u64 *)p = bpf_cpu_to_be64(v); }
+
+// `octets` is constant; memset() of more than 1 kB would become a call, which BPF does not have.
+static __always_inline void clear(void *p, u32 octets)
+{
+	for (u32 done = 0; done < octets; done += 512)
+		__builtin_memset((u8 *)p + done, 0, octets - done < 512 ? octets - done : 512);
+}
+
+static __always_inline u64 modulo(u64 hash, u64 modulus)
+{
+	// As in BMv2: a modulus of 0 counts as 1.
+	return modulus ? hash % modulus : 0;
+}
+
+static __always_inline u64 microseconds(void)
+{
+	return bpf_ktime_get_ns() / 1000;
+}
+
+// ---- calculations, bit for bit as BMv2's ------------------------------------------------------------------
+
+#include "crc_tables.h"
+
+// CRC-32 as in Ethernet and zlib.
+static __always_inline u64 crc32(const u8 *input, u32 octets)
+{
+	u32 crc = ~0u;
+	for (u32 i = 0; i < octets; i++)
+		crc = crc32_table[(crc ^ input[i]) & 0xff] ^ crc >> 8;
+	return (u32)~crc;
+}
+
+// CRC-16/ARC.
+static __always_inline u64 crc16(const u8 *input, u32 octets)
+{
+	u32 crc = 0;
+	for (u32 i = 0; i < octets; i++)
+		crc = crc16_table[(crc ^ input[i]) & 0xff] ^ crc >> 8;
+	return crc & 0xffff;
+}
+
+// The Internet checksum (RFC 1071).
+static __always_inline u64 csum16(const u8 *input, u32 octets)
+{
+	u32 sum = 0;
+	for (u32 i = 0; i + 1 < octets; i += 2)
+		sum += be16(input + i);
+	if (octets % 2)
+		sum += (u32)input[octets - 1] << 8;
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return ~sum & 0xffff;
+}
+
+// The first eight bytes as a number.
+static __always_inline u64 identity(const u8 *input, u32 octets)
+{
+	u64 number = 0;
+	for (u32 i = 0; i < octets && i < 8; i++)
+		number = number << 8 | input[i];
+	return number;
+}
+
+// ---- counters ---------------------------------------------------------------------------------------------
+
+static __always_inline void count(void *counter, u32 index, const struct frame *f)
+{
+	struct counter_cell *cell = bpf_map_lookup_elem(counter, &index);
+	if (cell) {
+		__sync_fetch_and_add(&cell->packets, f->packets);
+		__sync_fetch_and_add(&cell->octets, f->length);
+	}
+}
+
+// How many packets this is on the wire. After a header was added or removed the kernel counts the segments of an
+// offload frame anew only when it next has to; until then they are worked out from the size.
+static __always_inline u64 packets_in(struct __sk_buff *skb, const struct frame *f)
+{
+	u32 segments = skb->gso_segs;
+	u32 segment = skb->gso_size;
+	if (segments)
+		return segments;
+	// The parser has read up to the ports of the transport header; 32 bytes are such a header with timestamps.
+	u32 headers = f->parsed + 32;
+	if (!segment || f->length <= headers)
+		return 1;
+	return (f->length - headers + segment - 1) / segment;
+}
+
+// ---- a frame out of the socket buffer ----------------------------------------------------------------------
+
+static __always_inline u32 port_of(u32 interface)
+{
+	u32 *port = bpf_map_lookup_elem(&port_by_interface, &interface);
+	return port ? *port : 0;
+}
+
+static __always_inline bool is_tag(u32 ether_type)
+{
+	return ether_type == ETH_P_8021Q || ether_type == ETH_P_8021AD;
+}
+
+// Fills `in` with the first bytes of the frame, an outer tag back in its place.
+static __always_inline bool receive(struct __sk_buff *skb, struct frame *f)
+{
+	u32 octets = skb->len;
+	u32 tag = skb->vlan_present ? TAG_OCTETS : 0;
+	f->length = skb->len + tag;
+	f->parsed = 0;
+	f->tags = 0;
+	if (octets < ETH_OCTETS)
+		return false;
+	if (tag) {
+		put_be16(f->in + ETH_MACS, bpf_ntohs(skb->vlan_proto));
+		put_be16(f->in + ETH_MACS + 2, skb->vlan_tci);
+		if (bpf_skb_load_bytes(skb, 0, f->in, ETH_MACS))
+			return false;
+		octets -= ETH_MACS;
+		if (octets > IN_OCTETS - ETH_MACS - TAG_OCTETS)
+			octets = IN_OCTETS - ETH_MACS - TAG_OCTETS;
+		f->loaded = ETH_MACS + TAG_OCTETS + octets;
+		if (bpf_skb_load_bytes(skb, ETH_MACS, f->in + ETH_MACS + TAG_OCTETS, octets))
+			return false;
+	} else {
+		if (octets > IN_OCTETS)
+			octets = IN_OCTETS;
+		f->loaded = octets;
+		if (bpf_skb_load_bytes(skb, 0, f->in, octets))
+			return false;
+	}
+#pragma unroll
+	for (u32 i = 0; i <= MAX_TAGS; i++) {
+		u32 type_at = ETH_MACS + TAG_OCTETS * i;
+		if (f->tags == i && type_at + 2 <= f->loaded && type_at + 2 <= IN_OCTETS &&
+		    is_tag(be16(f->in + type_at)))
+			f->tags = i + 1;
+	}
+	return f->tags <= MAX_TAGS;
+}
+
+// ---- headers into the output buffer --------------------------------------------------------------------------
+
+// Room for a header; NULL where the buffer is full.
+static __always_inline u8 *emit(struct frame *f, u32 octets)
+{
+	u32 at = f->emitted;
+	if (at > OUT_OCTETS - octets)
+		return NULL;
+	f->emitted = at + octets;
+	return f->out + at;
+}
+
+// Where the parser has not read past the tags that the kernel takes out of the frame, they go over as they are.
+static __always_inline bool emit_unparsed_tags(struct frame *f)
+{
+	u32 front = ETH_MACS + TAG_OCTETS * f->tags + 2;
+	if (!f->tags || f->parsed >= front)
+		return true;
+	for (u32 i = 0; i < ETH_MACS + TAG_OCTETS * MAX_TAGS + 2; i++) {
+		if (i < f->parsed || i >= front)
+			continue;
+		u8 *p = emit(f, 1);
+		if (!p)
+			return false;
+		*p = f->in[i];
+	}
+	f->parsed = front;
+	return true;
+}
+
+// ---- the frame back into the socket buffer -------------------------------------------------------------------
+
+static __always_inline bool is_ip(u32 protocol)
+{
+	return protocol == bpf_htons(ETH_P_IP) || protocol == bpf_htons(ETH_P_IPV6);
+}
+
+// Takes all tags out, wherever the kernel keeps them. Popping one makes the kernel lift the next out of the bytes.
+static __always_inline bool pop_tags(struct __sk_buff *skb, u32 tags)
+{
+#pragma unroll
+	for (u32 i = 0; i < MAX_TAGS; i++)
+		if (i < tags && bpf_skb_vlan_pop(skb))
+			return false;
+	return !skb->vlan_present;
+}
+
+// What the kernel has to know of an IP/UDP encapsulation of an Ethernet frame to segment it later. `bytes` are
+// the new headers, `grown` of them in front of the old Ethernet header.
+static __always_inline u64 encapsulation(struct __sk_buff *skb, const u8 *bytes, u32 grown)
+{
+	u32 inner_type_at = grown + ETH_MACS;
+	if (inner_type_at > OUT_OCTETS - 2)
+		return 0;
+	if (*(const u16 *)(bytes + inner_type_at) != (u16)skb->protocol)
+		return 0;
+	u64 inner = BPF_F_ADJ_ROOM_ENCAP_L4_UDP | BPF_F_ADJ_ROOM_ENCAP_L2_ETH | BPF_F_ADJ_ROOM_ENCAP_L2(ETH_OCTETS);
+	if (grown > IPV4_OCTETS + ETH_OCTETS && be16(bytes + ETH_MACS) == ETH_P_IP &&
+	    bytes[ETH_OCTETS] == 0x45 && bytes[ETH_OCTETS + 9] == IP_PROTO_UDP)
+		return inner | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4;
+	if (grown > IPV6_OCTETS + ETH_OCTETS && be16(bytes + ETH_MACS) == ETH_P_IPV6 &&
+	    bytes[ETH_OCTETS + 6] == IP_PROTO_UDP)
+		return inner | BPF_F_ADJ_ROOM_ENCAP_L3_IPV6;
+	return 0;
+}
+
+// Makes `grown` bytes of room at the front. Large segments stay large.
+static __always_inline long grow(struct __sk_buff *skb, const u8 *bytes, u32 old, u32 grown)
+{
+	if (old >= ETH_OCTETS && is_ip(skb->protocol)) {
+		u64 flags = encapsulation(skb, bytes, grown);
+		long error = bpf_skb_adjust_room(skb, grown, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO | flags);
+		if (error == -EALREADY)
+			error = bpf_skb_adjust_room(skb, grown, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO);
+		return error;
+	}
+	return bpf_skb_change_head(skb, grown, 0);
+}
+
+// Takes `shrunk` bytes out of a short frame by moving what is behind them.
+static __always_inline long move_tail(struct __sk_buff *skb, struct frame *f, u32 old, u32 shrunk)
+{
+	u32 octets = skb->len - old;
+	if (old > skb->len || octets > TAIL_OCTETS || skb->gso_size)
+		return -1;
+	if (octets) {
+		if (bpf_skb_load_bytes(skb, old, f->tail, octets))
+			return -1;
+		if (bpf_skb_store_bytes(skb, old - shrunk, f->tail, octets, BPF_F_RECOMPUTE_CSUM))
+			return -1;
+	}
+	return bpf_skb_change_tail(skb, skb->len - shrunk, 0);
+}
+
+// Takes `shrunk` bytes out at the front. `bytes` are the headers that will be there, `left` of them.
+static __always_inline long shrink(struct __sk_buff *skb, struct frame *f, const u8 *bytes, u32 old, u32 left)
+{
+	s32 change = (s32)left - (s32)old;
+	if (left >= ETH_OCTETS && is_ip(skb->protocol)) {
+		u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO;
+		long error = -1;
+		// The kernel has to learn that IPv6 came out of IPv4, or it could not segment it.
+		if (be16(bytes + ETH_MACS) == ETH_P_IPV6 && skb->protocol == bpf_htons(ETH_P_IP))
+			error = bpf_skb_adjust_room(skb, change, BPF_ADJ_ROOM_MAC, flags | ADJ_ROOM_DECAP_L3_IPV6);
+		if (error)
+			error = bpf_skb_adjust_room(skb, change, BPF_ADJ_ROOM_MAC, flags);
+		if (!error)
+			return 0;
+	}
+	return move_tail(skb, f, old, (u32)-change);
+}
+
+// Puts `out` in the place of the bytes that the parser took and sends the frame out of `port`.
+static __always_inline int transmit(struct __sk_buff *skb, struct frame *f, u32 port)
+{
+	u32 *interface = bpf_map_lookup_elem(&interface_by_port, &port);
+	if (!interface || !*interface || !emit_unparsed_tags(f))
+		return TC_ACT_SHOT;
+
+	if (f->tags && !pop_tags(skb, f->tags))
+		return TC_ACT_SHOT;
+	u32 old = f->parsed - TAG_OCTETS * f->tags;
+	u32 octets = f->emitted;
+	u32 tag_type = be16(f->out + ETH_MACS);
+	u32 tag = be16(f->out + ETH_MACS + 2);
+	bool tagged = octets >= ETH_MACS + TAG_OCTETS && is_tag(tag_type);
+	u8 *bytes = f->out;
+	if (tagged) {
+		// The kernel keeps the outer tag beside the bytes: the MAC addresses move up to what is behind it.
+		u64 first = *(u64 *)f->out;
+		u32 second = *(u32 *)(f->out + 8);
+		*(u64 *)(f->out + TAG_OCTETS) = first;
+		*(u32 *)(f->out + TAG_OCTETS + 8) = second;
+		bytes += TAG_OCTETS;
+		octets -= TAG_OCTETS;
+	}
+
+	long error = 0;
+	if (octets > old)
+		error = grow(skb, bytes, old, octets - old);
+	else if (octets < old)
+		error = shrink(skb, f, bytes, old, octets);
+	if (error)
+		return TC_ACT_SHOT;
+
+	if (octets > OUT_OCTETS)
+		return TC_ACT_SHOT;
+	if (octets && bpf_skb_store_bytes(skb, 0, bytes, octets, BPF_F_RECOMPUTE_CSUM))
+		return TC_ACT_SHOT;
+	if (tagged && bpf_skb_vlan_push(skb, bpf_htons(tag_type), tag))
+		return TC_ACT_SHOT;
+	return bpf_redirect(*interface, 0);
+}
