@@ -138,7 +138,8 @@ class OvsMachine:
     def restart_vswitchd(self) -> None:
         self.kill("ovs-vswitchd")
         self.start_vswitchd()
-        wait_until(lambda: (self.directory / "br-phy.mgmt").exists() and bool(self.flows("br-phy")), "bridges are up")
+        bridges = [self.directory / f"{bridge}.mgmt" for bridge in ("br-int", "br-phy")]
+        wait_until(lambda: all(_accepts(path) for path in bridges), "bridges are up")
 
     def stop(self) -> None:
         for wire in self._wires:
@@ -237,5 +238,5 @@ def _with_tag(data: bytes, ancillary: list[tuple[int, int, bytes]]) -> bytes:
         if level == _SOL_PACKET and kind == _PACKET_AUXDATA:
             status, _, _, _, _, tag, _ = _AUXDATA.unpack_from(extra)
             if status & _VLAN_VALID:
-                return data[:12] + b"\x81\x00" + tag.to_bytes(2, "big") + data[12:]
+                return b"".join((data[:12], b"\x81\x00", int(tag).to_bytes(2, "big"), data[12:]))
     return data
