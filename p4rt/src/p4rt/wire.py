@@ -58,20 +58,18 @@ def _walk(data: bytes, register_id: int) -> tuple[_Ints, _Bytes, _Ints, _Ints]:
     column = np.frombuffer(data + bytes(_PADDING), np.uint8)
     identity = bytes([_ID]) + _encode_varint(register_id)
     start, end = _entities(column, len(data), identity)
+    _ends(start + 4 + column[start + 3], end)  # the RegisterEntry is all there is in the entity
     at = _expect(column, start + 4 + len(identity), _INDEX)
     length, at = _varint(column, at)
     index = np.zeros(at.shape, np.int64)
     given = length > 0  # index 0 is protobuf's default, and not written
     index[given], after = _varint(column, _expect(column, at[given], _ID))
     at = at + length
-    if not np.array_equal(after, at[given]):
-        raise _Unusual
-    at = _expect(column, at, _DATA)
-    _, at = _varint(column, at)
-    at = _expect(column, at, _BITSTRING)
-    length, at = _varint(column, at)
-    if not np.array_equal(at + length, end):
-        raise _Unusual
+    _ends(after, at[given])
+    length, at = _varint(column, _expect(column, at, _DATA))
+    _ends(at + length, end)
+    length, at = _varint(column, _expect(column, at, _BITSTRING))
+    _ends(at + length, end)
     return index, column, at, length
 
 
@@ -94,6 +92,11 @@ def _entities(column: _Bytes, size: int, identity: bytes) -> tuple[_Ints, _Ints]
     elif start[0] != 0 or end[-1] != size or not np.array_equal(start[1:], end[:-1]):
         raise _Unusual
     return start, end
+
+
+def _ends(at: _Ints, end: _Ints) -> None:
+    if not np.array_equal(at, end):
+        raise _Unusual
 
 
 def _expect(column: _Bytes, at: _Ints, tag: int) -> _Ints:
