@@ -73,11 +73,10 @@ class Screen:
         """All checks, packets by act, and the figures."""
         self._console.print()
         checks = Table(title="Checks", title_justify="left", show_header=False)
-        for _ in range(3):
-            checks.add_column(no_wrap=True, overflow="ellipsis")
         for check in results.checks:
+            # Details were told when the check was made; those of a failed one are worth repeating.
             mark = "[green]PASS[/green]" if check.ok else "[bold red]FAIL[/bold red]"
-            checks.add_row(mark, escape(check.name), escape(check.detail))
+            checks.add_row(mark, escape(check.name if check.ok else f"{check.name}: {check.detail}"))
         self._console.print(checks)
         self._packets(results)
         summary = results.summary()

@@ -123,6 +123,8 @@ class Story:
         self._before = watch.capture(watch.places(BUSY), seconds=1.5)
         for pair in BUSY:
             self._verdicts(watch.overlay(pair, self._before))
+        self.screen.say("Flows that EZPath sees:")
+        self.screen.flows(self._snapshot())
 
     def offload(self) -> None:
         self._begin(1)

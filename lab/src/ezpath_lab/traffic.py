@@ -211,7 +211,7 @@ def main() -> None:
     streaming.add_argument("--expect", required=True, help="the peer's")
     streaming.add_argument("--peer", required=True, help="the peer's address")
     streaming.add_argument("--port", type=int, required=True, help="UDP, at both ends")
-    streaming.add_argument("--rate", type=float, default=400.0, help="packets a second")
+    streaming.add_argument("--rate", type=float, default=300.0, help="packets a second")
     mouse = roles.add_parser("mice")
     mouse.add_argument("--peer", required=True)
     roles.add_parser("echo")

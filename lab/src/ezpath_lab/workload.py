@@ -21,7 +21,7 @@ from ezpath_lab.processes import WORKLOAD, Child, Processes
 from ezpath_lab.shell import LabError
 from ezpath_lab.topology import Topology
 
-STREAM_RATE = 400.0
+STREAM_RATE = 300.0
 """Packets a second and direction: a hole of a few milliseconds is seen, and the pair stays below 1 Mbit/s."""
 IPERF_RATE = "8M"
 LIFE_S = 600.0
