@@ -1,0 +1,95 @@
+# EZPath's images: a target for each service, one for NATS and one for the lab. compose.yaml builds and runs them.
+# For BuildKit and for the classic builder alike; docs/COMPOSE.md explains the build arguments.
+ARG BASE=debian:bookworm-slim
+
+# ---- what all have: Python, and the user that whatever needs no privilege runs as
+FROM ${BASE} AS base
+ARG APT_MIRROR=""
+ARG APT_OPTIONS=""
+COPY docker/ca/ /usr/local/share/ca-certificates/
+COPY docker/install-packages /usr/local/sbin/
+RUN install-packages python3 \
+    && groupadd --gid 10001 ezpath \
+    && useradd --uid 10001 --gid ezpath --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin ezpath
+# Said in full: an imported base image may have no PATH of its own.
+ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin PYTHONUNBUFFERED=1
+
+# ---- Python environments, from the lock file
+FROM base AS build
+ARG PYTHON_INDEX=""
+ARG UV_VERSION=0.13.9
+RUN install-packages ca-certificates python3-venv
+COPY docker/python-env /usr/local/sbin/
+RUN python-env uv ${UV_VERSION}
+WORKDIR /src
+COPY pyproject.toml uv.lock ./
+COPY p4rt/pyproject.toml p4rt/
+COPY ezpath/pyproject.toml ezpath/
+COPY tor/pyproject.toml tor/
+COPY lab/pyproject.toml lab/
+COPY services/collector/pyproject.toml services/collector/
+COPY services/decider/pyproject.toml services/decider/
+COPY services/switch-writer/pyproject.toml services/switch-writer/
+COPY services/host-writer/pyproject.toml services/host-writer/
+ARG SERVICES="ezpath-collector ezpath-decider ezpath-switch-writer ezpath-host-writer"
+RUN python-env locked /opt/ezpath/services ${SERVICES} && python-env locked /opt/ezpath/lab ezpath-lab
+COPY . .
+RUN python-env project /opt/ezpath/services ${SERVICES} && python-env project /opt/ezpath/lab ezpath-lab
+
+# ---- NATS: nats-server, from the wheel that the lock file names
+FROM base AS nats
+COPY --from=build /opt/ezpath/lab/bin/nats-server /usr/local/bin/
+COPY docker/nats-health /usr/local/bin/
+RUN install --directory --owner ezpath --group ezpath /var/lib/nats
+USER ezpath:ezpath
+EXPOSE 4222
+ENTRYPOINT ["nats-server", "--jetstream", "--store_dir", "/var/lib/nats", "--http_port", "8222"]
+HEALTHCHECK --interval=2s --timeout=3s --start-period=20s --retries=5 CMD ["nats-health"]
+STOPSIGNAL SIGTERM
+
+# ---- the services
+FROM base AS service
+ENV PATH=/opt/ezpath/services/bin:$PATH EZPATH_READY_FILE=/tmp/ready
+# What the lab shares with the services is mounted here: a new volume takes owner and mode from this directory.
+RUN install --directory --owner root --group ezpath --mode 2775 /run/ezpath
+USER ezpath:ezpath
+HEALTHCHECK --interval=2s --timeout=3s --start-period=60s --retries=5 CMD ["test", "-e", "/tmp/ready"]
+STOPSIGNAL SIGTERM
+
+FROM service AS collector
+COPY --from=build /opt/ezpath/services /opt/ezpath/services
+ENTRYPOINT ["ezpath-collector"]
+
+FROM service AS decider
+COPY --from=build /opt/ezpath/services /opt/ezpath/services
+ENTRYPOINT ["ezpath-decider"]
+
+FROM service AS switch-writer
+COPY --from=build /opt/ezpath/services /opt/ezpath/services
+COPY p4/ezpath.json p4/ezpath.p4info.txtpb /usr/share/ezpath/p4/
+ENV EZPATH_P4_DIR=/usr/share/ezpath/p4
+ENTRYPOINT ["ezpath-switch-writer"]
+
+FROM service AS host-writer
+ARG APT_MIRROR=""
+ARG APT_OPTIONS=""
+USER root
+RUN install-packages openvswitch-common
+USER ezpath:ezpath
+COPY --from=build /opt/ezpath/services /opt/ezpath/services
+ENTRYPOINT ["ezpath-host-writer"]
+
+# ---- the lab: two racks in network namespaces of this container, with all that makes them
+FROM base AS lab
+ARG APT_MIRROR=""
+ARG APT_OPTIONS=""
+RUN install-packages clang ethtool iperf3 iproute2 iputils-ping kmod libbpf-dev openvswitch-switch tcpdump
+ENV PATH=/opt/ezpath/lab/bin:$PATH
+RUN install --directory --owner root --group ezpath --mode 2775 /run/ezpath
+COPY --from=build /opt/ezpath/lab /opt/ezpath/lab
+COPY p4/ezpath.json p4/ezpath.p4info.txtpb /usr/share/ezpath/p4/
+COPY docker/lab-entry /usr/local/bin/
+ENV EZPATH_P4_DIR=/usr/share/ezpath/p4
+ENTRYPOINT ["lab-entry"]
+HEALTHCHECK --interval=2s --timeout=3s --start-period=60s --retries=5 CMD ["test", "-e", "/run/ezpath/racks-up"]
+STOPSIGNAL SIGTERM
