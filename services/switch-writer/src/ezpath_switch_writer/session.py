@@ -17,7 +17,7 @@ from ezpath_switch_writer.entries import ITEM_TABLES, entry_of, item_of
 from ezpath_switch_writer.guard import Desired
 from ezpath_switch_writer.program import Program
 from ezpath_switch_writer.wave import EntryKey, Need, needs, undo, updates, verdict
-from p4rt import Client, NotPrimary, P4RuntimeError, TableEntry, Update, UpdateFailure
+from p4rt import Client, NotPrimary, TableEntry, Update, UpdateFailure
 
 _MIRROR_WAS_WRONG = frozenset({grpc.StatusCode.ALREADY_EXISTS, grpc.StatusCode.NOT_FOUND})
 
@@ -45,17 +45,12 @@ class Session:
         """
         try:
             await self.tor.become_primary(election_id)
-            return election_id
         except NotPrimary as error:
-            nobody = error.code is grpc.StatusCode.NOT_FOUND
-            if not nobody or error.primary_election_id is None:
+            vacant = error.code is grpc.StatusCode.NOT_FOUND
+            if not vacant or error.primary_election_id is None:
                 raise
-            election_id = max(election_id, error.primary_election_id) + 1
-        except P4RuntimeError as error:
-            if "already exists" not in error.answer.lower():
-                raise
-            election_id += 1
-        await self.tor.become_primary(election_id)
+            election_id = error.primary_election_id + 1
+            await self.tor.become_primary(election_id)
         return election_id
 
     async def ensure_pipeline(self) -> bool:

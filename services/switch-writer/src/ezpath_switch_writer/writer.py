@@ -93,7 +93,8 @@ class SwitchWriter:
         config = self._switch.config
         async with Client(config.address, config.device_id) as tor:
             session = Session(tor, self._program)
-            self._election_id = await session.become_primary(self._election_id)
+            # A new one each time: the switch may not have noticed yet that our last stream is gone.
+            self._election_id = await session.become_primary(self._election_id + 1)
             async with self._lock:
                 await session.ensure_pipeline()
                 await session.ensure_base(self._base)

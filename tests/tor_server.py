@@ -1,0 +1,174 @@
+"""A switch for tests of those who talk to one: the software ToR's real P4Runtime server, or the ToR as a whole.
+
+``ServerOnly`` has the server, its protocol and its rules, with tables and registers in memory instead of eBPF: quick,
+and no root is needed. ``WholeTor`` is the `ezpath-tor` process on veth ports in a network namespace of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import grpc.aio
+import numpy as np
+import numpy.typing as npt
+from ezpath_tor.plane import ActionCall, Key
+from ezpath_tor.server import Switch, make_server
+
+from p4rt import Client, TableEntry
+
+
+class TablesInMemory:
+    """A data plane that keeps what it is given and moves no packet."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, dict[Key, ActionCall]] = {}
+        self.registers: dict[str, npt.NDArray[np.uint8]] = {}
+        self.counters: dict[str, npt.NDArray[np.uint64]] = {}
+        self.hang_s = 0.0
+        self.ports: Mapping[int, str] = {1: "p1", 2: "p2", 10: "p10"}
+
+    def load(self, config: bytes) -> None:
+        program = json.loads(config)
+        tables = [table for pipeline in program["pipelines"] for table in pipeline["tables"]]
+        self.entries = {table["name"]: {} for table in tables}
+        self.registers = {
+            array["name"]: np.zeros((array["size"], array["bitwidth"] // 8), np.uint8)
+            for array in program["register_arrays"]
+        }
+        self.counters = {array["name"]: np.zeros((array["size"], 2), np.uint64) for array in program["counter_arrays"]}
+
+    def close(self) -> None:
+        self.entries = {}
+
+    def insert(self, table: str, key: Key, call: ActionCall) -> None:
+        self.entries[table][key] = call
+
+    modify = insert
+
+    def delete(self, table: str, key: Key) -> None:
+        del self.entries[table][key]
+
+    def set_default(self, table: str, call: ActionCall | None) -> None:
+        raise AssertionError("nobody here sets a default action")
+
+    def read_register(self, name: str) -> npt.NDArray[np.uint8]:
+        time.sleep(self.hang_s)
+        return self.registers[name].copy()
+
+    def write_register(self, name: str, index: int, value: int) -> None:
+        raise AssertionError("nobody here writes a register over P4Runtime")
+
+    def read_counter(self, name: str) -> npt.NDArray[np.uint64]:
+        return self.counters[name].copy()
+
+    def write_counter(self, name: str, index: int, packets: int, octets: int) -> None:
+        raise AssertionError("nobody here writes a counter")
+
+
+class _Readable:
+    """What both kinds can be asked, as anybody may: reading needs no primacy."""
+
+    address: str
+    device_id: int
+
+    async def entries(self, *tables: str) -> set[TableEntry]:
+        """What the switch holds in ``tables`` (all when none is named)."""
+        async with Client(self.address, self.device_id) as client:
+            if await client.get_pipeline() is None:
+                return set()
+            held = {entry for entry in await client.read_table() if not entry.default}
+        return {entry for entry in held if not tables or entry.table in tables}
+
+
+class ServerOnly(_Readable):
+    """In this process, on a unix socket."""
+
+    def __init__(self, directory: Path, device_id: int = 1, limits: Mapping[str, int] | None = None) -> None:
+        self.address = f"unix:{directory}/tor{device_id}.sock"
+        self.device_id = device_id
+        self.limits = dict(limits or {})
+        self.plane = TablesInMemory()
+        self._server: grpc.aio.Server | None = None
+        self._switch: Switch | None = None
+
+    async def start(self) -> None:
+        self.plane = TablesInMemory()
+        self._switch = Switch(self.device_id, self.plane, self.limits)
+        self._server = make_server(self._switch)
+        assert self._server.add_insecure_port(self.address)
+        await self._server.start()
+
+    async def stop(self) -> None:
+        if self._server is not None and self._switch is not None:
+            await self._server.stop(grace=0)
+            await self._switch.close()
+            self._server = self._switch = None
+
+
+class WholeTor(_Readable):
+    """The process, with veth ports 1, 2 and 10, in the namespace ``name``."""
+
+    def __init__(self, directory: Path, name: str, device_id: int = 1, limits: Mapping[str, int] | None = None) -> None:
+        self.address = f"unix:{directory}/tor{device_id}.sock"
+        self.device_id = device_id
+        self.limits = dict(limits or {})
+        self.namespace = name
+        self._log = directory / f"tor{device_id}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    async def start(self) -> None:
+        self._make_ports()
+        self._launch()
+        deadline = time.monotonic() + 15
+        while not self._listens():
+            assert time.monotonic() < deadline, f"the ToR did not start: {self._log.read_text()[-2000:]}"
+            await asyncio.sleep(0.05)
+
+    def _make_ports(self) -> None:
+        if Path(f"/run/netns/{self.namespace}").exists():
+            return
+        _ip("netns", "add", self.namespace)
+        for port in (1, 2, 10):
+            _ip("-n", self.namespace, "link", "add", f"p{port}", "type", "veth", "peer", "name", f"q{port}")
+            for end in (f"p{port}", f"q{port}"):
+                _ip("-n", self.namespace, "link", "set", end, "up")
+
+    def _launch(self) -> None:
+        command = ["ip", "netns", "exec", self.namespace, str(Path(sys.executable).parent / "ezpath-tor")]
+        command += ["--device-id", str(self.device_id), "--listen", self.address, "--die-with-parent"]
+        for port in (1, 2, 10):
+            command += ["--port", f"{port}=p{port}"]
+        for table, entries in self.limits.items():
+            command += ["--limit", f"{table}={entries}"]
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+
+    def _listens(self) -> bool:
+        assert self._process is not None and self._process.poll() is None, self._log.read_text()[-2000:]
+        return Path(self.address.removeprefix("unix:")).exists()
+
+    async def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            await asyncio.to_thread(self._process.wait, 15)
+            self._process = None
+
+    def remove(self) -> None:
+        """The namespace, and with it its links."""
+        if Path(f"/run/netns/{self.namespace}").exists():
+            _ip("netns", "del", self.namespace)
+
+
+def _ip(*arguments: str) -> None:
+    done = subprocess.run([shutil.which("ip") or "ip", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"ip {' '.join(arguments)}: {done.stderr}"
+
+
+Tor = ServerOnly | WholeTor

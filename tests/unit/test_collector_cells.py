@@ -1,0 +1,76 @@
+"""Monitor cells to columns, against cells written out byte by byte as p4/ezpath/monitor.p4 documents them."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from ezpath_collector.cells import CELL_BYTES, decode
+
+
+def cell(vni: int, src: int, dst: int, packets: int, octets: int, seen: int = 0, used: int = 1) -> np.ndarray:
+    value = used
+    for field, bits in ((vni, 24), (src, 48), (dst, 48), (packets, 32), (octets, 48), (seen, 48)):
+        value = value << bits | field
+    return np.frombuffer(value.to_bytes(CELL_BYTES, "big"), np.uint8)
+
+
+def stage(*cells: np.ndarray, size: int = 16) -> np.ndarray:
+    raw = np.zeros((size, CELL_BYTES), np.uint8)
+    for index, each in enumerate(cells):
+        raw[index] = each
+    return raw
+
+
+def rows(flows) -> list[tuple[int, ...]]:
+    columns = (flows.vni, flows.src, flows.dst, flows.packets, flows.bytes)
+    return [tuple(map(int, row)) for row in zip(*columns, strict=True)]
+
+
+def test_a_cell_is_read_field_by_field():
+    flows = decode([stage(cell(5001, 0x020000000001, 0x020000000003, 7, 10_500, seen=2**47))])
+    assert rows(flows) == [(5001, 0x020000000001, 0x020000000003, 7, 10_500)]
+    assert flows.bytes.dtype == np.uint64
+
+
+def test_the_greatest_values_fit():
+    biggest = (2**24 - 1, 2**48 - 1, 2**48 - 1, 2**32 - 1, 2**48 - 1)
+    assert rows(decode([stage(cell(*biggest, seen=2**48 - 1))])) == [biggest]
+
+
+def test_unused_cells_are_no_flows():
+    assert rows(decode([stage(cell(1, 2, 3, 4, 5, used=0)), stage()])) == []
+    assert rows(decode([])) == []
+
+
+def test_a_flow_in_both_stages_is_added_up_and_its_neighbours_are_not():
+    one, two = (
+        stage(cell(1, 10, 20, 5, 500), cell(1, 10, 21, 1, 60)),
+        stage(cell(1, 10, 20, 2, 200), cell(2, 10, 20, 9, 900)),
+    )
+    assert rows(decode([one, two])) == [(1, 10, 20, 7, 700), (1, 10, 21, 1, 60), (2, 10, 20, 9, 900)]
+
+
+def test_both_directions_and_both_tenants_stay_apart():
+    cells = [cell(1, 10, 20, 1, 1), cell(1, 20, 10, 2, 2), cell(2, 10, 20, 3, 3), cell(2, 20, 10, 4, 4)]
+    assert len(rows(decode([stage(*cells)]))) == 4
+
+
+def test_another_programs_cells_are_refused():
+    with pytest.raises(ValueError, match="128 bits wide"):
+        decode([np.zeros((4, 16), np.uint8)])
+
+
+def test_a_full_monitor_is_decoded_in_a_fraction_of_a_poll():
+    generator = np.random.default_rng(1)
+    full = generator.integers(0, 256, (32768, CELL_BYTES), dtype=np.uint8)
+    full[:, 0] = 1
+    began = time.perf_counter()
+    flows = decode([full, full[::-1]])
+    took_s = time.perf_counter() - began
+    assert len(flows.vni) == 32768
+    assert np.array_equal(
+        np.sort(flows.packets), np.sort(2 * full[:, 16:20].copy().view(">u4").ravel().astype(np.uint64))
+    )
+    assert took_s < 0.5
