@@ -35,8 +35,6 @@ typedef __s32 s32;
 #define IP_PROTO_UDP 17
 // Since Linux 6.3; older headers do not have it.
 #define ADJ_ROOM_DECAP_L3_IPV6 (1ull << 8)
-// Payload that can be moved byte by byte where the kernel has no way to take room out of a frame.
-#define TAIL_OCTETS 256
 
 struct frame {
 	u32 length;   // of the frame as it came, in bytes
@@ -48,7 +46,6 @@ struct frame {
 	u8 in[IN_OCTETS + TAG_OCTETS];
 	u8 out[OUT_OCTETS + TAG_OCTETS];
 	u8 scratch[SCRATCH_OCTETS] __attribute__((aligned(8)));
-	u8 tail[TAIL_OCTETS];
 };
 
 struct counter_cell {
@@ -309,37 +306,40 @@ static __always_inline long grow(struct __sk_buff *skb, const u8 *bytes, u32 old
 	return bpf_skb_change_head(skb, grown, 0);
 }
 
-// Takes `shrunk` bytes out of a short frame by moving what is behind them.
-static __always_inline long move_tail(struct __sk_buff *skb, struct frame *f, u32 old, u32 shrunk)
+// Makes the kernel read the EtherType at the front of the bytes again. Nothing sets skb->protocol directly, but a
+// tag that goes from the bytes to its place beside them does: two are put on, which leaves one in the bytes, and
+// taken off again.
+static __always_inline long reread_protocol(struct __sk_buff *skb)
 {
-	u32 octets = skb->len - old;
-	if (old > skb->len || octets > TAIL_OCTETS || skb->gso_size)
-		return -1;
-	if (octets) {
-		if (bpf_skb_load_bytes(skb, old, f->tail, octets))
-			return -1;
-		if (bpf_skb_store_bytes(skb, old - shrunk, f->tail, octets, BPF_F_RECOMPUTE_CSUM))
-			return -1;
-	}
-	return bpf_skb_change_tail(skb, skb->len - shrunk, 0);
+	u16 tag_type = bpf_htons(ETH_P_8021Q);
+	return bpf_skb_vlan_push(skb, tag_type, 1) || bpf_skb_vlan_push(skb, tag_type, 1) ||
+	       bpf_skb_vlan_pop(skb) || bpf_skb_vlan_pop(skb);
 }
 
-// Takes `shrunk` bytes out at the front. `bytes` are the headers that will be there, `left` of them.
-static __always_inline long shrink(struct __sk_buff *skb, struct frame *f, const u8 *bytes, u32 old, u32 left)
+// Takes room out at the front, so that `left` bytes of headers are left. The kernel does that to IP frames only.
+static __always_inline long shrink(struct __sk_buff *skb, const u8 *bytes, u32 old, u32 left)
 {
 	s32 change = (s32)left - (s32)old;
-	if (left >= ETH_OCTETS && is_ip(skb->protocol)) {
-		u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO;
-		long error = -1;
-		// The kernel has to learn that IPv6 came out of IPv4, or it could not segment it.
-		if (be16(bytes + ETH_MACS) == ETH_P_IPV6 && skb->protocol == bpf_htons(ETH_P_IP))
-			error = bpf_skb_adjust_room(skb, change, BPF_ADJ_ROOM_MAC, flags | ADJ_ROOM_DECAP_L3_IPV6);
-		if (error)
-			error = bpf_skb_adjust_room(skb, change, BPF_ADJ_ROOM_MAC, flags);
-		if (!error)
-			return 0;
-	}
-	return move_tail(skb, f, old, (u32)-change);
+	u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO;
+	u16 ip = bpf_htons(ETH_P_IP);
+	long error = -1;
+	if (left < ETH_OCTETS)
+		return error;
+	if (!is_ip(skb->protocol) &&
+	    (bpf_skb_store_bytes(skb, ETH_MACS, &ip, sizeof(ip), BPF_F_RECOMPUTE_CSUM) || reread_protocol(skb)))
+		return error;
+	// Nor does it where less than an IP header would be left: a short frame gets padding for the moment.
+	bool padded = (s32)skb->len + change < ETH_OCTETS + IPV6_OCTETS;
+	if (padded && bpf_skb_change_tail(skb, skb->len + ETH_OCTETS + IPV6_OCTETS, 0))
+		return error;
+	// The kernel learns cheaply that IPv6 came out of IPv4, where it is new enough.
+	if (be16(bytes + ETH_MACS) == ETH_P_IPV6 && skb->protocol == bpf_htons(ETH_P_IP))
+		error = bpf_skb_adjust_room(skb, change, BPF_ADJ_ROOM_MAC, flags | ADJ_ROOM_DECAP_L3_IPV6);
+	if (error)
+		error = bpf_skb_adjust_room(skb, change, BPF_ADJ_ROOM_MAC, flags);
+	if (!error && padded)
+		error = bpf_skb_change_tail(skb, skb->len - ETH_OCTETS - IPV6_OCTETS, 0);
+	return error;
 }
 
 // Puts `out` in the place of the bytes that the parser took and sends the frame out of `port`.
@@ -371,13 +371,17 @@ static __always_inline int transmit(struct __sk_buff *skb, struct frame *f, u32 
 	if (octets > old)
 		error = grow(skb, bytes, old, octets - old);
 	else if (octets < old)
-		error = shrink(skb, f, bytes, old, octets);
+		error = shrink(skb, bytes, old, octets);
 	if (error)
 		return TC_ACT_SHOT;
 
 	if (octets > OUT_OCTETS)
 		return TC_ACT_SHOT;
 	if (octets && bpf_skb_store_bytes(skb, 0, bytes, octets, BPF_F_RECOMPUTE_CSUM))
+		return TC_ACT_SHOT;
+	// Segmentation, checksums and filters on the way out go by it.
+	u32 type = be16(bytes + ETH_MACS);
+	if (octets >= ETH_OCTETS && skb->protocol != bpf_htons(type) && !is_tag(type) && reread_protocol(skb))
 		return TC_ACT_SHOT;
 	if (tagged && bpf_skb_vlan_push(skb, bpf_htons(tag_type), tag))
 		return TC_ACT_SHOT;
