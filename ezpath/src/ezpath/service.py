@@ -64,10 +64,10 @@ class Service:
 
     def ready(self, **details: object) -> None:
         """Say once that the service does its work from now on; ``details`` go into the log line."""
-        self.log.info("ready", **details)
         if self.settings.ready_file is not None:
             self.settings.ready_file.parent.mkdir(parents=True, exist_ok=True)
             self.settings.ready_file.write_text(f"{os.getpid()}\n")
+        self.log.info("ready", **details)
 
 
 def instance_name() -> str:
