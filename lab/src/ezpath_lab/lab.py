@@ -28,7 +28,7 @@ TOOLS = ("ip", "ethtool", "ovs-vswitchd", "ovsdb-server", "ovs-vsctl", "ovs-ofct
 SERVICES = ("switch-writer", "host-writer", "decider", "collector")
 """In the order they are started: nothing is decided before there is somebody to carry it out."""
 RACKS_UP = "racks-up"
-"""A file in the state directory while racks, ToRs and overlay are there: services elsewhere wait for it."""
+"""A file in the state directory once racks, ToRs and overlay are there: services elsewhere wait for it."""
 _SOCKET_PATH_MAX = 107
 Say = Callable[[str], None]
 
@@ -58,6 +58,9 @@ class Lab:
         net.build(self.topology, userspace=self.state.datapath == "netdev")
         tors.start_all(self.topology, self.state.run_dir, self.processes, limits)
         self.hosts = ovs_host.start_all(self.topology, self.state.run_dir, self.processes, self.state.datapath)
+
+    def let_services_start(self) -> None:
+        """Tell services elsewhere that racks, ToRs and overlay are there; :data:`RACKS_UP` is the sign."""
         (self.state.directory / RACKS_UP).touch()
 
     def _write_inventory(self) -> None:

@@ -132,6 +132,7 @@ def up(directory: Path, services: bool, p4_dir: Path) -> None:
     screen = Screen()
     with stoppable(), stage(directory, screen) as stand:
         stand.up()
+        stand.let_services_start()
         if services:
             screen.say(f"nats-server at {stand.start_bus()}")
             start_services(stand, screen, {"switch-writer": ("--p4-dir", str(p4_dir.resolve()))})

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from ezpath.events import FlowsSnapshot, JsonEvent
 
-from ezpath_lab import overlay
+from ezpath_lab import drops, overlay
 from ezpath_lab.counters import receive_rates
 from ezpath_lab.feed import Feed
 from ezpath_lab.lab import SERVICES, Lab
@@ -58,6 +58,7 @@ class Story:
     _iperfs: list[Iperf] = field(default_factory=list)
     _mice: list[Mice] = field(default_factory=list)
     _feed: Feed | None = None
+    _drops: dict[str, int] = field(default_factory=dict)
     _before: Captures = field(default_factory=dict)
 
     def tell(self) -> None:
@@ -104,6 +105,8 @@ class Story:
                 self.lab.start_service(service, *self.service_options.get(service, ()))
                 self.screen.say(f"{service} ready after {time.monotonic() - began:.1f} s")
         else:
+            # Not before: loading a ToR's program would have got in the way of the overlay that was just looked at.
+            self.lab.let_services_start()
             self.screen.say(f"services run elsewhere; waiting for word of them at {self.lab.state.nats}")
         patience_s = self.plan.patience_s * (1 if self.plan.services == "spawn" else 4)
         snapshot = self._feed.wait(FlowsSnapshot, lambda _: True, patience_s)
@@ -116,6 +119,7 @@ class Story:
         self.screen.act("Traffic on the overlay: numbered packets of every pair both ways, and mice")
         workload = self._workload()
         self._begin(0)
+        self._drops = self._drop_counters()
         self._mice = [workload.start_mice(pair) for pair in MICE]
         self._streams = workload.start_streams((*BUSY, LATE))
         self._settle(1.0)
@@ -218,10 +222,22 @@ class Story:
             tally = self.results.tally(act)
             detail = f"{tally.sent} sent, {tally.lost} lost, {tally.duplicated} duplicated, {tally.reordered} reordered"
             self._check(f"no packet lost: {name}", tally.sent > 0 and not tally.lost and not tally.duplicated, detail)
+        self.results.gaps = [gap for stream in self.results.streams for gap in stream.gaps]
+        for gap in self.results.gaps:
+            self.screen.warn(f"missing: {gap}")
+        self.results.drops = drops.grown(self._drops, self._drop_counters())
+        for name, count in self.results.drops.items():
+            self.screen.say(f"drop counter {name}: {count}")
         foreign = {name for stream in self.results.streams for name in stream.foreign_senders}
         self._check("no packet of another tenant or pair received", not foreign, ", ".join(sorted(foreign)))
 
     # ---- helpers
+
+    def _drop_counters(self) -> dict[str, int]:
+        found = drops.counters(self.lab.topology, self.lab.hosts)
+        for switch, reasons in self._news().tor_drops.items():
+            found |= {f"{switch} P4 reason {reason}": count for reason, count in reasons.items()}
+        return found
 
     def _begin(self, act: int) -> None:
         """What the streams send from now on is counted for ``act``."""
