@@ -8,7 +8,7 @@ import struct
 import pytest
 from ezpath_lab import probe
 from ezpath_lab.frames import Frame, parse
-from ezpath_lab.probe import Probe, Receiver
+from ezpath_lab.probe import Gap, Probe, Receiver, gaps
 
 SRC, DST = "02:42:c0:a8:07:0b", "02:42:c0:a8:07:15"
 SENDER = "red.red-11.red-21>red-11"
@@ -125,6 +125,11 @@ def test_what_is_not_of_the_expected_sender_is_foreign_and_not_received(payload:
 
     assert receiver.take(payload, now_ns=0) is None
     assert (receiver.foreign, receiver.acts) == (1, {})
+
+
+def test_gaps_name_the_missing_numbers_and_the_times_around_them() -> None:
+    assert gaps({1: 10, 2: 20, 5: 50, 7: 70}) == [Gap(3, 4, 20, 50), Gap(6, 6, 50, 70)]
+    assert gaps({}) == []
 
 
 def test_probes_have_two_sizes_and_survive_the_way() -> None:

@@ -16,6 +16,8 @@ def _report(sent: dict[str, int], received: dict[str, int]) -> dict[str, object]
         "foreign_senders": [],
         "refused": 0,
         "socket_drops": 0,
+        "sender": "red.red-11.red-21>somebody",
+        "gaps": [],
     }
 
 

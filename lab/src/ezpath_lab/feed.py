@@ -19,7 +19,7 @@ from ezpath import events
 from ezpath_lab.shell import LabError
 
 E = TypeVar("E")
-_NOT_OURS = ("ezpath.samples.",)
+_SAMPLES = f"{events.SAMPLES_SUBJECT}."
 
 
 class Feed:
@@ -29,6 +29,8 @@ class Feed:
         self._url = url
         self._tell = tell
         self._events: list[JsonEvent] = []
+        self.tor_drops: dict[str, dict[str, int]] = {}
+        """By switch and number of the reason, as of its last sample."""
         self._news = threading.Condition()
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
@@ -93,9 +95,11 @@ class Feed:
         await connection.close()
 
     async def _on_message(self, message: Msg) -> None:
-        if message.subject.startswith(_NOT_OURS):
-            return
         try:
+            if message.subject.startswith(_SAMPLES):
+                sample = events.decode_sample(message.data)
+                self.tor_drops[sample.switch] = sample.drops
+                return
             event = events.decode(message.data)
         except MalformedEvent as error:
             self._failure = f"{message.subject}: {error}"

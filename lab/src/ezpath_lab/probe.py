@@ -5,6 +5,7 @@ Pure, and free of imports beyond the standard library: it runs in every containe
 
 from __future__ import annotations
 
+import itertools
 import math
 import struct
 from dataclasses import dataclass, field
@@ -82,7 +83,12 @@ class Receiver:
     foreign: int = 0
     foreign_senders: set[str] = field(default_factory=set)
     _highest: int = -1
-    _seen: set[int] = field(default_factory=set)
+    _seen: dict[int, int] = field(default_factory=dict)
+    """Number to the time it was sent, nanoseconds."""
+
+    def gaps(self) -> list[Gap]:
+        """What is missing so far."""
+        return gaps(self._seen)
 
     def take(self, payload: bytes, now_ns: int) -> Probe | None:
         """Count one received packet, and return it where it is of the expected sender."""
@@ -97,13 +103,33 @@ class Receiver:
         if probe.sequence in self._seen:
             count.duplicated += 1
             return probe
-        self._seen.add(probe.sequence)
+        self._seen[probe.sequence] = probe.sent_ns
         count.received += 1
         count.delays_us.append(max(0, now_ns - probe.sent_ns) // 1000)
         if probe.sequence < self._highest:
             count.reordered += 1
         self._highest = max(self._highest, probe.sequence)
         return probe
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Numbers missing in a row, and when the packets before and after them were sent (CLOCK_MONOTONIC, ns)."""
+
+    first: int
+    last: int
+    after_ns: int
+    before_ns: int
+
+
+def gaps(seen: dict[int, int]) -> list[Gap]:
+    """What is missing between the lowest and the highest number of ``seen``, number to time sent."""
+    numbers = sorted(seen)
+    return [
+        Gap(one + 1, other - 1, seen[one], seen[other])
+        for one, other in itertools.pairwise(numbers)
+        if other - one > 1
+    ]
 
 
 def percentile(values: list[int], percent: float) -> int:

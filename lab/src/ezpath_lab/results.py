@@ -33,6 +33,9 @@ class Results:
     rates_bps: dict[str, dict[str, float]] = field(default_factory=dict)
     """By pair: ``overlay`` and ``switch``, measured at the receiving container."""
     rollback_reason: str = ""
+    gaps: list[str] = field(default_factory=list)
+    drops: dict[str, int] = field(default_factory=dict)
+    """Drop counters anywhere in the lab that grew while streams ran."""
 
     @property
     def passed(self) -> bool:
@@ -71,6 +74,8 @@ class Results:
             },
             "rates_bps": self.rates_bps,
             "rollback_reason": self.rollback_reason,
+            "gaps": self.gaps,
+            "drop_counters": self.drops,
         }
 
 

@@ -14,6 +14,7 @@ import select
 import socket
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 from ezpath_lab.probe import Probe, Receiver, encode, percentile
@@ -22,6 +23,7 @@ ECHO_PORT = 7008
 _BUFFER_BYTES = 8 << 20
 _SO_RCVBUFFORCE = 33
 _HELLO_S = 0.05
+_GAPS = 20
 _CATCH_UP_S = 0.02
 """After a stall at most this much is sent in one go: a receiver's buffers are to be tested by EZPath, not by us."""
 
@@ -132,6 +134,7 @@ class Stream:
             "foreign": self._receiver.foreign,
             "foreign_senders": sorted(self._receiver.foreign_senders),
             "socket_drops": _socket_drops(self._socket),
+            "gaps": [asdict(gap) for gap in self._receiver.gaps()[:_GAPS]],
         }
 
 

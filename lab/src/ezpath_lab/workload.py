@@ -79,6 +79,8 @@ class StreamResult:
     """Packets that a sender's own kernel did not take: not sent, and not lost."""
     socket_drops: int = 0
     """Of the lost ones, those that a receiver's kernel dropped for lack of room."""
+    gaps: list[str] = field(default_factory=list)
+    """Where packets are missing: how many, whose, and when they were sent (CLOCK_MONOTONIC, seconds)."""
 
 
 class Workload:
@@ -204,6 +206,11 @@ def tallies(pair: Pair, reports: Sequence[dict[str, Any]]) -> StreamResult:
         result.foreign_senders += tuple(receiver["foreign_senders"])
         result.refused += sender["refused"]
         result.socket_drops += receiver["socket_drops"]
+        result.gaps += [
+            f"{gap['last'] - gap['first'] + 1} of {sender['sender']} "
+            f"sent between {gap['after_ns'] / 1e9:.3f} and {gap['before_ns'] / 1e9:.3f}"
+            for gap in receiver["gaps"]
+        ]
     return result
 
 
