@@ -122,6 +122,9 @@ class OvsMachine:
         process = self._daemon("ovs-vswitchd", self.remote)
         control = self.directory / f"ovs-vswitchd.{process.pid}.ctl"
         wait_until(lambda: _accepts(control), "ovs-vswitchd listens")
+        bridges = self.vsctl("--no-wait", "list-br").split()
+        sockets = [self.directory / f"{bridge}.mgmt" for bridge in bridges]
+        wait_until(lambda: all(_accepts(path) for path in sockets), "bridges are up")
 
     def kill(self, name: str) -> None:
         """End ``ovsdb-server`` or ``ovs-vswitchd`` at once, as a crash would."""
@@ -138,8 +141,6 @@ class OvsMachine:
     def restart_vswitchd(self) -> None:
         self.kill("ovs-vswitchd")
         self.start_vswitchd()
-        bridges = [self.directory / f"{bridge}.mgmt" for bridge in ("br-int", "br-phy")]
-        wait_until(lambda: all(_accepts(path) for path in bridges), "bridges are up")
 
     def stop(self) -> None:
         for wire in self._wires:

@@ -184,8 +184,11 @@ class TestOperatorsTraffic:
     ) -> None:
         await ovs.apply([RED_SEND, RED_RECEIVE])
         machine.add_flow("br-int", "priority=7,dl_dst=02:00:00:00:00:77,actions=flood")
-        for data in (frame(BROADCAST, ME), frame("02:00:00:00:00:77", ME), frame(BROADCAST, ME, vid=RED_TAG)):
+        for destination, tag in ((BROADCAST, None), ("02:00:00:00:00:77", None), (BROADCAST, RED_TAG)):
+            data = frame(destination, ME, vid=tag)
             assert await carried(red1, data, blue1) == [data]
+        flooded = frame("02:00:00:00:00:77", ME, vid=RED_TAG)
+        assert await carried(red1, flooded, blue1) == [flooded]
         assert machine.uplink.silent()
         for data in (frame(BROADCAST, PEER), frame(ME, PEER), frame(BROADCAST, PEER, vid=RED_TAG)):
             await asyncio.to_thread(machine.uplink.send, data)

@@ -1,9 +1,9 @@
 """The patch pair between a host's two bridges: the only way of EZPath's frames, and closed to everybody else's.
 
-Three locks, because each has an hour at which it is open. Guard rules drop what comes through and is not ours, but
-ovs-vswitchd forgets them when it restarts. ``no-flood`` keeps floods out, and is forgotten as well. The trunk setting
-is in the database, so it outlives restarts: the ports carry VLAN 4095 only, which 802.1Q reserves, and so the
-operator's ``NORMAL`` neither chooses nor learns from them. Rules that name a port, as ours do, are not bound by it.
+Three locks, because none of them does alone. Guard rules drop what comes through and is not ours, but ovs-vswitchd
+forgets them when it restarts. ``no-flood`` keeps out what rules flood, and is forgotten as well. The trunk setting is
+in the database, so it outlives restarts: the ports carry VLAN 4095 only, which 802.1Q reserves, and so the operator's
+``NORMAL`` neither chooses nor learns from them. Rules that name a port, as ours do, are not bound by it.
 """
 
 from __future__ import annotations

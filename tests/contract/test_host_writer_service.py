@@ -1,0 +1,436 @@
+"""The host-writer as a process: a real nats-server, real Open vSwitches, commands in and reports out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+import nats
+import pytest
+import pytest_asyncio
+from contract.ovs_machine import OvsMachine, Wire, frame, wait_until
+from ezpath.bus import Bus
+from ezpath.events import DESIRED_BUCKET, DeadLetter, HostCommand, PhaseName, StepReport, encode
+from ezpath.items import HostItem, ReceiveRule, SendRule
+from ezpath.names import HostName, Mac, PairId, VlanId, Vni
+
+pytest_plugins = ["contract.ovs_fixture"]
+pytestmark = pytest.mark.root
+
+RED = Vni(5001)
+A, B, GHOST = Mac("02:00:00:00:00:01"), Mac("02:00:00:00:00:02"), Mac("02:00:00:00:00:09")
+TAG = VlanId(100)
+SEND, RECEIVE = SendRule(RED, A, B, TAG), ReceiveRule(RED, TAG, A)
+SEND_2, RECEIVE_2 = SendRule(RED, B, A, TAG), ReceiveRule(RED, TAG, B)
+
+INVENTORY = """
+tenants: {{red: {{vni: 5001}}}}
+switches:
+  tor1:
+    {{rack: r1, device_id: 1, address: "unix:/none", vtep: 10.255.0.1, mac: "02:aa:00:00:00:01",
+     ports: [{{number: 1, address: 10.1.1.0}}, {{number: 2, address: 10.1.2.0}}]}}
+hosts:
+  h1: {{switch: tor1, port: 1, vtep: 10.1.1.1, ovsdb: "{h1}"}}
+  h2: {{switch: tor1, port: 2, vtep: 10.1.2.1, ovsdb: "{h2}"}}
+endpoints:
+  - {{name: red-a, tenant: red, mac: "{a}", ip: 10.0.0.1, host: h1, interface: red-a}}
+  - {{name: red-b, tenant: red, mac: "{b}", ip: 10.0.0.2, host: h2, interface: red-b}}
+"""
+
+
+T = TypeVar("T")
+
+
+class HostWriter:
+    def __init__(self, directory: Path, url: str) -> None:
+        self._directory = directory
+        self._url = url
+        self._ready = directory / "ready"
+        self._log = directory / "host-writer.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def write_inventory(self, h1: str, h2: str) -> None:
+        (self._directory / "network.yaml").write_text(INVENTORY.format(h1=h1, h2=h2, a=A, b=B))
+
+    @property
+    def command(self) -> list[str]:
+        binary = str(Path(sys.executable).parent / "ezpath-host-writer")
+        return [binary, "--nats", self._url, "--inventory", str(self._directory / "network.yaml")]
+
+    def start(self, *options: str) -> None:
+        """Returns when it is ready."""
+        extra = ("--audit-interval", "0.5", "--ready-file", str(self._ready), *options)
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen([*self.command, *extra], stderr=log)
+        wait_until(self._ready.exists, f"ready; log: {self.log[-2000:]}", 20)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        if self.process is None:
+            return 0
+        self.process.send_signal(number)
+        code, self.process = self.process.wait(15), None
+        return code
+
+    def once(self, *options: str) -> subprocess.CompletedProcess[str]:
+        """Run it to its end."""
+        return subprocess.run([*self.command, *options], capture_output=True, text=True, timeout=30, check=False)
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text() if self._log.exists() else ""
+
+    def said(self, event: str, **fields: object) -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
+        return [line for line in lines if line["event"] == event and fields.items() <= line.items()]
+
+
+class Decider:
+    """Who sends commands and waits for reports."""
+
+    def __init__(self, bus: Bus) -> None:
+        self.bus = bus
+        self.generation = 0
+        self.reports: list[StepReport] = []
+        self.letters: list[DeadLetter] = []
+
+    async def listen(self) -> None:
+        async for delivery in self.bus.follow(["ezpath.report.>", "ezpath.deadletter.>"], 0):
+            if isinstance(delivery.event, StepReport):
+                self.reports.append(delivery.event)
+            elif isinstance(delivery.event, DeadLetter):
+                self.letters.append(delivery.event)
+
+    async def send(
+        self,
+        host: str,
+        put: tuple[HostItem, ...] = (),
+        remove: tuple[HostItem, ...] = (),
+        generation: int | None = None,
+        phase: PhaseName = "host-send",
+    ) -> int:
+        self.generation = generation = generation or self.generation + 1
+        pair = PairId("red.red-a.red-b")
+        await self.bus.publish(HostCommand("saga-1", pair, generation, phase, HostName(host), put, remove))
+        return generation
+
+    async def report(self, host: str, generation: int, timeout_s: float = 10.0) -> StepReport:
+        def of_it(report: StepReport) -> bool:
+            return (report.target, report.generation) == (f"host:{host}", generation)
+
+        return await self.eventually(lambda: next(filter(of_it, reversed(self.reports)), None), timeout_s)
+
+    async def ask(self, host: str, timeout_s: float = 10.0, **what: Any) -> StepReport:
+        seen = len(self.reports)
+        generation = await self.send(host, **what)
+        await self.eventually(lambda: len(self.reports) > seen or None, timeout_s)
+        return await self.report(host, generation, timeout_s)
+
+    async def want(self, host: str, items: tuple[HostItem, ...], generation: int) -> None:
+        document = {"generation": generation, "items": [asdict(item) for item in items]}
+        known = await self.bus.kv_get(DESIRED_BUCKET, f"host.{host}")
+        value = json.dumps(document).encode()
+        await self.bus.kv_put_cas(DESIRED_BUCKET, f"host.{host}", value, known[1] if known else None)
+
+    async def letter(self) -> DeadLetter:
+        return await self.eventually(lambda: self.letters[-1] if self.letters else None, 10.0)
+
+    async def eventually(self, find: Callable[[], T | None], timeout_s: float) -> T:
+        deadline = time.monotonic() + timeout_s
+        while not (found := find()):
+            assert time.monotonic() < deadline, f"no answer within {timeout_s:g} s; reports: {self.reports[-4:]}"
+            await asyncio.sleep(0.01)
+        return found
+
+
+@pytest_asyncio.fixture
+async def decider(bus: Bus) -> AsyncIterator[Decider]:
+    decider = Decider(bus)
+    listening = asyncio.create_task(decider.listen())
+    yield decider
+    listening.cancel()
+
+
+@pytest.fixture
+def a(machine: OvsMachine) -> Wire:
+    """Endpoint red-a on host h1."""
+    return machine.plug("br-int", "red-a")
+
+
+@pytest.fixture
+def writer(tmp_path: Path, nats_server: Any, machine: OvsMachine, a: Wire) -> Iterator[HostWriter]:
+    """A host-writer that is not started yet; h1 is ``machine``, h2 is not there."""
+    writer = HostWriter(tmp_path, nats_server.url)
+    writer.write_inventory(machine.remote, f"unix:{tmp_path}/nobody/db.sock")
+    yield writer
+    writer.stop(signal.SIGKILL)
+
+
+async def test_commands_are_carried_out_and_reported(
+    machine: OvsMachine, writer: HostWriter, decider: Decider, a: Wire
+) -> None:
+    writer.start()
+    before = machine.flows("br-int"), machine.flows("br-phy")
+    # when an offload's two steps come
+    for put in (RECEIVE, SEND):
+        report = await decider.ask("h1", put=(put,))
+        assert report.ok, report.reason
+        assert 0 < report.took_ms < 5000
+    # then frames go the new way
+    await asyncio.to_thread(a.send, frame(B, A))
+    assert await asyncio.to_thread(machine.uplink.receive) == [frame(B, A, vid=TAG)]
+    # and when they are taken back, all is as it was
+    for remove in (SEND, RECEIVE):
+        assert (await decider.ask("h1", remove=(remove,))).ok
+    assert (machine.flows("br-int"), machine.flows("br-phy")) == before
+
+
+async def test_a_repeated_command_is_confirmed_again_and_changes_nothing(
+    machine: OvsMachine, writer: HostWriter, decider: Decider
+) -> None:
+    writer.start()
+    assert (await decider.ask("h1", put=(SEND,), generation=5)).ok
+    before = machine.flows("br-int")
+    assert (await decider.ask("h1", put=(SEND,), generation=5)).ok
+    assert machine.flows("br-int") == before
+
+
+async def test_a_late_command_of_an_older_generation_changes_nothing(
+    machine: OvsMachine, writer: HostWriter, decider: Decider
+) -> None:
+    writer.start()
+    assert (await decider.ask("h1", put=(SEND,), generation=10)).ok
+    assert (await decider.ask("h1", remove=(SEND,), generation=11)).ok
+    before = machine.flows("br-int")
+    report = await decider.ask("h1", put=(SEND,), generation=9)
+    assert not report.ok
+    assert report.reason.startswith("stale: generation 9, where 11 has spoken about send")
+    assert machine.flows("br-int") == before
+
+
+async def test_many_commands_at_once_are_a_batch(machine: OvsMachine, writer: HostWriter, decider: Decider) -> None:
+    # given commands that wait while no host-writer runs
+    peers = [Mac(f"02:00:00:00:01:{number:02x}") for number in range(40)]
+    generations = [await decider.send("h1", put=(SendRule(RED, A, peer, TAG),)) for peer in peers]
+    generations.append(await decider.send("h1", put=(SendRule(RED, GHOST, B, TAG),)))
+    # when it comes
+    writer.start()
+    reports = [await decider.report("h1", generation) for generation in generations]
+    # then each is answered, and the one that cannot be done takes no other with it
+    assert [report.ok for report in reports] == [True] * 40 + [False]
+    assert len(machine.ours("br-int")) == 41
+    assert len(machine.ours("br-phy")) == 2, "all use one tag"
+
+
+async def test_an_endpoint_without_interface_fails_by_name(
+    machine: OvsMachine, writer: HostWriter, decider: Decider
+) -> None:
+    writer.start()
+    machine.vsctl("del-port", "red-a")
+    wait_until(lambda: "red-a" not in machine.vsctl("show"), "the port is gone")
+    report = await decider.ask("h1", put=(RECEIVE, SEND))
+    assert not report.ok
+    assert "host h1: no interface of Open vSwitch is named red-a" in report.reason
+    assert "bridge br-int" in report.reason
+    assert len(machine.ours("br-int")) == 1, "the guard alone"
+
+
+async def test_a_refusal_is_reported_in_open_vswitchs_words_and_leaves_nothing(
+    machine: OvsMachine, writer: HostWriter, decider: Decider
+) -> None:
+    writer.start()
+    before = machine.flows("br-phy")
+    machine.vsctl("add", "bridge", "br-int", "flow_tables", "0=@t", "--", "--id=@t", "create", "Flow_Table",
+                  "flow_limit=2", "overflow_policy=refuse")  # fmt: skip
+    report = await decider.ask("h1", put=(RECEIVE, SEND))
+    assert not report.ok
+    assert "bridge br-int" in report.reason
+    assert "OFPFMFC_TABLE_FULL" in report.reason
+    assert machine.flows("br-phy") == before, "the other bridge is put back"
+    assert len(machine.ours("br-int")) == 1
+
+
+async def test_an_unreachable_host_is_named_and_holds_up_nobody(
+    machine: OvsMachine, writer: HostWriter, decider: Decider
+) -> None:
+    writer.start()
+    lost = await decider.ask("h2", put=(RECEIVE_2,))
+    assert not lost.ok
+    assert "host h2: Open vSwitch is not reachable" in lost.reason
+    assert "No such file" in lost.reason
+    assert "hosts.h2.ovsdb" in lost.reason
+    assert (await decider.ask("h1", put=(RECEIVE,))).ok
+    assert writer.said("ready", hosts=["h1"], not_ready=["h2"])
+
+
+async def test_a_frozen_host_holds_up_nobody(
+    machine: OvsMachine, make_machine: Callable[[], OvsMachine], writer: HostWriter, decider: Decider
+) -> None:
+    second = make_machine()
+    second.plug("br-int", "red-b")
+    writer.write_inventory(machine.remote, second.remote)
+    writer.start()
+    second.freeze("ovs-vswitchd")
+    try:
+        stuck = await decider.send("h2", put=(RECEIVE_2,))
+        began = time.monotonic()
+        assert (await decider.ask("h1", put=(RECEIVE,))).ok
+        assert time.monotonic() - began < 3
+        assert not (await decider.report("h2", stuck, 20)).ok
+    finally:
+        second.thaw("ovs-vswitchd")
+    again = await _until_ok(decider, "h2", put=(RECEIVE_2,))
+    assert again.ok
+
+
+async def test_a_host_that_comes_later_is_taken_up(
+    machine: OvsMachine, writer: HostWriter, decider: Decider, make_machine: Callable[[], OvsMachine], tmp_path: Path
+) -> None:
+    # given desired rules of a host whose Open vSwitch is not there
+    second = make_machine()
+    second.plug("br-int", "red-b")
+    second.kill("ovs-vswitchd")
+    writer.write_inventory(machine.remote, second.remote)
+    await decider.want("h2", (RECEIVE_2,), 3)
+    writer.start()
+    assert "ovs-vswitchd.*.ctl" in (await decider.ask("h2", put=(SEND_2,), generation=4)).reason
+    # when it comes
+    second.start_vswitchd()
+    # then what is desired is installed, and what failed is not
+    wait_until(lambda: len(_installed(second)) == 2, "desired rules are installed")
+    assert not [flow for flow in second.ours("br-int") if "push_vlan" in flow]
+
+
+async def test_what_is_desired_is_installed_and_what_is_not_is_removed_at_start(
+    machine: OvsMachine, writer: HostWriter, decider: Decider
+) -> None:
+    # given rules that an earlier host-writer left
+    writer.start()
+    assert (await decider.ask("h1", put=(RECEIVE,))).ok
+    assert writer.stop() == 0
+    assert len(_installed(machine)) == 2, "a stop leaves the rules where they are"
+    # when meanwhile something else is desired
+    await decider.want("h1", (SEND,), 7)
+    writer.start()
+    # then that is installed, and the old one is not
+    assert all("push_vlan" in flow or "output" in flow for flow in _installed(machine))
+    assert [flow for flow in machine.ours("br-int") if "push_vlan" in flow]
+    assert not [flow for flow in machine.ours("br-int") if "pop_vlan" in flow]
+    # and a command from before, that was still on its way, changes nothing
+    report = await decider.ask("h1", put=(RECEIVE,), generation=6)
+    assert report.reason.startswith("stale: generation 6, where 7 has spoken")
+    # while one that the desired state includes is confirmed
+    assert (await decider.ask("h1", put=(SEND,), generation=6)).ok
+
+
+async def test_without_a_desired_state_what_is_installed_stays(
+    machine: OvsMachine, writer: HostWriter, decider: Decider
+) -> None:
+    writer.start()
+    assert (await decider.ask("h1", put=(RECEIVE, SEND))).ok
+    before = machine.flows("br-int"), machine.flows("br-phy")
+    writer.stop(signal.SIGKILL)
+    writer.start()
+    assert (machine.flows("br-int"), machine.flows("br-phy")) == before
+    assert (await decider.ask("h1", remove=(SEND,))).ok
+    assert len(_installed(machine)) == 2
+
+
+async def test_a_vswitchd_that_restarts_empty_gets_its_rules_back(
+    machine: OvsMachine, writer: HostWriter, decider: Decider, a: Wire
+) -> None:
+    writer.start()
+    assert (await decider.ask("h1", put=(RECEIVE, SEND))).ok
+    before = machine.ours("br-int"), machine.ours("br-phy")
+    machine.restart_vswitchd()
+    wait_until(lambda: (machine.ours("br-int"), machine.ours("br-phy")) == before, "the rules are back")
+    await asyncio.to_thread(a.send, frame(B, A))
+    assert await asyncio.to_thread(machine.uplink.receive) == [frame(B, A, vid=TAG)]
+    # it says so, and takes commands again
+    assert writer.said("host not ready", host="h1")
+    assert (await _until_ok(decider, "h1", remove=(SEND,))).ok
+
+
+async def test_a_database_that_restarts_is_connected_again(
+    machine: OvsMachine, writer: HostWriter, decider: Decider
+) -> None:
+    writer.start()
+    machine.kill("ovsdb-server")
+    wait_until(lambda: writer.said("host not ready", host="h1"), "it is noticed")
+    machine.start_ovsdb()
+    assert (await _until_ok(decider, "h1", put=(RECEIVE,))).ok
+
+
+async def test_a_rule_that_somebody_removes_is_put_back(
+    machine: OvsMachine, writer: HostWriter, decider: Decider
+) -> None:
+    writer.start()
+    assert (await decider.ask("h1", put=(RECEIVE,))).ok
+    before = machine.flows("br-phy")
+    machine.ofctl("del-flows", "br-phy", "cookie=0xe25a000000000000/0xffff000000000000")
+    wait_until(lambda: machine.flows("br-phy") == before, "the audit puts it back")
+    wait_until(lambda: writer.said("rules put back", host="h1"), "and says so")
+
+
+async def test_a_malformed_command_goes_to_the_dead_letters(
+    machine: OvsMachine, writer: HostWriter, decider: Decider, nats_server: Any
+) -> None:
+    writer.start()
+    client = await nats.connect(nats_server.url)
+    await client.jetstream().publish("ezpath.command.host.h1", b'{"v":1,"type":"host-command","saga":1}')
+    letter = await decider.letter()
+    assert (letter.service, letter.subject) == ("host-writer", "ezpath.command.host.h1")
+    # a command for another host, on the wrong subject
+    stray = HostCommand("s", PairId("red.red-a.red-b"), 1, "host-send", HostName("h2"), (SEND_2,))
+    await client.jetstream().publish("ezpath.command.host.h1", encode(stray))
+    await decider.eventually(lambda: len(decider.letters) == 2 or None, 10)
+    assert "a command for host h2" in decider.letters[-1].reason
+    await client.close()
+    assert (await decider.ask("h1", put=(RECEIVE,))).ok
+
+
+async def test_a_stop_leaves_everything_and_cleanup_takes_it_away(
+    machine: OvsMachine, writer: HostWriter, decider: Decider, nats_server: Any
+) -> None:
+    clean = machine.flows("br-int"), machine.flows("br-phy"), machine.vsctl("show")
+    writer.start()
+    assert (await decider.ask("h1", put=(RECEIVE, SEND))).ok
+    installed = machine.flows("br-int"), machine.flows("br-phy")
+    assert writer.stop(signal.SIGINT) == 0
+    assert (machine.flows("br-int"), machine.flows("br-phy")) == installed
+    # cleanup needs no NATS
+    nats_server.stop()
+    done = await asyncio.to_thread(writer.once, "--cleanup", "--host", "h1")
+    assert done.returncode == 0, done.stderr
+    assert (machine.flows("br-int"), machine.flows("br-phy"), machine.vsctl("show")) == clean
+    # and says by name what it could not reach
+    done = await asyncio.to_thread(writer.once, "--cleanup")
+    assert done.returncode == 1
+    assert "host h2: Open vSwitch is not reachable" in done.stderr
+
+
+def test_an_unknown_host_is_refused(writer: HostWriter) -> None:
+    done = writer.once("--host", "h9")
+    assert done.returncode == 2
+    assert "not in the inventory: h9. Known hosts: h1, h2" in done.stderr
+
+
+def _installed(machine: OvsMachine) -> list[str]:
+    """Rules of items, on both bridges; not the guards."""
+    return [flow for bridge in ("br-int", "br-phy") for flow in machine.ours(bridge) if "actions=drop" not in flow]
+
+
+async def _until_ok(decider: Decider, host: str, **what: Any) -> StepReport:
+    """Ask, as the decider does, until the host is back."""
+    deadline = time.monotonic() + 15
+    while not (report := await decider.ask(host, 15, **what)).ok:
+        assert time.monotonic() < deadline, report.reason
+        await asyncio.sleep(0.2)
+    return report
