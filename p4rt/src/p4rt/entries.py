@@ -185,7 +185,7 @@ def from_proto(proto: messages.TableEntry, info: P4Info) -> TableEntry:
         known, values = action_from_proto(proto.action, table, info)
         action = known.alias
         params = {param.name: value for param, value in zip(known.params, values, strict=True)}
-    match = match_from_proto(proto.match, table)
+    match = {} if proto.is_default_action else match_from_proto(proto.match, table)
     return TableEntry(table.alias, match, action, params, proto.priority, proto.is_default_action)
 
 

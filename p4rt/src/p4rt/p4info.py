@@ -61,8 +61,9 @@ class TableInfo:
     """A table. ``size`` in entries; the key fields in the program's order.
 
     ``entry_actions`` may stand in entries, ``default_actions`` as the default action (p4info's scopes).
-    ``default_action`` is the program's own, where p4info tells it. ``indirect`` tables have an action profile,
-    ``has_direct`` ones direct counters or meters.
+    ``default_action`` is the program's own, where p4info tells it. The program comes with
+    ``initial_entries``, and ``const_entries`` means that there are no others. ``indirect`` tables have an
+    action profile, ``has_direct`` ones direct counters or meters.
     """
 
     id: int
@@ -74,6 +75,7 @@ class TableInfo:
     default_actions: frozenset[int]
     const_default: bool
     const_entries: bool
+    initial_entries: bool
     indirect: bool
     has_direct: bool
     default_action: tuple[int, tuple[int, ...]] | None
@@ -204,6 +206,7 @@ def _table(proto: messages.Table, actions: Mapping[int, ActionInfo]) -> TableInf
         default_actions=frozenset(action_id for action_id, scope in refs if scope != _TABLE_ONLY),
         const_default=proto.const_default_action_id != 0,
         const_entries=proto.is_const_table,
+        initial_entries=proto.has_initial_entries,
         indirect=proto.implementation_id != 0,
         has_direct=len(proto.direct_resource_ids) > 0,
         default_action=default,

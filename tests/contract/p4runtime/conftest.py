@@ -13,12 +13,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import grpc
+import grpc.aio
 import numpy as np
 import numpy.typing as npt
 import pytest
-from ezpath_tor.plane import ActionCall, Key, PlaneError, TableFull, Unsupported
+from ezpath_tor.plane import ActionCall, Key
 from ezpath_tor.server import Switch, make_server
-from p4rt import Client, P4Info
+from p4rt.arbitration import uint128
+
+from p4rt import Client, P4Info, messages, service
 
 ROOT = Path(__file__).parents[3]
 DEVICE = 1
@@ -61,7 +65,8 @@ class MemoryPlane:
         self.closed = True
 
     def insert(self, table: str, key: Key, call: ActionCall) -> None:
-        time.sleep(self.insert_s)
+        if self.insert_s:
+            time.sleep(self.insert_s)
         assert key not in self.entries[table]
         self.entries[table][key] = call
 
@@ -102,6 +107,7 @@ class Rig:
         self.info = P4Info.load(ROOT / "p4" / "ezpath.p4info.txtpb")
         self.config = (ROOT / "p4" / "ezpath.json").read_bytes()
         self._clients: list[Client] = []
+        self._channels: list[grpc.aio.Channel] = []
 
     async def client(self, **options: Any) -> Client:
         """Connected, nothing more."""
@@ -117,9 +123,40 @@ class Rig:
         await client.set_pipeline(self.info, self.config, cookie=1)
         return client
 
+    def stub(self) -> service.Stub:
+        """Raw access, for requests the client would not make."""
+        channel = grpc.aio.insecure_channel(self.address, options=service.CHANNEL_OPTIONS)
+        self._channels.append(channel)
+        return service.Stub(channel)
+
+    async def write(self, *updates: messages.Update, **fields: Any) -> tuple[str, list[tuple[str, str]]]:
+        """A Write as primary with election id 1: its code, and code and message for each update."""
+        request = messages.WriteRequest(device_id=DEVICE, election_id=uint128(1), updates=updates)
+        for name, value in fields.items():
+            setattr(request, name, value)
+        try:
+            await self.stub().write(request)
+        except grpc.aio.AioRpcError as error:
+            code = error.code()
+            return code.name, errors_of(error) if code is grpc.StatusCode.UNKNOWN else [
+                (code.name, error.details() or "")
+            ]
+        return "OK", []
+
+    def errors(self, error: grpc.aio.AioRpcError) -> list[tuple[str, str]]:
+        """Code and message of each p4.Error in the details of a batch's status."""
+        return errors_of(error)
+
+    def channel(self) -> grpc.aio.Channel:
+        """Rawer still."""
+        self._channels.append(grpc.aio.insecure_channel(self.address, options=service.CHANNEL_OPTIONS))
+        return self._channels[-1]
+
     async def close(self) -> None:
         for client in self._clients:
             await client.close()
+        for channel in self._channels:
+            await channel.close(grace=None)
 
 
 @asynccontextmanager
@@ -158,10 +195,13 @@ def serve(address: str) -> Callable[..., Any]:
     return start
 
 
-@pytest.fixture
-def plane_errors() -> dict[str, Exception]:
-    return {
-        "unsupported": Unsupported("varbit", "x.p4:7"),
-        "full": TableFull("no room"),
-        "failed": PlaneError("clang said no"),
-    }
+def errors_of(error: grpc.aio.AioRpcError) -> list[tuple[str, str]]:
+    """Code and message of each p4.Error in the details of a batch's status."""
+    trailing: Any = error.trailing_metadata()
+    names = {code.value[0]: code.name for code in grpc.StatusCode}
+    found = []
+    for detail in messages.Status.FromString(dict(trailing)["grpc-status-details-bin"]).details:
+        each = messages.Error()
+        assert detail.Unpack(each)
+        found.append((names[each.canonical_code], each.message))
+    return found

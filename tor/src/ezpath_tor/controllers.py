@@ -72,11 +72,11 @@ class Controllers:
                 else:
                     await stream.send(self._not_supported(stream, message))
         finally:
-            teller.cancel()
-            await asyncio.gather(teller, return_exceptions=True)
             with self._lock:
                 told = self._election.leave(stream)
             _mark(told)
+            teller.cancel()
+            await asyncio.gather(teller, return_exceptions=True)
 
     async def _arbitrate(self, stream: _Stream, update: messages.MasterArbitrationUpdate) -> None:
         self._check(stream, update)

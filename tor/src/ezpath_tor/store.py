@@ -114,6 +114,8 @@ def _check_supported(table: TableInfo) -> None:
             raise unimplemented(f"match kind {field.kind.name.lower()} (field {field.name} of table {table.name}) is")
     if table.indirect:
         raise unimplemented(f"an action profile (implementation of table {table.name}) is")
+    if table.initial_entries and not table.const_entries:
+        raise unimplemented(f"a table whose initial entries can be changed ({table.name}) is")
     if table.has_direct:
         raise unimplemented(f"a direct counter or meter (of table {table.name}) is")
 

@@ -53,13 +53,17 @@ class Tables:
         self._defaults: dict[int, _Stored] = {}
         for table in info.tables:
             for key, call in constants.get(table.name, ()):
-                self._entries[table.id][key] = self._constant(table, key, call)
+                answer = self._answer(table, key, call)
+                answer.is_const = True
+                self._entries[table.id][key] = _Stored(call, b"", 0, _entity(answer))
 
     # ---- write
 
     def write(self, kind: int, proto: messages.TableEntry) -> None:
         """One update. Raises :class:`Fault`, :class:`BadEntry` or a ``PlaneError``; then nothing changed."""
         table = table_of(proto, self._info)
+        if proto.is_const:
+            raise invalid("constant entries come with the program, not from a controller")
         if proto.is_default_action:
             self._write_default(kind, table, proto)
             return
@@ -78,14 +82,14 @@ class Tables:
         elif kind == messages.Update.MODIFY:
             if present is None:
                 raise not_found(f"table {table.alias} has no such entry")
-            stored = self._stored(table, proto, present.call)
+            stored = self._stored(table, key, proto, present.call)
             if stored.call != present.call:
                 self._plane.modify(table.name, key, stored.call)
             entries[key] = stored
         else:
             if present is not None:
                 raise Fault(grpc.StatusCode.ALREADY_EXISTS, f"table {table.alias} has this entry already")
-            stored = self._stored(table, proto, None)
+            stored = self._stored(table, key, proto, None)
             self._check_room(table, len(entries))
             self._plane.insert(table.name, key, stored.call)
             entries[key] = stored
@@ -101,7 +105,7 @@ class Tables:
             self._plane.set_default(table.name, None)
             self._defaults.pop(table.id, None)
             return
-        stored = self._stored(table, proto, None)
+        stored = self._stored(table, None, proto, None)
         self._plane.set_default(table.name, stored.call)
         self._defaults[table.id] = stored
 
@@ -110,15 +114,15 @@ class Tables:
         if size is not None and present >= size:
             raise Fault(grpc.StatusCode.RESOURCE_EXHAUSTED, f"table {table.alias} is full: {size} entries")
 
-    def _stored(self, table: TableInfo, proto: messages.TableEntry, keep: ActionCall | None) -> _Stored:
+    def _stored(
+        self, table: TableInfo, key: Key | None, proto: messages.TableEntry, keep: ActionCall | None
+    ) -> _Stored:
         """The entry as it will stand there; with ``keep`` as its action where it gives none."""
         for direct in ("meter_config", "counter_data", "meter_counter_data"):
             if proto.HasField(direct):
                 raise invalid(f"table {table.alias} has no direct {direct.split('_')[0]}")
         if proto.idle_timeout_ns:
             raise invalid(f"table {table.alias} has no idle timeout")
-        if proto.is_const:
-            raise invalid("constant entries come with the program, not from a controller")
         if not proto.HasField("action"):
             if keep is None:
                 raise invalid(f"an entry of table {table.alias} needs an action")
@@ -127,28 +131,22 @@ class Tables:
             action, params = action_from_proto(proto.action, table, self._info)
             _check_scope(table, action, proto.is_default_action)
             call = ActionCall(action.name, params)
-        answer = self._answer(table, _named_match(table, proto), call, proto.priority, proto.is_default_action)
+        answer = self._answer(table, key, call)
         answer.controller_metadata, answer.metadata = proto.controller_metadata, proto.metadata
-        data = messages.Entity(table_entry=answer).SerializeToString()
-        return _Stored(call, proto.metadata, proto.controller_metadata, data)
+        return _Stored(call, proto.metadata, proto.controller_metadata, _entity(answer))
 
-    def _answer(
-        self, table: TableInfo, match: dict[str, MatchValue], call: ActionCall, priority: int, default: bool
-    ) -> messages.TableEntry:
-        names = [param.name for param in self._info.actions[call.action].params]
-        params = dict(zip(names, call.params, strict=True))
-        return to_proto(NamedEntry(table.name, match, call.action, params, priority, default), self._info)
-
-    def _constant(self, table: TableInfo, key: Key, call: ActionCall) -> _Stored:
+    def _answer(self, table: TableInfo, key: Key | None, call: ActionCall) -> messages.TableEntry:
+        """The entry as a read shows it, all values in their shortest form; the default entry where key is None."""
         match: dict[str, MatchValue] = {}
-        for field, value in zip(table.fields, key, strict=True):
+        for field, value in zip(table.fields, key or (), strict=key is not None):
             if isinstance(value, int):
                 match[field.name] = value
-            elif value.prefix_len:
+            elif value.prefix_len:  # a prefix of length 0 does not care, and is left out
                 match[field.name] = value.value, value.prefix_len
-        answer = self._answer(table, match, call, 0, False)
-        answer.is_const = True
-        return _Stored(call, b"", 0, messages.Entity(table_entry=answer).SerializeToString())
+        names = [param.name for param in self._info.actions[call.action].params]
+        params = dict(zip(names, call.params, strict=True))
+        entry = NamedEntry(table.name, match, call.action, params, default=key is None)
+        return to_proto(entry, self._info)
 
     def _key(self, table: TableInfo, proto: messages.TableEntry) -> Key:
         if proto.priority:
@@ -191,12 +189,12 @@ class Tables:
             answer = messages.TableEntry(table_id=table.id, is_default_action=True)
             call = ActionCall("")
         else:
-            answer = self._answer(table, {}, call, 0, True)
-        return _Stored(call, b"", 0, messages.Entity(table_entry=answer).SerializeToString())
+            answer = self._answer(table, None, call)
+        return _Stored(call, b"", 0, _entity(answer))
 
 
-def _named_match(table: TableInfo, proto: messages.TableEntry) -> dict[str, MatchValue]:
-    return {} if proto.is_default_action else match_from_proto(proto.match, table)
+def _entity(entry: messages.TableEntry) -> bytes:
+    return messages.Entity(table_entry=entry).SerializeToString()
 
 
 def _check_scope(table: TableInfo, action: ActionInfo, default: bool) -> None:
