@@ -126,9 +126,7 @@ def gaps(seen: dict[int, int]) -> list[Gap]:
     """What is missing between the lowest and the highest number of ``seen``, number to time sent."""
     numbers = sorted(seen)
     return [
-        Gap(one + 1, other - 1, seen[one], seen[other])
-        for one, other in itertools.pairwise(numbers)
-        if other - one > 1
+        Gap(one + 1, other - 1, seen[one], seen[other]) for one, other in itertools.pairwise(numbers) if other - one > 1
     ]
 
 

@@ -65,6 +65,8 @@ class Processes:
 
         Raises :class:`LabError` where the program is not there.
         """
+        if name in self._children:
+            raise LabError(f"{name} runs already. Give every process of the lab a name of its own")
         log = self._lab.directory / "log" / f"{name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         command = in_namespace(namespace, *argv) if namespace else argv

@@ -54,12 +54,16 @@ class Story:
     screen: Screen
     service_options: Mapping[str, Sequence[str]] = field(default_factory=dict)
     results: Results = field(default_factory=Results)
+    _workload: Workload = field(init=False)
     _streams: Streams | None = None
     _iperfs: list[Iperf] = field(default_factory=list)
     _mice: list[Mice] = field(default_factory=list)
     _feed: Feed | None = None
     _drops: dict[str, int] = field(default_factory=dict)
     _before: Captures = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._workload = Workload(self.lab.topology, self.lab.processes)
 
     def tell(self) -> None:
         """All acts in order. Raises :class:`LabError` where the story cannot go on; packets are counted even then."""
@@ -117,11 +121,10 @@ class Story:
 
     def traffic_on_overlay(self) -> None:
         self.screen.act("Traffic on the overlay: numbered packets of every pair both ways, and mice")
-        workload = self._workload()
         self._begin(0)
         self._drops = self._drop_counters()
-        self._mice = [workload.start_mice(pair) for pair in MICE]
-        self._streams = workload.start_streams((*BUSY, LATE))
+        self._mice = [self._workload.start_mice(pair) for pair in MICE]
+        self._streams = self._workload.start_streams((*BUSY, LATE))
         self._settle(1.0)
         watch = Watch(self.lab.topology, self.lab.processes)
         self._before = watch.capture(watch.places(BUSY), seconds=1.5)
@@ -133,8 +136,7 @@ class Story:
     def offload(self) -> None:
         self._begin(1)
         self.screen.act("iperf3 in three pairs: flows become worth a table entry")
-        workload = self._workload()
-        self._iperfs = [workload.start_iperf(pair) for pair in BUSY]
+        self._iperfs = [self._workload.start_iperf(pair) for pair in BUSY]
         self._settle(1.0)
         before = self._rates("overlay", seconds=1.5)
         for pair in BUSY:
@@ -168,7 +170,7 @@ class Story:
         self._begin(3)
         switch, limit = LIMITS[0]
         self.screen.act(f"A failure: {switch} has no room left ({limit}), and {LATE.id} becomes busy")
-        iperf = self._workload().start_iperf(LATE)
+        iperf = self._workload.start_iperf(LATE)
         outcome = self._news().outcome(LATE.id, "rolled-back", self.plan.patience_s)
         reason = outcome.reason if outcome is not None else "no outcome"
         self.results.rollback_reason = reason
@@ -247,9 +249,6 @@ class Story:
 
     def _settle(self, seconds: float) -> None:
         time.sleep(seconds)
-
-    def _workload(self) -> Workload:
-        return Workload(self.lab.topology, self.lab.processes)
 
     def _news(self) -> Feed:
         assert self._feed is not None
