@@ -52,7 +52,7 @@ T = TypeVar("T")
 class HostWriter:
     def __init__(self, directory: Path, url: str) -> None:
         self._directory = directory
-        self._url = url
+        self.url = url
         self._ready = directory / "ready"
         self._log = directory / "host-writer.log"
         self.process: subprocess.Popen[bytes] | None = None
@@ -63,7 +63,7 @@ class HostWriter:
     @property
     def command(self) -> list[str]:
         binary = str(Path(sys.executable).parent / "ezpath-host-writer")
-        return [binary, "--nats", self._url, "--inventory", str(self._directory / "network.yaml")]
+        return [binary, "--nats", self.url, "--inventory", str(self._directory / "network.yaml")]
 
     def start(self, *options: str) -> None:
         """Returns when it is ready."""
@@ -173,10 +173,15 @@ def writer(tmp_path: Path, nats_server: Any, machine: OvsMachine, a: Wire) -> It
     writer.stop(signal.SIGKILL)
 
 
+async def eventually(condition: Callable[[], object], what: str) -> None:
+    """In a thread: the test's own connection to NATS has to go on meanwhile."""
+    await asyncio.to_thread(wait_until, condition, what, 15.0)
+
+
 async def test_commands_are_carried_out_and_reported(
     machine: OvsMachine, writer: HostWriter, decider: Decider, a: Wire
 ) -> None:
-    writer.start()
+    await asyncio.to_thread(writer.start)
     before = machine.flows("br-int"), machine.flows("br-phy")
     # when an offload's two steps come
     for put in (RECEIVE, SEND):
@@ -195,7 +200,7 @@ async def test_commands_are_carried_out_and_reported(
 async def test_a_repeated_command_is_confirmed_again_and_changes_nothing(
     machine: OvsMachine, writer: HostWriter, decider: Decider
 ) -> None:
-    writer.start()
+    await asyncio.to_thread(writer.start)
     assert (await decider.ask("h1", put=(SEND,), generation=5)).ok
     before = machine.flows("br-int")
     assert (await decider.ask("h1", put=(SEND,), generation=5)).ok
@@ -205,7 +210,7 @@ async def test_a_repeated_command_is_confirmed_again_and_changes_nothing(
 async def test_a_late_command_of_an_older_generation_changes_nothing(
     machine: OvsMachine, writer: HostWriter, decider: Decider
 ) -> None:
-    writer.start()
+    await asyncio.to_thread(writer.start)
     assert (await decider.ask("h1", put=(SEND,), generation=10)).ok
     assert (await decider.ask("h1", remove=(SEND,), generation=11)).ok
     before = machine.flows("br-int")
@@ -221,7 +226,7 @@ async def test_many_commands_at_once_are_a_batch(machine: OvsMachine, writer: Ho
     generations = [await decider.send("h1", put=(SendRule(RED, A, peer, TAG),)) for peer in peers]
     generations.append(await decider.send("h1", put=(SendRule(RED, GHOST, B, TAG),)))
     # when it comes
-    writer.start()
+    await asyncio.to_thread(writer.start)
     reports = [await decider.report("h1", generation) for generation in generations]
     # then each is answered, and the one that cannot be done takes no other with it
     assert [report.ok for report in reports] == [True] * 40 + [False]
@@ -232,9 +237,9 @@ async def test_many_commands_at_once_are_a_batch(machine: OvsMachine, writer: Ho
 async def test_an_endpoint_without_interface_fails_by_name(
     machine: OvsMachine, writer: HostWriter, decider: Decider
 ) -> None:
-    writer.start()
+    await asyncio.to_thread(writer.start)
     machine.vsctl("del-port", "red-a")
-    wait_until(lambda: "red-a" not in machine.vsctl("show"), "the port is gone")
+    await eventually(lambda: "red-a" not in machine.vsctl("show"), "the port is gone")
     report = await decider.ask("h1", put=(RECEIVE, SEND))
     assert not report.ok
     assert "host h1: no interface of Open vSwitch is named red-a" in report.reason
@@ -245,7 +250,7 @@ async def test_an_endpoint_without_interface_fails_by_name(
 async def test_a_refusal_is_reported_in_open_vswitchs_words_and_leaves_nothing(
     machine: OvsMachine, writer: HostWriter, decider: Decider
 ) -> None:
-    writer.start()
+    await asyncio.to_thread(writer.start)
     before = machine.flows("br-phy")
     machine.vsctl("add", "bridge", "br-int", "flow_tables", "0=@t", "--", "--id=@t", "create", "Flow_Table",
                   "flow_limit=2", "overflow_policy=refuse")  # fmt: skip
@@ -260,7 +265,7 @@ async def test_a_refusal_is_reported_in_open_vswitchs_words_and_leaves_nothing(
 async def test_an_unreachable_host_is_named_and_holds_up_nobody(
     machine: OvsMachine, writer: HostWriter, decider: Decider
 ) -> None:
-    writer.start()
+    await asyncio.to_thread(writer.start)
     lost = await decider.ask("h2", put=(RECEIVE_2,))
     assert not lost.ok
     assert "host h2: Open vSwitch is not reachable" in lost.reason
@@ -276,7 +281,7 @@ async def test_a_frozen_host_holds_up_nobody(
     second = make_machine()
     second.plug("br-int", "red-b")
     writer.write_inventory(machine.remote, second.remote)
-    writer.start()
+    await asyncio.to_thread(writer.start)
     second.freeze("ovs-vswitchd")
     try:
         stuck = await decider.send("h2", put=(RECEIVE_2,))
@@ -299,12 +304,12 @@ async def test_a_host_that_comes_later_is_taken_up(
     second.kill("ovs-vswitchd")
     writer.write_inventory(machine.remote, second.remote)
     await decider.want("h2", (RECEIVE_2,), 3)
-    writer.start()
+    await asyncio.to_thread(writer.start)
     assert "ovs-vswitchd.*.ctl" in (await decider.ask("h2", put=(SEND_2,), generation=4)).reason
     # when it comes
     second.start_vswitchd()
     # then what is desired is installed, and what failed is not
-    wait_until(lambda: len(_installed(second)) == 2, "desired rules are installed")
+    await eventually(lambda: len(_installed(second)) == 2, "desired rules are installed")
     assert not [flow for flow in second.ours("br-int") if "push_vlan" in flow]
 
 
@@ -312,13 +317,13 @@ async def test_what_is_desired_is_installed_and_what_is_not_is_removed_at_start(
     machine: OvsMachine, writer: HostWriter, decider: Decider
 ) -> None:
     # given rules that an earlier host-writer left
-    writer.start()
+    await asyncio.to_thread(writer.start)
     assert (await decider.ask("h1", put=(RECEIVE,))).ok
     assert writer.stop() == 0
     assert len(_installed(machine)) == 2, "a stop leaves the rules where they are"
     # when meanwhile something else is desired
     await decider.want("h1", (SEND,), 7)
-    writer.start()
+    await asyncio.to_thread(writer.start)
     # then that is installed, and the old one is not
     assert all("push_vlan" in flow or "output" in flow for flow in _installed(machine))
     assert [flow for flow in machine.ours("br-int") if "push_vlan" in flow]
@@ -333,11 +338,11 @@ async def test_what_is_desired_is_installed_and_what_is_not_is_removed_at_start(
 async def test_without_a_desired_state_what_is_installed_stays(
     machine: OvsMachine, writer: HostWriter, decider: Decider
 ) -> None:
-    writer.start()
+    await asyncio.to_thread(writer.start)
     assert (await decider.ask("h1", put=(RECEIVE, SEND))).ok
     before = machine.flows("br-int"), machine.flows("br-phy")
     writer.stop(signal.SIGKILL)
-    writer.start()
+    await asyncio.to_thread(writer.start)
     assert (machine.flows("br-int"), machine.flows("br-phy")) == before
     assert (await decider.ask("h1", remove=(SEND,))).ok
     assert len(_installed(machine)) == 2
@@ -346,11 +351,11 @@ async def test_without_a_desired_state_what_is_installed_stays(
 async def test_a_vswitchd_that_restarts_empty_gets_its_rules_back(
     machine: OvsMachine, writer: HostWriter, decider: Decider, a: Wire
 ) -> None:
-    writer.start()
+    await asyncio.to_thread(writer.start)
     assert (await decider.ask("h1", put=(RECEIVE, SEND))).ok
     before = machine.ours("br-int"), machine.ours("br-phy")
     machine.restart_vswitchd()
-    wait_until(lambda: (machine.ours("br-int"), machine.ours("br-phy")) == before, "the rules are back")
+    await eventually(lambda: (machine.ours("br-int"), machine.ours("br-phy")) == before, "the rules are back")
     await asyncio.to_thread(a.send, frame(B, A))
     assert await asyncio.to_thread(machine.uplink.receive) == [frame(B, A, vid=TAG)]
     # it says so, and takes commands again
@@ -361,9 +366,9 @@ async def test_a_vswitchd_that_restarts_empty_gets_its_rules_back(
 async def test_a_database_that_restarts_is_connected_again(
     machine: OvsMachine, writer: HostWriter, decider: Decider
 ) -> None:
-    writer.start()
+    await asyncio.to_thread(writer.start)
     machine.kill("ovsdb-server")
-    wait_until(lambda: writer.said("host not ready", host="h1"), "it is noticed")
+    await eventually(lambda: writer.said("host not ready", host="h1"), "it is noticed")
     machine.start_ovsdb()
     assert (await _until_ok(decider, "h1", put=(RECEIVE,))).ok
 
@@ -371,18 +376,18 @@ async def test_a_database_that_restarts_is_connected_again(
 async def test_a_rule_that_somebody_removes_is_put_back(
     machine: OvsMachine, writer: HostWriter, decider: Decider
 ) -> None:
-    writer.start()
+    await asyncio.to_thread(writer.start)
     assert (await decider.ask("h1", put=(RECEIVE,))).ok
     before = machine.flows("br-phy")
     machine.ofctl("del-flows", "br-phy", "cookie=0xe25a000000000000/0xffff000000000000")
-    wait_until(lambda: machine.flows("br-phy") == before, "the audit puts it back")
-    wait_until(lambda: writer.said("rules put back", host="h1"), "and says so")
+    await eventually(lambda: machine.flows("br-phy") == before, "the audit puts it back")
+    await eventually(lambda: writer.said("rules put back", host="h1"), "and says so")
 
 
 async def test_a_malformed_command_goes_to_the_dead_letters(
     machine: OvsMachine, writer: HostWriter, decider: Decider, nats_server: Any
 ) -> None:
-    writer.start()
+    await asyncio.to_thread(writer.start)
     client = await nats.connect(nats_server.url)
     await client.jetstream().publish("ezpath.command.host.h1", b'{"v":1,"type":"host-command","saga":1}')
     letter = await decider.letter()
@@ -397,16 +402,16 @@ async def test_a_malformed_command_goes_to_the_dead_letters(
 
 
 async def test_a_stop_leaves_everything_and_cleanup_takes_it_away(
-    machine: OvsMachine, writer: HostWriter, decider: Decider, nats_server: Any
+    machine: OvsMachine, writer: HostWriter, decider: Decider
 ) -> None:
     clean = machine.flows("br-int"), machine.flows("br-phy"), machine.vsctl("show")
-    writer.start()
+    await asyncio.to_thread(writer.start)
     assert (await decider.ask("h1", put=(RECEIVE, SEND))).ok
     installed = machine.flows("br-int"), machine.flows("br-phy")
     assert writer.stop(signal.SIGINT) == 0
     assert (machine.flows("br-int"), machine.flows("br-phy")) == installed
     # cleanup needs no NATS
-    nats_server.stop()
+    writer.url = "nats://127.0.0.1:1"
     done = await asyncio.to_thread(writer.once, "--cleanup", "--host", "h1")
     assert done.returncode == 0, done.stderr
     assert (machine.flows("br-int"), machine.flows("br-phy"), machine.vsctl("show")) == clean
