@@ -113,10 +113,10 @@ class Wires:
     def __enter__(self) -> Wires:
         try:
             for namespace in (self.switch, self._far):
-                _run("ip", "netns", "add", namespace)
+                run("ip", "netns", "add", namespace)
                 # The kernel's own IPv6 chatter would come out of the ports.
                 for which in ("all", "default"):
-                    _run("ip", "netns", "exec", namespace, "sysctl", "-qw", f"net.ipv6.conf.{which}.disable_ipv6=1")
+                    run("ip", "netns", "exec", namespace, "sysctl", "-qw", f"net.ipv6.conf.{which}.disable_ipv6=1")
             for name in self._ports.values():
                 self._link(name)
             with inside(self._far):
@@ -131,14 +131,14 @@ class Wires:
             port.close()
         for namespace in (self.switch, self._far):
             if Path("/run/netns", namespace).exists():
-                _run("ip", "netns", "del", namespace)
+                run("ip", "netns", "del", namespace)
 
     def _link(self, name: str) -> None:
         far = f"{name}-far"
         peer = ("peer", "name", far, "netns", self._far)
-        _run("ip", "-n", self.switch, "link", "add", name, "mtu", str(MTU), "type", "veth", *peer)
-        _run("ip", "-n", self.switch, "link", "set", name, "up")
-        _run("ip", "-n", self._far, "link", "set", far, "mtu", str(MTU), "up")
+        run("ip", "-n", self.switch, "link", "add", name, "mtu", str(MTU), "type", "veth", *peer)
+        run("ip", "-n", self.switch, "link", "set", name, "up")
+        run("ip", "-n", self._far, "link", "set", far, "mtu", str(MTU), "up")
         self._wait_for_carrier(name)
 
     def _wait_for_carrier(self, name: str) -> None:
@@ -149,7 +149,7 @@ class Wires:
 
     def switch_command(self, *command: str) -> str:
         """Runs a command in the switch's namespace; its output."""
-        return _run("ip", "netns", "exec", self.switch, *command)
+        return run("ip", "netns", "exec", self.switch, *command)
 
     def drain(self) -> dict[int, list[Captured]]:
         """All that has come out of the ports."""
@@ -160,7 +160,8 @@ class Wires:
         return out
 
 
-def _run(*command: str) -> str:
+def run(*command: str) -> str:
+    """Output of a command that has to succeed."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
     return done.stdout

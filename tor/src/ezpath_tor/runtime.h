@@ -32,6 +32,7 @@ typedef __s32 s32;
 #define ETH_P_8021AD 0x88A8
 #define IPV4_OCTETS 20
 #define IPV6_OCTETS 40
+#define SHORTEST (ETH_OCTETS + IPV4_OCTETS)
 #define IP_PROTO_UDP 17
 // Since Linux 6.3; older headers do not have it.
 #define ADJ_ROOM_DECAP_L3_IPV6 (1ull << 8)
@@ -276,6 +277,10 @@ static __always_inline bool pop_tags(struct __sk_buff *skb, u32 tags)
 
 // What the kernel has to know of an IP/UDP encapsulation of an Ethernet frame to segment it later. `bytes` are
 // the new headers, `grown` of them in front of the old Ethernet header.
+//
+// No helper makes the kernel forget it again. For TCP that does no harm. A UDP super-frame (UDP_SEGMENT) that was
+// encapsulated by one switch and decapsulated by another, on the same machine and never segmented between, is taken
+// for a tunnel by the receiving stack and lost: there, turn tx-udp-segmentation off where it starts (ethtool -K).
 static __always_inline u64 encapsulation(struct __sk_buff *skb, const u8 *bytes, u32 grown)
 {
 	u32 inner_type_at = grown + ETH_MACS;
@@ -316,30 +321,52 @@ static __always_inline long reread_protocol(struct __sk_buff *skb)
 	       bpf_skb_vlan_pop(skb) || bpf_skb_vlan_pop(skb);
 }
 
-// Takes room out at the front, so that `left` bytes of headers are left. The kernel does that to IP frames only.
-static __always_inline long shrink(struct __sk_buff *skb, const u8 *bytes, u32 old, u32 left)
+// Takes `change` (negative) bytes out behind the Ethernet header.
+static __always_inline long take_out(struct __sk_buff *skb, const u8 *bytes, s32 change)
+{
+	long error = -1;
+	// Newer kernels learn here that IPv6 came out of IPv4; the others in reread_protocol().
+	if (be16(bytes + ETH_MACS) == ETH_P_IPV6 && skb->protocol == bpf_htons(ETH_P_IP))
+		error = bpf_skb_adjust_room(skb, change, BPF_ADJ_ROOM_MAC,
+					    BPF_F_ADJ_ROOM_FIXED_GSO | ADJ_ROOM_DECAP_L3_IPV6);
+	if (error)
+		error = bpf_skb_adjust_room(skb, change, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO);
+	return error;
+}
+
+// The kernel leaves no frame shorter than SHORTEST. Where it lets us, such a frame gets padding only for the moment;
+// else, when it has been through a tunnel of this machine's before, it keeps the padding, as on a real wire.
+static __always_inline long take_out_of_short(struct __sk_buff *skb, struct frame *f, const u8 *bytes, u32 old, u32 left)
 {
 	s32 change = (s32)left - (s32)old;
-	u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO;
+	u32 missing = SHORTEST - (skb->len + change);
+	if (!bpf_skb_change_tail(skb, skb->len + missing, 0)) {
+		long error = take_out(skb, bytes, change);
+		return error ? error : bpf_skb_change_tail(skb, skb->len - missing, 0);
+	}
+	u32 payload = skb->len - old;
+	u32 padded = SHORTEST - left;
+	if (payload > SHORTEST || padded > SHORTEST || !padded)
+		return -1;
+	__builtin_memset(f->scratch, 0, SHORTEST);
+	if (payload && bpf_skb_load_bytes(skb, old, f->scratch, payload))
+		return -1;
+	long error = take_out(skb, bytes, change + (s32)missing);
+	return error ? error : bpf_skb_store_bytes(skb, left, f->scratch, padded, BPF_F_RECOMPUTE_CSUM);
+}
+
+// Takes room out at the front, so that `left` bytes of headers are left. The kernel does that to IP frames only.
+static __always_inline long shrink(struct __sk_buff *skb, struct frame *f, const u8 *bytes, u32 old, u32 left)
+{
 	u16 ip = bpf_htons(ETH_P_IP);
-	long error = -1;
-	if (left < ETH_OCTETS)
-		return error;
+	if (left < ETH_OCTETS || old > skb->len)
+		return -1;
 	if (!is_ip(skb->protocol) &&
 	    (bpf_skb_store_bytes(skb, ETH_MACS, &ip, sizeof(ip), BPF_F_RECOMPUTE_CSUM) || reread_protocol(skb)))
-		return error;
-	// Nor does it where less than an IP header would be left: a short frame gets padding for the moment.
-	bool padded = (s32)skb->len + change < ETH_OCTETS + IPV6_OCTETS;
-	if (padded && bpf_skb_change_tail(skb, skb->len + ETH_OCTETS + IPV6_OCTETS, 0))
-		return error;
-	// The kernel learns cheaply that IPv6 came out of IPv4, where it is new enough.
-	if (be16(bytes + ETH_MACS) == ETH_P_IPV6 && skb->protocol == bpf_htons(ETH_P_IP))
-		error = bpf_skb_adjust_room(skb, change, BPF_ADJ_ROOM_MAC, flags | ADJ_ROOM_DECAP_L3_IPV6);
-	if (error)
-		error = bpf_skb_adjust_room(skb, change, BPF_ADJ_ROOM_MAC, flags);
-	if (!error && padded)
-		error = bpf_skb_change_tail(skb, skb->len - ETH_OCTETS - IPV6_OCTETS, 0);
-	return error;
+		return -1;
+	if (skb->len - old + left < SHORTEST)
+		return take_out_of_short(skb, f, bytes, old, left);
+	return take_out(skb, bytes, (s32)left - (s32)old);
 }
 
 // Puts `out` in the place of the bytes that the parser took and sends the frame out of `port`.
@@ -371,7 +398,7 @@ static __always_inline int transmit(struct __sk_buff *skb, struct frame *f, u32 
 	if (octets > old)
 		error = grow(skb, bytes, old, octets - old);
 	else if (octets < old)
-		error = shrink(skb, bytes, old, octets);
+		error = shrink(skb, f, bytes, old, octets);
 	if (error)
 		return TC_ACT_SHOT;
 

@@ -324,7 +324,8 @@ class Table:
     def successors(self) -> tuple[str | None, ...]:
         if self.by_hit:
             return (self.next_hit, self.next_miss)
-        return tuple(self.next_by_action[action] for action in self.actions) or (self.next_default,)
+        by_action = tuple(self.next_by_action[action] for action in self.actions)
+        return by_action if self.default is not None else (*by_action, self.next_default)
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,6 +411,11 @@ class Program:
     calculations: Mapping[str, Calculation]
     checksums: tuple[Checksum, ...]
     deparse_order: tuple[str, ...]
+
+    def action_label(self, action: Action) -> str:
+        """The action's name; p4c makes one for each table that uses it, and the others get their id behind it."""
+        first = next(other for other in self.actions.values() if other.name == action.name)
+        return action.name if first is action else f"{action.name}.{action.id}"
 
     @property
     def tables(self) -> dict[str, Table]:

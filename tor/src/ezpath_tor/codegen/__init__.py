@@ -14,7 +14,7 @@ from ezpath_tor.codegen.deparser import emitted_octets, write_deparser
 from ezpath_tor.codegen.hashes import scratch_octets, write_calculation, write_checksums
 from ezpath_tor.codegen.parser import ParserWriter
 from ezpath_tor.codegen.state import write_reset, write_state
-from ezpath_tor.codegen.statements import write_action, write_params
+from ezpath_tor.codegen.statements import write_action, write_constants, write_params
 from ezpath_tor.codegen.tables import layout_of, write_externs, write_table
 from ezpath_tor.codegen.writer import Writer
 
@@ -29,8 +29,9 @@ def generate(program: Program) -> str:
     """The C of ``program``. Raises :class:`~ezpath_tor.plane.Unsupported`."""
     body = Writer()
     parser = ParserWriter(body, program)
+    write_constants(body, program)
     for action in program.actions.values():
-        write_params(body, action)
+        write_params(body, program, action)
     write_externs(body, program)
     write_reset(body, program)
     parser.write()

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from ezpath_tor.bmv2.model import Conditional, Node, Pipeline, Program, Table
 from ezpath_tor.codegen.expressions import Expressions
 from ezpath_tor.codegen.names import c_name
-from ezpath_tor.codegen.tables import may_exit
+from ezpath_tor.codegen.statements import action_constant
+from ezpath_tor.codegen.tables import is_plain_call, may_exit, write_plain_call
 from ezpath_tor.codegen.writer import Writer, quote
 from ezpath_tor.plane import Unsupported
 
@@ -65,54 +66,107 @@ class PipelineWriter:
             self._out.line("return;")
 
     def _conditional(self, node: Conditional, meet: str | None) -> None:
-        condition = Expressions(node.source).truth(node.condition)
-        self._out.comment(quote(node.source), node.source)
+        """``if``, with a chain of ``else if`` where the P4 has one."""
+        out = self._out
         if node.then == meet and node.otherwise == meet:
             return
-        if node.then == meet:
-            with self._out.block(f"if (!({condition}))"):
-                self._until(node.otherwise, meet)
-            return
-        tail = "}" if node.otherwise == meet else "} else {"
-        with self._out.block(f"if ({condition})", tail=tail):
-            self._until(node.then, meet)
-        if node.otherwise != meet:
-            with self._out.rest():
-                self._until(node.otherwise, meet)
+        head = "if"
+        while True:
+            negated = node.then == meet
+            condition = Expressions(node.source).truth(node.condition)
+            test = f"!({condition})" if negated else condition
+            out.open(f"{head} ({test}) {{", node.source, quote(node.source))
+            self._until(node.otherwise if negated else node.then, meet)
+            rest = meet if negated else node.otherwise
+            following = self._pipeline.nodes.get(rest) if rest is not None else None
+            if rest == meet or not self._continues(following, meet):
+                break
+            assert isinstance(following, Conditional)
+            self._written.add(following.name)
+            node, head = following, "} else if"
+            out.close()
+        if rest != meet:
+            out.close()
+            out.open("} else {")
+            self._until(rest, meet)
+        out.close("}")
+
+    def _continues(self, node: Node | None, meet: str | None) -> bool:
+        """The node can stand behind ``else`` without a block of its own."""
+        return (
+            isinstance(node, Conditional)
+            and node.name not in self._written
+            and node.name not in self._labels
+            and self._meets[node.name] == meet
+            and not node.then == node.otherwise == meet
+        )
 
     def _table(self, node: Table, meet: str | None) -> None:
         out = self._out
         branches = any(successor != meet for successor in node.successors())
-        with out.block("", node.source):
-            out.line("bool hit;")
-            out.line(f"u32 ran = apply_{c_name(node.name)}(s, &hit);")
+        if is_plain_call(node):
+            write_plain_call(out, self._program, node, node.source)
             if may_exit(self._program, node):
                 out.line("if (s->exited)")
                 out.line("\treturn;")
-            if branches and node.by_hit:
-                self._after_hit_or_miss(node, meet)
-            elif branches:
-                self._after_action(node, meet)
-            out.line("(void)hit, (void)ran;")
+            if branches:
+                self._until(self._only_successor(node), meet)
+            return
+        call = f"apply_{c_name(node.name)}(s)"
+        if not may_exit(self._program, node):
+            self._after(node, call, meet, branches=branches)
+            return
+        with out.block("", node.source):
+            out.line(f"{'bool hit' if node.by_hit else 'u32 ran'} = {call};")
+            out.line("if (s->exited)")
+            out.line("\treturn;")
+            self._after(node, "hit" if node.by_hit else "ran", meet, branches=branches)
 
-    def _after_hit_or_miss(self, node: Table, meet: str | None) -> None:
-        for test, successor in (("hit", node.next_hit), ("!hit", node.next_miss)):
-            if successor != meet:
-                with self._out.block(f"if ({test})"):
-                    self._until(successor, meet)
+    def _after(self, node: Table, result: str, meet: str | None, *, branches: bool) -> None:
+        """Where control goes; ``result`` is C that says whether the table hit, or which action ran."""
+        if not branches:
+            self._out.line(f"{result};" if "(" in result else f"(void){result};", node.source)
+        elif node.by_hit:
+            self._after_hit_or_miss(node, result, meet)
+        else:
+            self._after_action(node, result, meet)
 
-    def _after_action(self, node: Table, meet: str | None) -> None:
-        by_successor: dict[str | None, list[int]] = {}
+    def _only_successor(self, node: Table) -> str | None:
+        assert node.default is not None, "a plain call calls something"
+        if node.by_hit:
+            return node.next_miss
+        return node.next_by_action[node.default.action]
+
+    def _after_hit_or_miss(self, node: Table, result: str, meet: str | None) -> None:
+        out = self._out
+        first, second = node.next_hit, node.next_miss
+        negated = first == meet
+        out.open(f"if ({'!' if negated else ''}{result}) {{", node.source)
+        self._until(second if negated else first, meet)
+        if not negated and second != meet:
+            out.close()
+            out.open("} else {")
+            self._until(second, meet)
+        out.close("}")
+
+    def _after_action(self, node: Table, result: str, meet: str | None) -> None:
+        out = self._out
+        by_successor: dict[str | None, list[str]] = {}
         for action, successor in node.next_by_action.items():
-            by_successor.setdefault(successor, []).append(action)
-        for successor, actions in by_successor.items():
-            if successor == meet:
-                continue
-            names = ", ".join(self._program.actions[action].name for action in actions)
-            test = " || ".join(f"ran == {action}" for action in actions)
-            with self._out.block(f"if ({test})"):
-                self._out.comment(f"after {names}")
+            constant = action_constant(self._program, self._program.actions[action])
+            by_successor.setdefault(successor, []).append(constant)
+        if node.default is None:
+            by_successor.setdefault(node.next_default, []).append("RAN_NOTHING")
+        with out.block(f"switch ({result})", node.source):
+            for successor, constants in by_successor.items():
+                if successor == meet:
+                    continue
+                for constant in constants[:-1]:
+                    out.line(f"case {constant}:")
+                out.open(f"case {constants[-1]}: {{")
                 self._until(successor, meet)
+                out.line("break;")
+                out.close("}")
 
 
 def meeting_points(pipeline: Pipeline) -> dict[str, str | None]:

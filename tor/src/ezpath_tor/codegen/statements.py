@@ -26,33 +26,52 @@ from ezpath_tor.bmv2.model import (
 from ezpath_tor.codegen.expressions import Expressions
 from ezpath_tor.codegen.hashes import hash_function
 from ezpath_tor.codegen.names import c_name, declaration, field_path, header_path, valid_path
-from ezpath_tor.codegen.writer import Writer, quote
+from ezpath_tor.codegen.writer import Writer
 from ezpath_tor.layout import limbs_of, params_struct
 from ezpath_tor.plane import Unsupported
 
 DROP_PORT = 511
+NO_ACTION = 0xFFFFFFFF
+"""What ran where a table without a default action misses. Not an action's id."""
 
 
-def action_name(action: Action) -> str:
-    """The C function of an action. p4c makes one for each table that uses it, under the same name."""
-    return f"{c_name(action.name)}__{action.id}"
+def action_name(program: Program, action: Action) -> str:
+    """The C function of an action."""
+    return c_name(program.action_label(action))
 
 
-def write_params(out: Writer, action: Action) -> None:
+def action_constant(program: Program, action: Action) -> str:
+    """The C constant that says which action ran."""
+    return f"RAN_{action_name(program, action)}"
+
+
+def write_constants(out: Writer, program: Program) -> None:
+    """One number for each action, as entries hold it."""
+    with out.block("enum action", tail="};"):
+        for action in program.actions.values():
+            out.line(f"{action_constant(program, action)} = {action.id},")
+        out.line(f"RAN_NOTHING = {NO_ACTION:#x},")
+    out.line()
+
+
+def write_params(out: Writer, program: Program, action: Action) -> None:
+    """The struct of an action's parameters, where it has any."""
     if not action.params:
         return
-    with out.block(f"struct {action_name(action)}_params", tail="};"):
+    struct = f"struct {action_name(program, action)}_params"
+    with out.block(struct, tail="};"):
         for param in action.params:
             out.line(declaration(c_name(param.name), param.width))
-    size = params_struct(action).size
-    out.line(f'_Static_assert(sizeof(struct {action_name(action)}_params) == {size}, "layout.py");')
+    out.line(f'_Static_assert(sizeof({struct}) == {params_struct(action).size}, "layout.py");')
+    out.line()
 
 
 def write_action(out: Writer, program: Program, action: Action) -> None:
     """One C function for one action."""
-    out.comment(f"action {action.name} {quote(action.source)}", action.source)
-    params = f", const struct {action_name(action)}_params *params" if action.params else ""
-    with out.block(f"static __always_inline void {action_name(action)}(struct state *s{params})"):
+    name = action_name(program, action)
+    out.comment(f"action {action.name}", action.source)
+    params = f", const struct {name}_params *params" if action.params else ""
+    with out.block(f"static __always_inline void {name}(struct state *s{params})"):
         known_valid: set[str] = set()
         for statement in action.body:
             _write_statement(out, program, statement, known_valid)

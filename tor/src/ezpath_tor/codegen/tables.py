@@ -5,13 +5,10 @@ from __future__ import annotations
 from ezpath_tor.bmv2.model import Call, Const, Field, KeyField, Program, Source, Table, ValidRef
 from ezpath_tor.codegen.expressions import Expressions, const_text
 from ezpath_tor.codegen.names import c_name, declaration, field_path
-from ezpath_tor.codegen.statements import action_name, exits
+from ezpath_tor.codegen.statements import action_constant, action_name, exits
 from ezpath_tor.codegen.wire import Piece, pieces_of, store_octets, whole_octets
-from ezpath_tor.codegen.writer import Writer, quote
+from ezpath_tor.codegen.writer import Writer
 from ezpath_tor.layout import TableLayout, limbs_of
-
-NO_ACTION = 0xFFFFFFFF
-"""What ran where a table without a default action misses. Not an action's id."""
 
 
 def layout_of(program: Program, table: Table) -> TableLayout:
@@ -54,24 +51,36 @@ def _array(out: Writer, size: int) -> None:
     out.line("__type(key, u32);")
 
 
+def is_plain_call(table: Table) -> bool:
+    """Not a table at all: how p4c writes a statement between tables."""
+    return not has_map(table) and not has_default_map(table)
+
+
 def write_table(out: Writer, program: Program, table: Table) -> None:
-    """The table's structs and maps, and the function that applies it and says what ran."""
+    """The table's structs and maps, and the function that applies it: did it hit, or which action ran."""
+    if is_plain_call(table):
+        return
     layout = layout_of(program, table)
+    name = c_name(table.name)
     out.comment(f"table {table.name}", table.source)
-    if has_map(table) or has_default_map(table):
-        _write_entry_struct(out, program, layout)
+    _write_entry_struct(out, program, layout)
     if has_map(table):
         _write_key_struct(out, layout)
         _write_map(out, table)
     if has_default_map(table):
+        # A hash of one entry and not an array: replacing an entry is atomic.
         with out.block("struct", tail=f'}} {default_map(table)} SEC(".maps");'):
-            # A hash of one entry and not an array: replacing an entry is atomic.
             out.line("__uint(type, BPF_MAP_TYPE_HASH);")
             out.line("__uint(max_entries, 1);")
             out.line("__type(key, u32);")
-            out.line(f"__type(value, struct {c_name(table.name)}_entry);")
+            out.line(f"__type(value, struct {name}_entry);")
     out.line()
-    _write_apply(out, program, layout)
+    result = "bool" if table.by_hit else "u32"
+    with out.block(f"static __always_inline {result} apply_{name}(struct state *s)", table.source):
+        _write_lookup(out, program, layout)
+        _write_switch(out, program, layout)
+        out.line("return hit;" if table.by_hit else "return entry->action;")
+    out.line()
 
 
 def _write_entry_struct(out: Writer, program: Program, layout: TableLayout) -> None:
@@ -81,8 +90,9 @@ def _write_entry_struct(out: Writer, program: Program, layout: TableLayout) -> N
         if any(action.params for action in layout.actions):
             with out.block("union", tail="};"):
                 for action in layout.actions:
+                    name = action_name(program, action)
                     if action.params:
-                        out.line(f"struct {action_name(action)}_params {action_name(action)};")
+                        out.line(f"struct {name}_params {name};")
     out.line(f'_Static_assert(sizeof({entry}) == {layout.entry_size}, "layout.py");')
 
 
@@ -114,31 +124,27 @@ def _write_map(out: Writer, table: Table) -> None:
         out.line(f"__type(value, struct {c_name(table.name)}_entry);")
 
 
-def _write_apply(out: Writer, program: Program, layout: TableLayout) -> None:
-    """``u32 apply_X(s, &hit)``: the id of the action that ran."""
-    table = layout.table
-    name = c_name(table.name)
-    out.comment(f"table {table.name} {quote(table.source)}", table.source)
-    with out.block(f"static __always_inline u32 apply_{name}(struct state *s, bool *hit)"):
-        if not has_map(table) and not has_default_map(table):
-            out.line("*hit = false;")
-            _write_const_default(out, program, table)
-            return
-        out.line(f"struct {name}_entry *entry = NULL;")
-        if has_map(table):
-            _write_key(out, layout)
-            out.line(f"entry = bpf_map_lookup_elem(&{name}, key);")
-        out.line("*hit = entry != NULL;")
-        with out.block("if (!entry)"):
-            if has_default_map(table):
-                out.line("u32 zero = 0;")
-                out.line(f"entry = bpf_map_lookup_elem(&{default_map(table)}, &zero);")
-                with out.block("if (!entry)"):
-                    out.line(f"return {NO_ACTION:#x};")
-            else:
-                _write_const_default(out, program, table)
-        _write_switch(out, layout)
-    out.line()
+def _write_lookup(out: Writer, program: Program, layout: TableLayout) -> None:
+    """The entry that matches, or the default one; a default action that cannot change is called at once."""
+    table, name = layout.table, c_name(layout.table.name)
+    out.line(f"struct {name}_entry *entry = NULL;")
+    if has_map(table):
+        _write_key(out, layout)
+        out.line(f"entry = bpf_map_lookup_elem(&{name}, key);")
+    if table.by_hit:
+        out.line("bool hit = entry != NULL;")
+    with out.block("if (!entry)"):
+        if has_default_map(table):
+            out.line("u32 zero = 0;")
+            out.line(f"entry = bpf_map_lookup_elem(&{default_map(table)}, &zero);")
+            out.line("if (!entry)")
+            out.line(f"\treturn {'false' if table.by_hit else 'RAN_NOTHING'};")
+        else:
+            write_plain_call(out, program, table)
+            constant = "RAN_NOTHING"
+            if table.default is not None:
+                constant = action_constant(program, program.actions[table.default.action])
+            out.line(f"return {'false' if table.by_hit else constant};")
 
 
 def _write_key(out: Writer, layout: TableLayout) -> None:
@@ -177,28 +183,28 @@ def _key_pieces(field: KeyField) -> list[Piece]:
     return [*pieces, padding] if field.match == "lpm" else [padding, *pieces]
 
 
-def _write_switch(out: Writer, layout: TableLayout) -> None:
+def _write_switch(out: Writer, program: Program, layout: TableLayout) -> None:
     with out.block("switch (entry->action)"):
         for action in layout.actions:
-            out.line(f"case {action.id}:")
-            params = f", &entry->{action_name(action)}" if action.params else ""
-            out.line(f"\t{action_name(action)}(s{params});")
+            name = action_name(program, action)
+            params = f", &entry->{name}" if action.params else ""
+            out.line(f"case {action_constant(program, action)}:")
+            out.line(f"\t{name}(s{params});")
             out.line("\tbreak;")
-    out.line("return entry->action;")
 
 
-def _write_const_default(out: Writer, program: Program, table: Table) -> None:
-    """The default action that cannot change, as a plain call."""
+def write_plain_call(out: Writer, program: Program, table: Table, source: Source | None = None) -> None:
+    """The default action that cannot change."""
     if table.default is None:
-        out.line(f"return {NO_ACTION:#x};")
         return
     action = program.actions[table.default.action]
-    params = ""
-    if action.params:
-        out.line(f"struct {action_name(action)}_params params = {{ {_initialiser(program, table.default)} }};")
-        params = ", &params"
-    out.line(f"{action_name(action)}(s{params});")
-    out.line(f"return {action.id};")
+    name = action_name(program, action)
+    if not action.params:
+        out.line(f"{name}(s);", source)
+        return
+    with out.block("", source):
+        out.line(f"struct {name}_params params = {{ {_initialiser(program, table.default)} }};")
+        out.line(f"{name}(s, &params);")
 
 
 def _initialiser(program: Program, call: Call) -> str:

@@ -37,13 +37,17 @@ class Writer:
         self._depth -= 1
         self.line(tail)
 
-    @contextmanager
-    def rest(self) -> Iterator[None]:
-        """What follows ``} else {``."""
+    def open(self, text: str, source: Source | None = None, comment: str = "") -> None:
+        """A line that starts a block, for blocks that no ``with`` can hold."""
+        where = f"{source}: {comment}" if source and comment else str(source or "")
+        self.lines.append(f"{chr(9) * self._depth}{text}" + (f"  // {where}" if where else ""))
         self._depth += 1
-        yield
+
+    def close(self, text: str = "") -> None:
+        """The end of what :meth:`open` started; without ``text``, the next line says so."""
         self._depth -= 1
-        self.line("}")
+        if text:
+            self.line(text)
 
     def text(self) -> str:
         return "\n".join(self.lines) + "\n"
