@@ -1,0 +1,149 @@
+"""What may stand in an inventory file, field by field. Pure.
+
+Numbers are numbers and text is text: YAML's and pydantic's helpful conversions (``"7"`` to 7, ``yes`` to true,
+``10:11:12:13:14:15`` to a number) hide mistakes until they hurt.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+_MAC = r"[0-9a-f]{2}(:[0-9a-f]{2}){5}"
+
+
+def _name(value: str) -> str:
+    if not re.fullmatch(NAME.strip("^$"), value):
+        # Names become subjects, keys and container names: nothing that any of those reads as more than a letter.
+        raise ValueError(f"{value!r} is no name. Use lower case letters, digits and dashes, at most 63")
+    return value
+
+
+def _mac(value: object) -> str:
+    if isinstance(value, int):
+        raise ValueError("is a number, for YAML reads unquoted digits and colons so. Put the address in quotes")
+    if not isinstance(value, str) or not re.fullmatch(_MAC, value.lower()):
+        raise ValueError(f"{value!r} is no MAC address. Write one such as 02:00:00:00:00:01, in quotes")
+    if int(value[:2], 16) & 1:
+        raise ValueError(f"{value} is a group address. Give a single interface's, with an even first byte")
+    return value.lower()
+
+
+def _ipv4(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("is no IPv4 address. Write one such as 10.0.0.1")
+    return str(ipaddress.IPv4Address(value))
+
+
+def _prefix(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("is no IPv4 prefix. Write one such as 10.0.0.0/24")
+    return str(ipaddress.IPv4Network(value))
+
+
+def _grpc_target(value: str) -> str:
+    match = re.fullmatch(r"unix:.+|[^\s/]+:(\d{1,5})", value)
+    if match and int(match[1] or 0) < 65536:
+        return value
+    raise ValueError(f"{value!r} is no P4Runtime address. Write unix:/path/to.sock or host:port")
+
+
+def _ovsdb_target(value: str) -> str:
+    if re.fullmatch(r"unix:.+|(tcp|ssl):[^\s]+:\d{1,5}", value):
+        return value
+    raise ValueError(f"{value!r} is no OVSDB address. Write unix:/path/db.sock, tcp:address:port or ssl:address:port")
+
+
+Text = Annotated[str, Field(min_length=1)]
+Name = Annotated[str, AfterValidator(_name)]
+MacField = Annotated[str, BeforeValidator(_mac)]
+IPv4Field = Annotated[str, BeforeValidator(_ipv4)]
+PrefixField = Annotated[str, BeforeValidator(_prefix)]
+GrpcTarget = Annotated[str, AfterValidator(_grpc_target)]
+OvsdbTarget = Annotated[str, AfterValidator(_ovsdb_target)]
+PortField = Annotated[int, Field(ge=1, le=510, strict=True)]
+VniField = Annotated[int, Field(ge=1, le=0xFFFFFF, strict=True)]
+VlanField = Annotated[int, Field(ge=1, le=4094, strict=True)]
+DeviceField = Annotated[int, Field(ge=1, le=2**64 - 1, strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TenantConfig(_Strict):
+    vni: VniField
+
+
+class RouteConfig(_Strict):
+    """Frames for ``prefix`` leave by ``port``, from the ToR's MAC to ``next_hop``."""
+
+    prefix: PrefixField
+    port: PortField
+    next_hop: MacField
+
+
+class PortConfig(_Strict):
+    """A ToR port. ``address`` is what the ToR answers ARP for there."""
+
+    number: PortField
+    address: IPv4Field
+    fabric: Flag = False
+    """Towards the spine: tunnels from other ToRs are accepted here, and only here."""
+
+
+class SwitchConfig(_Strict):
+    rack: Name
+    device_id: DeviceField
+    address: GrpcTarget
+    """gRPC target of its P4Runtime server: ``unix:/run/tor1.sock`` or ``host:port``."""
+    vtep: IPv4Field
+    mac: MacField
+    """The router's MAC on all its ports."""
+    ports: tuple[PortConfig, ...] = ()
+    routes: tuple[RouteConfig, ...] = ()
+
+
+class VlanRange(_Strict):
+    first: VlanField = 100
+    last: VlanField = 4000
+
+
+class HostConfig(_Strict):
+    switch: Name
+    port: PortField
+    vtep: IPv4Field
+    """The host's own address in the underlay, where its OVS ends VXLAN."""
+    ovsdb: OvsdbTarget
+    """OVSDB remote: ``unix:/path/db.sock`` or ``tcp:address:port``."""
+    run_dir: str = ""
+    """Where ovs-vswitchd keeps its bridges' management sockets; beside the OVSDB socket when empty."""
+    integration_bridge: Text = "br-int"
+    physical_bridge: Text = "br-phy"
+    uplink: Text = "eth0"
+    vlans: VlanRange = VlanRange()
+    """Tags that EZPath may use on this host's link."""
+
+
+class EndpointConfig(_Strict):
+    name: Name
+    tenant: Name
+    mac: MacField
+    ip: IPv4Field
+    host: Name
+    interface: Text
+    """The OVS interface's name, or its ``external_ids:iface-id``."""
+
+
+class Document(_Strict):
+    """The file."""
+
+    tenants: dict[Name, TenantConfig]
+    switches: dict[Name, SwitchConfig]
+    hosts: dict[Name, HostConfig]
+    endpoints: tuple[EndpointConfig, ...] = ()

@@ -1,0 +1,98 @@
+"""A checked inventory: plain values, and the look-ups that services need. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from ezpath.inventory.document import Document, HostConfig, SwitchConfig
+from ezpath.names import EndpointName, HostName, Mac, PairId, Port, SwitchName, Tenant, Vni, pair_id
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    name: EndpointName
+    tenant: Tenant
+    vni: Vni
+    mac: Mac
+    ip: str
+    host: HostName
+    interface: str
+
+
+@dataclass(frozen=True)
+class Switch:
+    name: SwitchName
+    rack: str
+    config: SwitchConfig
+
+
+@dataclass(frozen=True)
+class Host:
+    name: HostName
+    switch: SwitchName
+    port: Port
+    config: HostConfig
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two endpoints of one tenant, in the order of their names: the unit that is offloaded."""
+
+    id: PairId
+    tenant: Tenant
+    vni: Vni
+    a: Endpoint
+    b: Endpoint
+
+
+class Inventory:
+    """A checked inventory with the look-ups that services need."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self.tenants: Mapping[Tenant, Vni] = {Tenant(n): Vni(t.vni) for n, t in document.tenants.items()}
+        self.switches: Mapping[SwitchName, Switch] = {
+            SwitchName(n): Switch(SwitchName(n), s.rack, s) for n, s in document.switches.items()
+        }
+        self.hosts: Mapping[HostName, Host] = {
+            HostName(n): Host(HostName(n), SwitchName(h.switch), Port(h.port), h) for n, h in document.hosts.items()
+        }
+        self.endpoints: Mapping[EndpointName, Endpoint] = {
+            EndpointName(e.name): Endpoint(
+                name=EndpointName(e.name),
+                tenant=Tenant(e.tenant),
+                vni=self.tenants[Tenant(e.tenant)],
+                mac=Mac(e.mac),
+                ip=e.ip,
+                host=HostName(e.host),
+                interface=e.interface,
+            )
+            for e in document.endpoints
+        }
+
+    @cached_property
+    def by_address(self) -> Mapping[tuple[Vni, Mac], Endpoint]:
+        """(VNI, MAC) to endpoint: what a monitor cell's key means."""
+        return {(endpoint.vni, endpoint.mac): endpoint for endpoint in self.endpoints.values()}
+
+    def pair(self, one: Endpoint, other: Endpoint) -> Pair:
+        """The pair of two endpoints of one tenant. Raises ValueError for two tenants or twice the same endpoint."""
+        if one.tenant != other.tenant or one.name == other.name:
+            raise ValueError(f"{one.name} and {other.name} are no pair of one tenant")
+        a, b = sorted((one, other), key=lambda endpoint: endpoint.name)
+        return Pair(pair_id(one.tenant, a.name, b.name), one.tenant, one.vni, a, b)
+
+    def pair_by_id(self, pair: PairId) -> Pair | None:
+        """The pair named ``tenant.a.b``, or None where an endpoint of it is unknown."""
+        parts = pair.split(".")
+        if len(parts) != 3:
+            return None
+        one, other = self.endpoints.get(EndpointName(parts[1])), self.endpoints.get(EndpointName(parts[2]))
+        if one is None or other is None or one.tenant != parts[0] or one.tenant != other.tenant or one == other:
+            return None
+        return self.pair(one, other)
+
+    def switch_of(self, endpoint: Endpoint) -> Switch:
+        return self.switches[self.hosts[endpoint.host].switch]

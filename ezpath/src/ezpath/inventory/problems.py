@@ -1,0 +1,69 @@
+"""A mistake in a configuration file, as people are told of it: where, what, and what to do. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ezpath.inventory.lines import Lines, Where
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake in a configuration file."""
+
+    file: str
+    line: int
+    field: str
+    cause: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.field}: {self.cause}. {self.remedy}"
+
+
+class InventoryError(ValueError):
+    """A configuration was refused. ``problems`` has every mistake found; the message has them all, one a line."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(str(problem) for problem in problems))
+
+
+def field_name(where: Where) -> str:
+    """``endpoints.1.mac``; whatever is not printable in a key shows as what it is."""
+    return ".".join(str(part).encode("unicode_escape").decode() for part in where) or "file"
+
+
+_TEXTS: Mapping[str, tuple[str, str]] = {
+    "missing": ("is missing", "Add it"),
+    "extra_forbidden": ("is not known here", "Remove it or correct its name"),
+    "string_type": ("is not text", "Put the value in quotes"),
+    "string_too_short": ("is empty", "Give a value"),
+    "int_type": ("is not a whole number", "Write it in digits, without quotes"),
+    "int_from_float": ("is not a whole number", "Write it in digits, without a point"),
+    "bool_type": ("is neither true nor false", "Write true or false, without quotes"),
+    "dict_type": ("is not a mapping", "Write names below it, indented, each with a colon"),
+    "model_type": ("is not a mapping", "Write its fields below it, indented, each with a colon"),
+    "tuple_type": ("is not a list", "Write its items below it, each with a dash"),
+}
+"""For pydantic's own error types: cause and remedy."""
+
+
+def problem_of(error: Mapping[str, Any], lines: Lines, file: str) -> Problem:
+    """One of pydantic's errors, said for whoever wrote the file."""
+    where = tuple(part for part in error["loc"] if part != "[key]")
+    return Problem(file, lines.of(where), field_name(where), *_cause_and_remedy(error))
+
+
+def _cause_and_remedy(error: Mapping[str, Any]) -> tuple[str, str]:
+    kind, limits = error["type"], error.get("ctx", {})
+    if kind in _TEXTS:
+        return _TEXTS[kind]
+    if kind in ("greater_than_equal", "less_than_equal"):
+        bound = f"at least {limits['ge']}" if "ge" in limits else f"at most {limits['le']}"
+        return f"{error['input']} is out of range", f"Give {bound}"
+    # Our own validators say both, in two sentences.
+    cause, _, remedy = error["msg"].removeprefix("Value error, ").partition(". ")
+    return cause, remedy or "Correct the value"
