@@ -1,0 +1,332 @@
+"""``ezpath-tor`` as an operator meets it: a process in a network namespace, the real data plane, real packets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from p4rt.arbitration import uint128
+
+from p4rt import Client, P4Info, P4RuntimeError, TableEntry, Update, messages
+
+ROOT = Path(__file__).parents[3]
+TOR = Path(sys.executable).with_name("ezpath-tor")
+INFO = P4Info.load(ROOT / "p4" / "ezpath.p4info.txtpb")
+CONFIG = (ROOT / "p4" / "ezpath.json").read_bytes()
+
+pytestmark = pytest.mark.root
+
+SRC, DST = "020000000001", "020000000002"
+# A tagged frame (VLAN 100) with an IPv4 packet of 46 bytes in it.
+FRAME = DST + SRC + "81000064" + "0800" + "4500002e00000000401166bd0a0000010a000002" + "00" * 26
+SEND = """
+import socket, sys
+raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+raw.bind((sys.argv[1], 0))
+for _ in range(int(sys.argv[3])):
+    raw.send(bytes.fromhex(sys.argv[2]))
+"""
+
+
+class Namespace:
+    """A network namespace with ports p1 and p2, each a veth whose other end is q1 and q2."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._running: list[subprocess.Popen[str]] = []
+
+    def run(self, *command: str) -> str:
+        done = subprocess.run(["ip", "netns", "exec", self.name, *command], check=True, capture_output=True, text=True)
+        return done.stdout
+
+    def start(self, *options: str) -> subprocess.Popen[str]:
+        """``ezpath-tor`` with ``options``; its log goes to ``.stderr``."""
+        return self.start_command(str(TOR), "--device-id", "1", *options)
+
+    def start_command(self, *command: str) -> subprocess.Popen[str]:
+        """Any process; it is killed in the end."""
+        process = subprocess.Popen(
+            ["ip", "netns", "exec", self.name, *command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._running.append(process)
+        return process
+
+    def tor(self, *options: str) -> subprocess.Popen[str]:
+        """The same, and waited for until it is ready."""
+        process = self.start(*options)
+        assert process.stderr is not None
+        for line in process.stderr:
+            if json.loads(line)["event"] == "ready":
+                return process
+        raise AssertionError(f"ezpath-tor ended with {process.wait()} before it was ready")
+
+    def filters(self, interface: str) -> str:
+        return self.run("tc", "filter", "show", "dev", interface, "ingress")
+
+    def send(self, interface: str, frame: str, count: int) -> None:
+        self.run(sys.executable, "-c", SEND, interface, frame, str(count))
+
+    def sent(self, interface: str) -> int:
+        """Packets an interface has sent."""
+        (link,) = json.loads(self.run("ip", "-j", "-s", "link", "show", "dev", interface))
+        packets: int = link["stats64"]["tx"]["packets"]
+        return packets
+
+    def close(self) -> None:
+        for process in self._running:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        subprocess.run(["ip", "netns", "del", self.name], check=True)
+
+
+@pytest.fixture
+def namespace(needs: Callable[..., None]) -> Iterator[Namespace]:
+    needs("ip", "tc", "clang", root=True)
+    name = f"ezt-p4rt-{os.getpid()}"
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    namespace = Namespace(name)
+    try:
+        # No neighbour discovery: what a port sends is what the switch forwards.
+        namespace.run("sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6")
+        for number in (1, 2):
+            namespace.run("ip", "link", "add", f"p{number}", "type", "veth", "peer", "name", f"q{number}")
+            namespace.run("ip", "link", "set", f"p{number}", "up")
+            namespace.run("ip", "link", "set", f"q{number}", "up")
+        yield namespace
+    finally:
+        namespace.close()
+
+
+@pytest.fixture
+def sock(tmp_path: Path) -> Path:
+    return tmp_path / "tor.sock"
+
+
+async def load(address: str, election_id: int = 1) -> Client:
+    """A client that has made itself primary and set the pipeline."""
+    client = Client(address, 1)
+    await client.connect()
+    await client.become_primary(election_id)
+    await client.set_pipeline(INFO, CONFIG, cookie=1)
+    return client
+
+
+def options(sock: Path) -> list[str]:
+    return ["--listen", f"unix:{sock}", "--port", "1=p1", "--port", "2=p2"]
+
+
+def there(path: Path) -> bool:
+    return path.exists()
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"not so after {seconds} s"
+        time.sleep(0.05)
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Exit status and what was said on standard error."""
+    _, errors = process.communicate(timeout=20)
+    return process.returncode, errors
+
+
+async def test_entries_forward_packets_and_registers_and_counters_tell_of_them(
+    namespace: Namespace, sock: Path
+) -> None:
+    # Given a switch with a tenant's tag on port 1 and its other endpoint on port 2
+    namespace.tor(*options(sock))
+    async with await load(f"unix:{sock}") as client:
+        entries = [
+            TableEntry("tenant_tag", {"ingress_port": 1, "vid": 100}, "set_tenant", {"vni": 5001}),
+            TableEntry("endpoint", {"vni": 5001, "mac": int(DST, 16)}, "to_port", {"port": 2, "vid": 200}),
+        ]
+        assert await client.write([Update.insert(entry) for entry in entries]) == []
+        before = (await client.read_counter("drops"))[:, 0].sum()
+        # When it sends 7 frames with that tag, and 5 with another
+        namespace.send("q1", FRAME, 7)
+        namespace.send("q1", FRAME.replace("81000064", "81000065"), 5)
+        # Then port 2 has sent 7, the monitor has one cell with the flow's key, and 5 drops are counted
+        assert namespace.sent("p2") == 7
+        stages = [await client.read_register(name) for name in ("stage1", "stage2")]
+        cells = [cell.tobytes() for cells in stages for cell in cells[cells[:, 0] == 1]]
+        assert [(cell[:16].hex(), int.from_bytes(cell[16:20], "big")) for cell in cells] == [
+            ("01" + f"{5001:06x}" + SRC + DST, 7)
+        ]
+        assert (await client.read_counter("drops"))[:, 0].sum() - before == 5
+        # And what stands in the tables is what was written
+        assert set(await client.read_table()) == set(entries)
+
+
+async def test_a_real_table_s_limit_is_answered_update_by_update(namespace: Namespace, sock: Path) -> None:
+    namespace.tor(*options(sock), "--limit", "endpoint=3")
+    async with await load(f"unix:{sock}") as client:
+        updates = [
+            Update.insert(TableEntry("endpoint", {"vni": 1, "mac": mac}, "to_port", {"port": 1, "vid": 2}))
+            for mac in range(5)
+        ]
+        failures = await client.write(updates)
+        assert [(each.index, each.code.name) for each in failures] == [
+            (3, "RESOURCE_EXHAUSTED"),
+            (4, "RESOURCE_EXHAUSTED"),
+        ]
+        assert len(await client.read_table("endpoint")) == 3
+
+
+async def test_registers_and_counters_are_written_through(namespace: Namespace, sock: Path) -> None:
+    namespace.tor(*options(sock))
+    async with await load(f"unix:{sock}") as client:
+        request = messages.WriteRequest(device_id=1, election_id=uint128(1))
+        for _ in range(2):
+            request.updates.add(type=messages.Update.MODIFY)
+        cell = request.updates[0].entity.register_entry
+        cell.register_id, cell.data.bitstring = INFO.registers["stage2"].id, b"\xab\xcd"
+        cell.index.index = 32767
+        count = request.updates[1].entity.counter_entry
+        count.counter_id, count.index.index = INFO.counters["drops"].id, 15
+        count.data.packet_count, count.data.byte_count = 3, 2**40
+        await client._rpc().write(request)
+        cells = await client.read_register("stage2")
+        assert cells[32767].tobytes() == bytes(30) + b"\xab\xcd"
+        assert not cells[:32767].any()
+        assert (await client.read_counter("drops"))[15].tolist() == [3, 2**40]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_stops_it_and_leaves_nothing_behind(
+    namespace: Namespace, sock: Path, number: signal.Signals
+) -> None:
+    process = namespace.tor(*options(sock))
+    client = await load(f"unix:{sock}")
+    assert "bpf" in namespace.filters("p1")
+    process.send_signal(number)
+    status, log = ended(process)
+    assert status == 0, log
+    assert [json.loads(line)["event"] for line in log.splitlines()][-2:] == ["stopping", "stopped"]
+    assert namespace.filters("p1") == namespace.filters("p2") == ""
+    assert not there(sock)
+    assert "broke" in await client.wait_demoted() or "closed" in await client.wait_demoted()
+    await client.close()
+
+
+async def test_after_kill_9_it_starts_again_over_what_it_left(namespace: Namespace, sock: Path) -> None:
+    # Given a switch that was killed: its socket is still there
+    process = namespace.tor(*options(sock))
+    client = await load(f"unix:{sock}")
+    process.kill()
+    process.wait()
+    assert there(sock)
+    await client.wait_demoted()
+    # When it is started anew
+    process = namespace.tor(*options(sock))
+    again = await load(f"unix:{sock}")
+    # Then it runs as if nothing had been, with one program on each port
+    assert await again.read_table() == []
+    assert namespace.filters("p1").count("direct-action") <= 1
+    namespace.send("q1", FRAME, 3)
+    assert (await again.read_counter("drops"))[:, 0].sum() >= 3
+    await again.close()
+    await client.close()
+    process.terminate()
+    assert ended(process)[0] == 0
+    assert namespace.filters("p1") == ""
+
+
+def test_a_second_switch_on_the_same_socket_is_refused(namespace: Namespace, sock: Path) -> None:
+    namespace.tor("--listen", f"unix:{sock}", "--port", "1=p1")
+    status, errors = ended(namespace.start("--listen", f"unix:{sock}", "--port", "1=p2"))
+    assert (status, "is in use: another switch listens there" in errors) == (1, True), errors
+    assert sock.exists()
+
+
+def test_a_second_switch_on_the_same_address_is_refused(namespace: Namespace, sock: Path) -> None:
+    namespace.run("ip", "link", "set", "lo", "up")
+    namespace.tor("--listen", "127.0.0.1:9559", "--port", "1=p1")
+    status, errors = ended(namespace.start("--listen", "127.0.0.1:9559", "--port", "1=p2"))
+    assert (status, "cannot listen on 127.0.0.1:9559: it is in use" in errors) == (1, True), errors
+
+
+def test_a_second_switch_on_the_same_interface_is_refused(namespace: Namespace, sock: Path) -> None:
+    namespace.tor(*options(sock))
+    status, errors = ended(namespace.start("--listen", f"unix:{sock}2", "--port", "1=p2"))
+    assert (status, "interface p2 is a port of another ezpath-tor" in errors) == (1, True), errors
+    assert not Path(f"{sock}2").exists()
+
+
+def test_a_file_that_is_no_socket_is_left_alone(namespace: Namespace, sock: Path) -> None:
+    sock.write_text("precious")
+    status, errors = ended(namespace.start(*options(sock)))
+    assert (status, "is there and is no socket" in errors) == (1, True), errors
+    assert sock.read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["--listen", "{sock}", "--port", "1=nope"], 1, "no network interface nope (port 1)"),
+        (["--listen", "unix:/no/such/dir/x.sock", "--port", "1=p1"], 1, "there is no directory /no/such/dir"),
+        (["--listen", "tor1", "--port", "1=p1"], 2, "is neither unix:PATH nor HOST:PORT"),
+        (["--listen", "127.0.0.1:99999", "--port", "1=p1"], 2, "is neither unix:PATH nor HOST:PORT"),
+        (["--listen", "{sock}", "--port", "p1"], 2, "'p1' is not NUMBER=INTERFACE, as in 1=eth1"),
+        (["--listen", "{sock}", "--port", "x=p1"], 2, "is not NUMBER=INTERFACE"),
+        (["--listen", "{sock}", "--port", "511=p1"], 2, "a port number is at most 510"),
+        (["--listen", "{sock}", "--port", "1=p1", "--port", "1=p2"], 2, "port 1 is given twice: p1 and p2"),
+        (["--listen", "{sock}", "--port", "1=p1", "--port", "2=p1"], 2, "interface p1 is given for two ports"),
+        (["--listen", "{sock}", "--port", "1=p1", "--limit", "endpoint"], 2, "is not TABLE=ENTRIES"),
+        (["--listen", "{sock}", "--port", "1=p1", "--device-id", "0"], 2, "--device-id"),
+        (["--listen", "{sock}"], 2, "Missing option '--port'"),
+    ],
+)
+def test_what_cannot_work_is_said_and_the_status_tells_who_is_at_fault(
+    namespace: Namespace, sock: Path, arguments: list[str], status: int, message: str
+) -> None:
+    found, errors = ended(namespace.start(*[each.replace("{sock}", f"unix:{sock}") for each in arguments]))
+    assert (found, message in " ".join(errors.split())) == (status, True), errors
+    assert not sock.exists()
+
+
+def test_without_clang_or_root_it_says_what_to_do(namespace: Namespace, sock: Path) -> None:
+    bare = {"PATH": "/nonexistent"}
+    command = [str(TOR), "--device-id", "1", "--listen", f"unix:{sock}", "--port", "1=lo"]
+    done = subprocess.run(command, env=bare, capture_output=True, text=True, check=False)
+    assert (done.returncode, "clang is not on PATH: install it" in done.stderr) == (1, True), done.stderr
+
+
+async def test_with_die_with_parent_it_goes_when_its_starter_does(namespace: Namespace, sock: Path) -> None:
+    # Given a switch started by a process that is then killed
+    arguments = [str(TOR), "--device-id", "1", *options(sock), "--die-with-parent"]
+    code = f"import subprocess; subprocess.Popen({arguments!r}).wait()"
+    parent = namespace.start_command(sys.executable, "-c", code)
+    client = await _connected(sock)
+    await client.become_primary(1)
+    await client.set_pipeline(INFO, CONFIG, cookie=1)
+    parent.kill()
+    # Then it takes its socket away and its program off the ports
+    wait_until(lambda: not sock.exists() and namespace.filters("p1") == "")
+    await client.close()
+
+
+async def _connected(sock: Path) -> Client:
+    """A client of a switch that is still starting."""
+    client = Client(f"unix:{sock}", 1)
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                await client.connect()
+            except P4RuntimeError:
+                await asyncio.sleep(0.1)
+            else:
+                return client
