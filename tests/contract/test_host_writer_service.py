@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,8 +19,12 @@ import pytest_asyncio
 from contract.ovs_machine import OvsMachine, Wire, frame, wait_until
 from ezpath.bus import Bus
 from ezpath.events import DESIRED_BUCKET, DeadLetter, HostCommand, PhaseName, StepReport, encode
+from ezpath.inventory import load
 from ezpath.items import HostItem, ReceiveRule, SendRule
 from ezpath.names import HostName, Mac, PairId, VlanId, Vni
+from ezpath.service import Service, Settings
+from ezpath_host_writer.main import serve
+from structlog.testing import capture_logs
 
 pytest_plugins = ["contract.ovs_fixture"]
 pytestmark = pytest.mark.root
@@ -50,46 +54,69 @@ T = TypeVar("T")
 
 
 class HostWriter:
+    """The service: in this process where only its doings count, as a process where its ending does."""
+
     def __init__(self, directory: Path, url: str) -> None:
-        self._directory = directory
-        self.url = url
+        self._inventory = directory / "network.yaml"
         self._ready = directory / "ready"
         self._log = directory / "host-writer.log"
+        self.url = url
+        self.logs: list[Any] = []
+        self._bus: Bus | None = None
+        self._task: asyncio.Task[None] | None = None
         self.process: subprocess.Popen[bytes] | None = None
 
     def write_inventory(self, h1: str, h2: str) -> None:
-        (self._directory / "network.yaml").write_text(INVENTORY.format(h1=h1, h2=h2, a=A, b=B))
+        self._inventory.write_text(INVENTORY.format(h1=h1, h2=h2, a=A, b=B))
+
+    async def start(self) -> None:
+        """Returns when it is ready."""
+        inventory = load(self._inventory)
+        self._bus = await Bus.connect(self.url, "host-writer", wait_s=30)
+        settings = Settings(self.url, self._inventory, ready_file=self._ready)
+        service = Service("host-writer", settings, inventory, self._bus)
+        self._task = asyncio.create_task(serve(service, list(inventory.hosts.values()), audit_s=0.5))
+        await asyncio.to_thread(wait_until, lambda: self._ready.exists() or self._done(), "ready", 30)
+
+    def _done(self) -> bool:
+        return self._task is not None and self._task.done()
+
+    async def stop(self) -> None:
+        """Without a chance to put anything in order, as a crash would."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait((self._task,))
+        if self._bus is not None:
+            await self._bus.close()
+        self._ready.unlink(missing_ok=True)
+
+    def said(self, event: str, **fields: object) -> list[Any]:
+        return [line for line in self.logs if line["event"] == event and fields.items() <= line.items()]
 
     @property
     def command(self) -> list[str]:
         binary = str(Path(sys.executable).parent / "ezpath-host-writer")
-        return [binary, "--nats", self.url, "--inventory", str(self._directory / "network.yaml")]
+        return [binary, "--nats", self.url, "--inventory", str(self._inventory)]
 
-    def start(self, *options: str) -> None:
+    def start_process(self) -> None:
         """Returns when it is ready."""
-        extra = ("--audit-interval", "0.5", "--ready-file", str(self._ready), *options)
         with self._log.open("ab") as log:
-            self.process = subprocess.Popen([*self.command, *extra], stderr=log)
-        wait_until(self._ready.exists, f"ready; log: {self.log[-2000:]}", 20)
+            process = subprocess.Popen([*self.command, "--ready-file", str(self._ready)], stderr=log)
+        self.process = process
+        wait_until(lambda: self._ready.exists() or process.poll() is not None, "ready", 60)
+        assert process.poll() is None, self._log.read_text()
 
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+    def stop_process(self, number: signal.Signals) -> int:
+        """Its exit code."""
         if self.process is None:
             return 0
         self.process.send_signal(number)
-        code, self.process = self.process.wait(15), None
+        code, self.process = self.process.wait(30), None
         return code
 
     def once(self, *options: str) -> subprocess.CompletedProcess[str]:
         """Run it to its end."""
-        return subprocess.run([*self.command, *options], capture_output=True, text=True, timeout=30, check=False)
-
-    @property
-    def log(self) -> str:
-        return self._log.read_text() if self._log.exists() else ""
-
-    def said(self, event: str, **fields: object) -> list[dict[str, Any]]:
-        lines = [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
-        return [line for line in lines if line["event"] == event and fields.items() <= line.items()]
+        return subprocess.run([*self.command, *options], capture_output=True, text=True, timeout=60, check=False)
 
 
 class Decider:
@@ -164,13 +191,16 @@ def a(machine: OvsMachine) -> Wire:
     return machine.plug("br-int", "red-a")
 
 
-@pytest.fixture
-def writer(tmp_path: Path, nats_server: Any, machine: OvsMachine, a: Wire) -> Iterator[HostWriter]:
+@pytest_asyncio.fixture
+async def writer(tmp_path: Path, nats_server: Any, machine: OvsMachine, a: Wire) -> AsyncIterator[HostWriter]:
     """A host-writer that is not started yet; h1 is ``machine``, h2 is not there."""
     writer = HostWriter(tmp_path, nats_server.url)
     writer.write_inventory(machine.remote, f"unix:{tmp_path}/nobody/db.sock")
-    yield writer
-    writer.stop(signal.SIGKILL)
+    with capture_logs() as logs:
+        writer.logs = logs
+        yield writer
+        await writer.stop()
+    writer.stop_process(signal.SIGKILL)
 
 
 async def eventually(condition: Callable[[], object], what: str) -> None:
@@ -181,7 +211,7 @@ async def eventually(condition: Callable[[], object], what: str) -> None:
 async def test_commands_are_carried_out_and_reported(
     machine: OvsMachine, writer: HostWriter, decider: Decider, a: Wire
 ) -> None:
-    await asyncio.to_thread(writer.start)
+    await writer.start()
     before = machine.flows("br-int"), machine.flows("br-phy")
     # when an offload's two steps come
     for put in (RECEIVE, SEND):
@@ -200,7 +230,7 @@ async def test_commands_are_carried_out_and_reported(
 async def test_a_repeated_command_is_confirmed_again_and_changes_nothing(
     machine: OvsMachine, writer: HostWriter, decider: Decider
 ) -> None:
-    await asyncio.to_thread(writer.start)
+    await writer.start()
     assert (await decider.ask("h1", put=(SEND,), generation=5)).ok
     before = machine.flows("br-int")
     assert (await decider.ask("h1", put=(SEND,), generation=5)).ok
@@ -210,7 +240,7 @@ async def test_a_repeated_command_is_confirmed_again_and_changes_nothing(
 async def test_a_late_command_of_an_older_generation_changes_nothing(
     machine: OvsMachine, writer: HostWriter, decider: Decider
 ) -> None:
-    await asyncio.to_thread(writer.start)
+    await writer.start()
     assert (await decider.ask("h1", put=(SEND,), generation=10)).ok
     assert (await decider.ask("h1", remove=(SEND,), generation=11)).ok
     before = machine.flows("br-int")
@@ -226,7 +256,7 @@ async def test_many_commands_at_once_are_a_batch(machine: OvsMachine, writer: Ho
     generations = [await decider.send("h1", put=(SendRule(RED, A, peer, TAG),)) for peer in peers]
     generations.append(await decider.send("h1", put=(SendRule(RED, GHOST, B, TAG),)))
     # when it comes
-    await asyncio.to_thread(writer.start)
+    await writer.start()
     reports = [await decider.report("h1", generation) for generation in generations]
     # then each is answered, and the one that cannot be done takes no other with it
     assert [report.ok for report in reports] == [True] * 40 + [False]
@@ -237,7 +267,7 @@ async def test_many_commands_at_once_are_a_batch(machine: OvsMachine, writer: Ho
 async def test_an_endpoint_without_interface_fails_by_name(
     machine: OvsMachine, writer: HostWriter, decider: Decider
 ) -> None:
-    await asyncio.to_thread(writer.start)
+    await writer.start()
     machine.vsctl("del-port", "red-a")
     await eventually(lambda: "red-a" not in machine.vsctl("show"), "the port is gone")
     report = await decider.ask("h1", put=(RECEIVE, SEND))
@@ -250,7 +280,7 @@ async def test_an_endpoint_without_interface_fails_by_name(
 async def test_a_refusal_is_reported_in_open_vswitchs_words_and_leaves_nothing(
     machine: OvsMachine, writer: HostWriter, decider: Decider
 ) -> None:
-    await asyncio.to_thread(writer.start)
+    await writer.start()
     before = machine.flows("br-phy")
     machine.vsctl("add", "bridge", "br-int", "flow_tables", "0=@t", "--", "--id=@t", "create", "Flow_Table",
                   "flow_limit=2", "overflow_policy=refuse")  # fmt: skip
@@ -265,7 +295,7 @@ async def test_a_refusal_is_reported_in_open_vswitchs_words_and_leaves_nothing(
 async def test_an_unreachable_host_is_named_and_holds_up_nobody(
     machine: OvsMachine, writer: HostWriter, decider: Decider
 ) -> None:
-    await asyncio.to_thread(writer.start)
+    await writer.start()
     lost = await decider.ask("h2", put=(RECEIVE_2,))
     assert not lost.ok
     assert "host h2: Open vSwitch is not reachable" in lost.reason
@@ -281,7 +311,7 @@ async def test_a_frozen_host_holds_up_nobody(
     second = make_machine()
     second.plug("br-int", "red-b")
     writer.write_inventory(machine.remote, second.remote)
-    await asyncio.to_thread(writer.start)
+    await writer.start()
     second.freeze("ovs-vswitchd")
     try:
         stuck = await decider.send("h2", put=(RECEIVE_2,))
@@ -304,10 +334,10 @@ async def test_a_host_that_comes_later_is_taken_up(
     second.kill("ovs-vswitchd")
     writer.write_inventory(machine.remote, second.remote)
     await decider.want("h2", (RECEIVE_2,), 3)
-    await asyncio.to_thread(writer.start)
+    await writer.start()
     assert "ovs-vswitchd.*.ctl" in (await decider.ask("h2", put=(SEND_2,), generation=4)).reason
     # when it comes
-    second.start_vswitchd()
+    await asyncio.to_thread(second.start_vswitchd)
     # then what is desired is installed, and what failed is not
     await eventually(lambda: len(_installed(second)) == 2, "desired rules are installed")
     assert not [flow for flow in second.ours("br-int") if "push_vlan" in flow]
@@ -317,13 +347,13 @@ async def test_what_is_desired_is_installed_and_what_is_not_is_removed_at_start(
     machine: OvsMachine, writer: HostWriter, decider: Decider
 ) -> None:
     # given rules that an earlier host-writer left
-    await asyncio.to_thread(writer.start)
+    await writer.start()
     assert (await decider.ask("h1", put=(RECEIVE,))).ok
-    assert writer.stop() == 0
+    await writer.stop()
     assert len(_installed(machine)) == 2, "a stop leaves the rules where they are"
     # when meanwhile something else is desired
     await decider.want("h1", (SEND,), 7)
-    await asyncio.to_thread(writer.start)
+    await writer.start()
     # then that is installed, and the old one is not
     assert all("push_vlan" in flow or "output" in flow for flow in _installed(machine))
     assert [flow for flow in machine.ours("br-int") if "push_vlan" in flow]
@@ -338,11 +368,11 @@ async def test_what_is_desired_is_installed_and_what_is_not_is_removed_at_start(
 async def test_without_a_desired_state_what_is_installed_stays(
     machine: OvsMachine, writer: HostWriter, decider: Decider
 ) -> None:
-    await asyncio.to_thread(writer.start)
+    await writer.start()
     assert (await decider.ask("h1", put=(RECEIVE, SEND))).ok
     before = machine.flows("br-int"), machine.flows("br-phy")
-    writer.stop(signal.SIGKILL)
-    await asyncio.to_thread(writer.start)
+    await writer.stop()
+    await writer.start()
     assert (machine.flows("br-int"), machine.flows("br-phy")) == before
     assert (await decider.ask("h1", remove=(SEND,))).ok
     assert len(_installed(machine)) == 2
@@ -351,10 +381,10 @@ async def test_without_a_desired_state_what_is_installed_stays(
 async def test_a_vswitchd_that_restarts_empty_gets_its_rules_back(
     machine: OvsMachine, writer: HostWriter, decider: Decider, a: Wire
 ) -> None:
-    await asyncio.to_thread(writer.start)
+    await writer.start()
     assert (await decider.ask("h1", put=(RECEIVE, SEND))).ok
     before = machine.ours("br-int"), machine.ours("br-phy")
-    machine.restart_vswitchd()
+    await asyncio.to_thread(machine.restart_vswitchd)
     await eventually(lambda: (machine.ours("br-int"), machine.ours("br-phy")) == before, "the rules are back")
     await asyncio.to_thread(a.send, frame(B, A))
     assert await asyncio.to_thread(machine.uplink.receive) == [frame(B, A, vid=TAG)]
@@ -366,17 +396,17 @@ async def test_a_vswitchd_that_restarts_empty_gets_its_rules_back(
 async def test_a_database_that_restarts_is_connected_again(
     machine: OvsMachine, writer: HostWriter, decider: Decider
 ) -> None:
-    await asyncio.to_thread(writer.start)
+    await writer.start()
     machine.kill("ovsdb-server")
     await eventually(lambda: writer.said("host not ready", host="h1"), "it is noticed")
-    machine.start_ovsdb()
+    await asyncio.to_thread(machine.start_ovsdb)
     assert (await _until_ok(decider, "h1", put=(RECEIVE,))).ok
 
 
 async def test_a_rule_that_somebody_removes_is_put_back(
     machine: OvsMachine, writer: HostWriter, decider: Decider
 ) -> None:
-    await asyncio.to_thread(writer.start)
+    await writer.start()
     assert (await decider.ask("h1", put=(RECEIVE,))).ok
     before = machine.flows("br-phy")
     machine.ofctl("del-flows", "br-phy", "cookie=0xe25a000000000000/0xffff000000000000")
@@ -387,7 +417,7 @@ async def test_a_rule_that_somebody_removes_is_put_back(
 async def test_a_malformed_command_goes_to_the_dead_letters(
     machine: OvsMachine, writer: HostWriter, decider: Decider, nats_server: Any
 ) -> None:
-    await asyncio.to_thread(writer.start)
+    await writer.start()
     client = await nats.connect(nats_server.url)
     await client.jetstream().publish("ezpath.command.host.h1", b'{"v":1,"type":"host-command","saga":1}')
     letter = await decider.letter()
@@ -401,14 +431,15 @@ async def test_a_malformed_command_goes_to_the_dead_letters(
     assert (await decider.ask("h1", put=(RECEIVE,))).ok
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_stop_leaves_everything_and_cleanup_takes_it_away(
-    machine: OvsMachine, writer: HostWriter, decider: Decider
+    machine: OvsMachine, writer: HostWriter, decider: Decider, number: signal.Signals
 ) -> None:
     clean = machine.flows("br-int"), machine.flows("br-phy"), machine.vsctl("show")
-    await asyncio.to_thread(writer.start)
+    await asyncio.to_thread(writer.start_process)
     assert (await decider.ask("h1", put=(RECEIVE, SEND))).ok
     installed = machine.flows("br-int"), machine.flows("br-phy")
-    assert writer.stop(signal.SIGINT) == 0
+    assert await asyncio.to_thread(writer.stop_process, number) == 0
     assert (machine.flows("br-int"), machine.flows("br-phy")) == installed
     # cleanup needs no NATS
     writer.url = "nats://127.0.0.1:1"
@@ -421,8 +452,8 @@ async def test_a_stop_leaves_everything_and_cleanup_takes_it_away(
     assert "host h2: Open vSwitch is not reachable" in done.stderr
 
 
-def test_an_unknown_host_is_refused(writer: HostWriter) -> None:
-    done = writer.once("--host", "h9")
+async def test_an_unknown_host_is_refused(writer: HostWriter) -> None:
+    done = await asyncio.to_thread(writer.once, "--host", "h9")
     assert done.returncode == 2
     assert "not in the inventory: h9. Known hosts: h1, h2" in done.stderr
 
