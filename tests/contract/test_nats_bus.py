@@ -374,7 +374,25 @@ async def test_history_ends_and_follow_goes_on_from_there(bus):
     await following.aclose()
 
 
-async def test_a_sample_larger_than_nats_takes_is_refused_with_the_remedy(bus):
-    column = np.zeros(60_000, dtype=np.uint64)
-    with pytest.raises(BusError, match="max_payload"):
-        await bus.publish_sample(FlowSample(SwitchName("tor1"), 1, 2, 3, 1.0, column, column, column, column, column))
+async def test_a_sample_larger_than_a_message_arrives_whole(bus):
+    samples: list[FlowSample] = []
+
+    async def keep(sample: FlowSample) -> None:
+        samples.append(sample)
+
+    await bus.subscribe_samples(keep)
+    column = np.arange(65_536, dtype=np.uint64)
+    await bus.publish_sample(FlowSample(SwitchName("tor1"), 1, 2, 3, 1.0, column, column, column, column, column))
+    await until(lambda: len(samples) == 1)
+    assert samples[0].parts == 1
+    assert np.array_equal(samples[0].packets, column)
+
+
+async def test_an_event_larger_than_nats_takes_is_refused_at_once(bus):
+    with pytest.raises(BusError, match="more than NATS takes"):
+        await bus.publish(OffloadRequested(PairId("red.a.b"), Tenant("red"), "x" * 2**20, 1.0, 1.0))
+
+
+async def test_a_name_that_is_no_name_is_refused_at_once(bus):
+    with pytest.raises(BusError, match="space or a wildcard"):
+        await bus.publish(OffloadRequested(PairId("red.a b.c"), Tenant("red"), "", 1.0, 1.0))

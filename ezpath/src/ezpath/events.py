@@ -21,18 +21,20 @@ for samples. Every JSON event is one object with ``v`` (version), ``type`` and t
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
-import msgpack
-import numpy as np
-import numpy.typing as npt
 from pydantic import Field, TypeAdapter, ValidationError
 
 from ezpath.items import HostItem, SwitchItem
+from ezpath.malformed import MalformedEvent as MalformedEvent
+from ezpath.malformed import check_item, check_name, check_pair
 from ezpath.names import HostName, PairId, SwitchName, Tenant
+from ezpath.samples import VERSION as VERSION
+from ezpath.samples import FlowSample as FlowSample
+from ezpath.samples import decode_sample as decode_sample
+from ezpath.samples import encode_sample as encode_sample
 
-VERSION = 1
 STREAM = "EZPATH"
 STREAM_SUBJECTS = ("ezpath.decision.>", "ezpath.command.>", "ezpath.report.>", "ezpath.saga.>", "ezpath.deadletter.>")
 SAGA_BUCKET = "ezpath_sagas"
@@ -55,10 +57,6 @@ PhaseName = Literal[
     "rolled-back",
 ]
 OutcomeName = Literal["active", "reverted", "rolled-back"]
-
-
-class MalformedEvent(ValueError):
-    """Bytes that are no event of ours. The message says what is wrong with them, in one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,118 +249,53 @@ def encode(event: JsonEvent) -> bytes:
 
 
 def decode(data: bytes) -> JsonEvent:
-    """JSON bytes to an event. Raises :class:`MalformedEvent` saying what is wrong."""
+    """JSON bytes to an event. Raises :class:`MalformedEvent` saying what is wrong.
+
+    Strict: a number in quotes is no number. Names become subjects and keys, so nothing with a wildcard, a space or a
+    dot too many is one; fields that are not known are ignored, for a later version may have them.
+    """
     try:
-        raw = json.loads(data)
+        raw = json.loads(data, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise MalformedEvent(f"not JSON: {error}") from None
     if not isinstance(raw, dict):
         raise MalformedEvent(f"not a JSON object but {type(raw).__name__}")
-    version = raw.pop("v", None)
-    if version != VERSION:
+    version = raw.get("v")
+    if version != VERSION or isinstance(version, bool):
         raise MalformedEvent(f"version {version!r}, where this service knows {VERSION}")
     try:
-        return _JSON.validate_python(raw)
+        event = _JSON.validate_json(data, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "event"
         raise MalformedEvent(f"{where}: {first['msg']}") from None
+    _check_names(event)
+    return event
 
 
-Columns = npt.NDArray[np.uint64]
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FlowSample:
-    """All used monitor cells of one switch at one poll, as columns of equal length.
-
-    ``packets`` and ``bytes`` only grow while a flow stays in the monitor; readers take differences. A value smaller
-    than the one before means that the flow was forgotten in between and counts from zero again.
-    """
-
-    switch: SwitchName
-    sequence: int
-    monotonic_ns: int
-    """The collector's monotonic clock when the read ended."""
-    wall_ns: int
-    """Unix time, nanoseconds, at the same moment."""
-    interval_s: float
-    """Seconds since the previous poll of this switch by this collector; 0 for its first."""
-    vni: Columns
-    src: Columns
-    """Inner source MAC as a 48-bit integer."""
-    dst: Columns
-    packets: Columns
-    bytes: Columns
-    collector: str = ""
-    drops: dict[str, int] = field(default_factory=dict)
-    """Frames dropped by the switch so far, by the reason's number."""
-
-
-_COLUMNS = ("vni", "src", "dst", "packets", "bytes")
-
-
-def encode_sample(sample: FlowSample) -> bytes:
-    """Columns go as packed little-endian unsigned 64-bit integers."""
-    body: dict[str, Any] = {
-        "v": VERSION,
-        "type": "flow-sample",
-        "switch": sample.switch,
-        "sequence": sample.sequence,
-        "monotonic_ns": sample.monotonic_ns,
-        "wall_ns": sample.wall_ns,
-        "interval_s": sample.interval_s,
-        "collector": sample.collector,
-        "drops": sample.drops,
-    }
-    for name in _COLUMNS:
-        body[name] = getattr(sample, name).astype("<u8").tobytes()
-    packed: bytes = msgpack.packb(body)
-    return packed
-
-
-_SCALARS: dict[str, type | tuple[type, ...]] = {
-    "switch": str,
-    "sequence": int,
-    "monotonic_ns": int,
-    "wall_ns": int,
-    "interval_s": (int, float),
-}
-
-
-def decode_sample(data: bytes) -> FlowSample:
-    """Msgpack bytes to a sample. Raises :class:`MalformedEvent` saying what is wrong."""
-    try:
-        body = msgpack.unpackb(data)
-    except Exception as error:  # noqa: BLE001 - msgpack raises half a dozen unrelated classes
-        raise MalformedEvent(f"not msgpack: {error}") from None
-    if not isinstance(body, dict) or body.get("type") != "flow-sample":
-        raise MalformedEvent("not a flow sample")
-    if body.get("v") != VERSION:
-        raise MalformedEvent(f"version {body.get('v')!r}, where this service knows {VERSION}")
-    for name, kind in _SCALARS.items():
-        if not isinstance(body.get(name), kind) or isinstance(body.get(name), bool):
-            raise MalformedEvent(f"{name}: missing or of the wrong type")
-    columns: dict[str, Columns] = {}
-    for name in _COLUMNS:
-        raw = body.get(name)
-        if not isinstance(raw, bytes) or len(raw) % 8:
-            raise MalformedEvent(f"{name}: not a packed column of 64-bit integers")
-        columns[name] = np.frombuffer(raw, dtype="<u8").astype(np.uint64)
-    if len({len(column) for column in columns.values()}) != 1:
-        raise MalformedEvent("columns of different lengths")
-    drops = body.get("drops") or {}
-    if not isinstance(drops, dict) or not all(
-        isinstance(reason, str) and isinstance(count, int) for reason, count in drops.items()
-    ):
-        raise MalformedEvent("drops: not a map of reason to count")
-    return FlowSample(
-        switch=SwitchName(body["switch"]),
-        sequence=body["sequence"],
-        monotonic_ns=body["monotonic_ns"],
-        wall_ns=body["wall_ns"],
-        interval_s=float(body["interval_s"]),
-        collector=str(body.get("collector", "")),
-        drops=drops,
-        **columns,
-    )
+def _check_names(event: JsonEvent) -> None:
+    match event:
+        case DeadLetter():
+            check_name("service", event.service)
+            return
+        case FlowsSnapshot():
+            for flow in event.flows:
+                check_pair("flows.pair", flow.pair)
+            return
+        case SwitchCommand():
+            check_name("switch", event.switch)
+        case HostCommand():
+            check_name("host", event.host)
+        case StepReport():
+            kind, _, name = event.target.partition(":")
+            if kind not in ("switch", "host"):
+                raise MalformedEvent(f"target: {event.target!r} is neither switch:NAME nor host:NAME")
+            check_name("target", name)
+    check_pair("pair", event.pair)
+    if isinstance(event, SwitchCommand | HostCommand):
+        for item in (*event.put, *event.remove):
+            check_item(item)

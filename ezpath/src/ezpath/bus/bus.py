@@ -11,8 +11,8 @@ from typing import TypeVar
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.errors import BadSubjectError, MaxPayloadError
 from nats.errors import Error as NatsError
-from nats.errors import MaxPayloadError
 from nats.js.errors import APIError
 
 from ezpath.bus import reader, topology, trace
@@ -36,11 +36,14 @@ from ezpath.events import (
     encode_sample,
     subject_of,
 )
+from ezpath.samples import FLOW_BYTES, Assembler, split
 
 PATIENCE_S = 30.0
 """How long publishing and key-value calls outlast a NATS that does not answer, seconds."""
 ATTEMPT_S = 3.0
 RETRY_AFTER_S = 0.2
+SAMPLE_HEAD_BYTES = 4096
+"""What a sample's message takes beside its flows, generously."""
 
 E = TypeVar("E")
 OnSample = Callable[[FlowSample], Awaitable[None]]
@@ -108,9 +111,13 @@ class Bus:
     async def publish_sample(self, sample: FlowSample) -> None:
         """Publish a poll on core NATS: whoever listens gets it, and the next one heals a lost one.
 
+        One that is larger than the server takes goes in parts, which :meth:`subscribe_samples` puts together.
+
         Raises :class:`Unavailable` when there is no connection within ``patience_s``.
         """
-        await self._publish_core(f"{SAMPLES_SUBJECT}.{sample.switch}", encode_sample(sample))
+        client = await self._link.client(self._patience_s)
+        for part in split(sample, max(1, (client.max_payload - SAMPLE_HEAD_BYTES) // FLOW_BYTES)):
+            await self._publish_core(f"{SAMPLES_SUBJECT}.{sample.switch}", encode_sample(part))
 
     async def _publish_core(self, subject: str, data: bytes) -> None:
         client = await self._link.client(self._patience_s)
@@ -134,6 +141,8 @@ class Bus:
             try:
                 await js.publish(subject, data, headers=dict(headers), stream=STREAM)
                 return
+            except BadSubjectError:
+                raise BusError(f"{subject!r} is no subject: a name in it has a space or a wildcard") from None
             except MaxPayloadError:
                 raise BusError(f"{subject}: {len(data)} bytes, more than NATS takes ({client.max_payload})") from None
             except APIError as error:
@@ -183,8 +192,12 @@ class Bus:
     async def subscribe_samples(self, callback: OnSample) -> None:
         """Call ``callback`` with each sample from now on, for as long as the bus is open."""
 
+        assembler = Assembler()
+
         async def on_message(message: Msg) -> None:
-            await callback(decode_sample(message.data))
+            whole = assembler.add(decode_sample(message.data))
+            if whole is not None:
+                await callback(whole)
 
         await self._subscribe(f"{SAMPLES_SUBJECT}.>", on_message)
 
