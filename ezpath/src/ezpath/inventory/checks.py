@@ -29,7 +29,7 @@ class _Owners:
     def other(self, thing: Hashable, owner: str) -> str | None:
         """Who had ``thing`` before ``owner`` came for it; None for the first."""
         before = self._owners.setdefault(thing, owner)
-        return None if before == owner else before
+        return None if before is owner else before
 
 
 def _known(names: Collection[str]) -> str:
@@ -107,7 +107,8 @@ def _hosts(document: Document) -> Iterator[Mistake]:
 
 
 def _endpoints(document: Document) -> Iterator[Mistake]:
-    names, taken = _Owners(), _Owners()
+    names: set[str] = set()
+    taken = _Owners()
     for index, endpoint in enumerate(document.endpoints):
         where: Where = ("endpoints", index)
         owner = f"endpoint {endpoint.name}"
@@ -115,9 +116,10 @@ def _endpoints(document: Document) -> Iterator[Mistake]:
             yield (*where, "host"), f"unknown host {endpoint.host}", f"Known hosts: {_known(document.hosts)}"
         if endpoint.tenant not in document.tenants:
             yield (*where, "tenant"), f"unknown tenant {endpoint.tenant}", f"Known tenants: {_known(document.tenants)}"
-        if names.other(endpoint.name, owner):
+        if endpoint.name in names:
             yield (*where, "name"), f"{owner} is listed twice", "Names are unique"
             continue
+        names.add(endpoint.name)
         # Tenants may use the same addresses; within one, an address is one endpoint's.
         for what, value, within in (
             ("mac", endpoint.mac, f"tenant {endpoint.tenant}"),
