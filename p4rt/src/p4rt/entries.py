@@ -75,14 +75,17 @@ class Update:
 
     @classmethod
     def insert(cls, entry: TableEntry) -> Update:
+        """Add an entry that is not there."""
         return cls(UpdateKind.INSERT, entry)
 
     @classmethod
     def modify(cls, entry: TableEntry) -> Update:
+        """Replace action and parameters of an entry that is there, or of a default action."""
         return cls(UpdateKind.MODIFY, entry)
 
     @classmethod
     def delete(cls, entry: TableEntry) -> Update:
+        """Remove an entry that is there; its action does not matter."""
         return cls(UpdateKind.DELETE, entry)
 
     def __str__(self) -> str:

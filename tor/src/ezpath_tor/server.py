@@ -56,6 +56,7 @@ class Switch:
     # ---- Write
 
     async def write(self, data: bytes, context: service.Context) -> messages.WriteResponse:
+        """Apply the updates one by one; each succeeds or fails on its own."""
         try:
             request = parse(messages.WriteRequest, data)
             check_device(self._device_id, request.device_id)
@@ -84,6 +85,7 @@ class Switch:
     # ---- Read
 
     async def read(self, data: bytes, context: service.Context) -> AsyncIterator[bytes]:
+        """Answer each entity asked for; those that make no sense are named when all others are answered."""
         try:
             request = parse(messages.ReadRequest, data)
             check_device(self._device_id, request.device_id)
@@ -111,6 +113,7 @@ class Switch:
     # ---- the pipeline
 
     async def set_pipeline(self, data: bytes, context: service.Context) -> messages.SetForwardingPipelineConfigResponse:
+        """Load a program, or keep the one that runs. A refusal changes nothing."""
         try:
             request = parse(_SetRequest, data)
             check_device(self._device_id, request.device_id)
@@ -142,6 +145,7 @@ class Switch:
         running.cookie.CopyFrom(wanted.cookie)
 
     async def get_pipeline(self, data: bytes, context: service.Context) -> messages.GetForwardingPipelineConfigResponse:
+        """The program that runs, or as much of it as is asked for; an empty answer while there is none."""
         try:
             request = parse(_GetRequest, data)
             check_device(self._device_id, request.device_id)
@@ -168,6 +172,7 @@ class Switch:
     # ---- the rest
 
     async def capabilities(self, data: bytes, context: service.Context) -> messages.CapabilitiesResponse:
+        """The version of P4Runtime."""
         try:
             request = parse(messages.CapabilitiesRequest, data)
             if request.device_id:
@@ -177,6 +182,7 @@ class Switch:
         return messages.CapabilitiesResponse(p4runtime_api_version=API_VERSION)
 
     async def stream(self, requests: AsyncIterator[bytes], context: service.Context) -> None:
+        """A controller's session: arbitration for as long as it lives."""
         try:
             await self._controllers.session(requests, context)
         except Fault as fault:
@@ -191,6 +197,10 @@ def make_server(switch: Switch) -> grpc.aio.Server:
     options = [
         *service.CHANNEL_OPTIONS,
         ("grpc.so_reuseport", 0),  # or a second switch on the same address would start, and share its calls
+        # A controller whose machine vanished must not stay primary: ask whether it is there.
+        ("grpc.keepalive_time_ms", 10_000),
+        ("grpc.keepalive_timeout_ms", 5_000),
+        ("grpc.http2.max_pings_without_data", 0),
         ("grpc.http2.min_ping_interval_without_data_ms", 5000),
         ("grpc.keepalive_permit_without_calls", 1),
     ]

@@ -11,6 +11,7 @@ One module here for each ``.proto`` file. The ``.pyi`` beside it, for type check
 from __future__ import annotations
 
 import ast
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -27,17 +28,19 @@ _MODULES = {
 }
 
 
+# serialized_pb=b'...' in modules of the old protobuf compiler, AddSerializedFile(b'...') in newer ones.
+_LITERAL = re.compile(rb"(?:serialized_pb=|AddSerializedFile\()(b'(?:[^'\\\n]|\\.)*')")
+
+
 def _serialized_descriptor(module: str) -> bytes:
     spec = find_spec(module)
     if spec is None or spec.origin is None:
         raise ImportError(f"{module} is not installed: install the package p4runtime", name=module)
-    for node in ast.walk(ast.parse(Path(spec.origin).read_bytes())):
-        value = node.value if isinstance(node, ast.keyword) and node.arg == "serialized_pb" else None
-        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "AddSerializedFile":
-            value = node.args[0]  # how newer protobuf compilers write it
-        if isinstance(value, ast.Constant) and isinstance(value.value, bytes):
-            return value.value
-    raise ImportError(f"{spec.origin} holds no descriptor: install p4runtime 1.6", name=module)
+    found = _LITERAL.search(Path(spec.origin).read_bytes())
+    if found is None:
+        raise ImportError(f"{spec.origin} holds no descriptor: install p4runtime 1.6", name=module)
+    descriptor: bytes = ast.literal_eval(found[1].decode())
+    return descriptor
 
 
 def _load() -> dict[str, Any]:
