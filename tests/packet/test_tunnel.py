@@ -22,6 +22,7 @@ from packet.frames import (
     udp,
     vxlan,
 )
+from packet.hashes import crc16, packed
 from packet.rack import (
     BLUE,
     BLUE_VID,
@@ -100,6 +101,27 @@ def test_a_flow_keeps_its_source_port_and_others_get_others(rack: Rack) -> None:
     assert ports == again
     assert len(set(ports)) > 48
     assert set(ports) <= set(ENTROPY)
+
+
+def entropy_inputs(frame: bytes) -> tuple[tuple[int, int], ...]:
+    """MAC addresses, and of IPv4 the addresses, the protocol and the ports: (value, bits) each."""
+    src, dst = int.from_bytes(frame[6:12], "big"), int.from_bytes(frame[:6], "big")
+    addresses = struct.unpack_from("!II", frame, 26)
+    return ((src, 48), (dst, 48), *((one, 32) for one in addresses), (frame[23], 8), *ports_of(frame))
+
+
+def ports_of(frame: bytes) -> tuple[tuple[int, int], ...]:
+    sport, dport = struct.unpack_from("!HH", frame, 34)
+    return ((sport, 16), (dport, 16))
+
+
+@pytest.mark.parametrize("sport", [0, 1, 1000, 65535])
+def test_the_source_port_is_the_hash_that_bmv2_computes(rack: Rack, sport: int) -> None:
+    inner = bare(sport=sport)
+
+    out = encapsulated(rack, inner)
+
+    assert source_port(out) == 49152 + crc16(packed(*entropy_inputs(inner))) % 16384
 
 
 @pytest.mark.parametrize("tos, outer", [(0x00, 0x00), (0xB8, 0xB8), (0x01, 0x00), (0xFF, 0xFC)])

@@ -103,9 +103,9 @@ def _captured(data: bytes, ancillary: list[tuple[int, int, bytes]]) -> Captured:
 class Wires:
     """A switch namespace with one interface a port, and a namespace with the far ends. Context manager."""
 
-    def __init__(self, ports: Mapping[int, str]) -> None:
-        suffix = os.getpid()
-        self.switch = f"ezt-pkt-tor-{suffix}"
+    def __init__(self, ports: Mapping[int, str], name: str = "tor") -> None:
+        suffix = f"{name}-{os.getpid()}"
+        self.switch = f"ezt-pkt-{suffix}"
         self._far = f"ezt-pkt-far-{suffix}"
         self._ports = dict(ports)
         self.far: dict[int, Port] = {}

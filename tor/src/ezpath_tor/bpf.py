@@ -159,6 +159,10 @@ class TcHook:
         self._name = name
         self.made_qdisc = False
 
+    @property
+    def ifindex(self) -> int:
+        return int(self._hook.ifindex)
+
     def attach(self, program_fd: int) -> None:
         """Run this program, in place of the one before: no frame passes in between."""
         status = _lib().bpf_tc_hook_create(byref(self._hook))

@@ -58,7 +58,7 @@ class TcPlane:
         self._ports = dict(ports)
         self._limits = dict(limits or {})
         self._hooks: dict[int, TcHook] = {}
-        self._promiscuous: list[socket.socket] = []
+        self._promiscuous: dict[int, socket.socket] = {}
         self._loaded: _Loaded | None = None
 
     @property
@@ -101,9 +101,8 @@ class TcPlane:
         hooks, self._hooks = self._hooks, {}
         for hook in hooks.values():
             hook.detach()
-        for member in self._promiscuous:
-            member.close()
-        self._promiscuous.clear()
+        for port in list(self._promiscuous):
+            self._stop_listening(port)
         if self._loaded:
             self._loaded.close()
             self._loaded = None
@@ -154,19 +153,37 @@ class TcPlane:
         changed: list[int] = []
         try:
             for port, ifindex in interfaces.items():
-                hook = self._hooks.get(port) or TcHook(ifindex, self._ports[port])
-                hook.attach(loaded.bpf.program_fd)
+                self._listen_on(port, ifindex)
                 changed.append(port)
-                if port not in self._hooks:
-                    self._hooks[port] = hook
-                    self._promiscuous.append(_promiscuous(ifindex))
+                self._hooks[port].attach(loaded.bpf.program_fd)
         except BaseException:
             for port in changed:
-                if self._loaded:
-                    self._hooks[port].attach(self._loaded.bpf.program_fd)
-                else:
-                    self._hooks.pop(port).detach()
+                self._put_back(port)
             raise
+
+    def _listen_on(self, port: int, ifindex: int) -> None:
+        """A hook on the port's interface, a new one where it is another interface under the old name."""
+        hook = self._hooks.get(port)
+        if hook is None or hook.ifindex != ifindex:
+            self._hooks[port] = TcHook(ifindex, self._ports[port])
+            self._stop_listening(port)
+            self._promiscuous[port] = _promiscuous(ifindex)
+
+    def _put_back(self, port: int) -> None:
+        """What ran on the port before; never an error of its own, for there is one already."""
+        try:
+            if self._loaded:
+                self._hooks[port].attach(self._loaded.bpf.program_fd)
+            else:
+                self._hooks.pop(port).detach()
+                self._stop_listening(port)
+        except PlaneError as error:
+            log.error("port not put back to the program before", port=port, reason=str(error))
+
+    def _stop_listening(self, port: int) -> None:
+        member = self._promiscuous.pop(port, None)
+        if member is not None:
+            member.close()
 
 
 class _Loaded:

@@ -65,6 +65,8 @@ def read_program(config: bytes) -> Program:
 class _Reader:
     def __init__(self, document: Mapping[str, Any]) -> None:
         self.json = document
+        # Where p4c notes no line for an element, the program's file has to do.
+        self._file = Source(document.get("program", ""))
         self.headers = self._headers()
         self.aliases = {
             (name.split(".", 1)[0], name.split(".", 1)[1]): (target[0], target[1])
@@ -74,7 +76,8 @@ class _Reader:
     def program(self) -> Program:
         for section, construct in REFUSED_SECTIONS.items():
             for element in self.json.get(section, []):
-                raise Unsupported(f"{construct} {element.get('name', '')}".rstrip(), str(source_of(element)))
+                where = source_of(element, self._file)
+                raise Unsupported(f"{construct} {element.get('name', '')}".rstrip(), str(where))
         if len(self.json["parsers"]) != 1 or len(self.json["deparsers"]) != 1:
             raise PlaneError("the program has not one parser and one deparser; v1model has exactly these")
         parser = self.json["parsers"][0]
@@ -106,11 +109,11 @@ class _Reader:
         headers = {}
         for header in self.json["headers"]:
             header_type = types[header["header_type"]]
-            fields = _fields(header_type, source_of(header_type))
+            fields = _fields(header_type, source_of(header_type, self._file))
             headers[header["name"]] = Header(header["name"], header_type["name"], fields, header["metadata"])
         for header in headers.values():
             if not header.metadata and header.bits % 8:
-                raise Unsupported(f"header {header.name} of {header.bits} bits, not whole bytes,")
+                raise Unsupported(f"header {header.name} of {header.bits} bits, not whole bytes,", str(self._file))
         if STANDARD_METADATA not in headers:
             raise PlaneError("the program has no standard_metadata; compile for v1model")
         return headers
@@ -127,7 +130,7 @@ class _Reader:
         return Action(action["id"], action["name"], params, body, source)
 
     def _calculation(self, calculation: Mapping[str, Any]) -> Calculation:
-        source = source_of(calculation)
+        source = source_of(calculation, self._first_use(calculation["name"]))
         algorithm = calculation["algo"]
         if algorithm not in HASHES:
             raise Unsupported(f"hash algorithm {algorithm}", str(source))
@@ -149,6 +152,14 @@ class _Reader:
                 # BMv2 leaves an invalid header's fields out, which would make the length vary.
                 raise scope.refuse(f"header field {field.header}.{field.field} as direct input of {algorithm}")
         return Calculation(calculation["name"], algorithm, tuple(inputs), tuple(widths), source)
+
+    def _first_use(self, calculation: str) -> Source:
+        """p4c notes no line for the calculation of a ``hash()``: the statement that uses it has one."""
+        for action in self.json["actions"]:
+            for primitive in action["primitives"]:
+                if {"type": "calculation", "value": calculation} in primitive["parameters"]:
+                    return source_of(primitive, self._file)
+        return self._file
 
     def _checksum(self, checksum: Mapping[str, Any]) -> Checksum:
         source = source_of(checksum)
