@@ -67,6 +67,11 @@ class Feed:
                     return None
                 self._news.wait(left)
 
+    def wait_sampled(self, switches: set[str], timeout_s: float) -> bool:
+        """Until there was a sample of each of ``switches``; False after ``timeout_s`` seconds."""
+        with self._news:
+            return self._news.wait_for(lambda: switches <= set(self.tor_drops), timeout_s)
+
     def all(self, kind: type[E]) -> list[E]:
         with self._news:
             return [event for event in self._events if isinstance(event, kind)]
@@ -98,7 +103,9 @@ class Feed:
         try:
             if message.subject.startswith(_SAMPLES):
                 sample = events.decode_sample(message.data)
-                self.tor_drops[sample.switch] = sample.drops
+                with self._news:
+                    self.tor_drops[sample.switch] = sample.drops
+                    self._news.notify_all()
                 return
             event = events.decode(message.data)
         except MalformedEvent as error:

@@ -21,7 +21,7 @@ def warm_up(topology: Topology) -> None:
 
 
 def check_reachable(topology: Topology, when: str) -> Check:
-    """Every container reaches all others of its tenant, no packet lost."""
+    """Every container reaches all others of its tenant."""
     rows = _matrix(topology)
     missing = [f"{row.name} → {', '.join(lost)}" for row, lost in rows if lost]
     pairs = sum(len(_others(topology, row)) for row, _ in rows)

@@ -113,6 +113,9 @@ class Story:
             self.lab.let_services_start()
             self.screen.say(f"services run elsewhere; waiting for word of them at {self.lab.state.nats}")
         patience_s = self.plan.patience_s * (1 if self.plan.services == "spawn" else 4)
+        # A switch has samples only when it has its program; loading that interrupts it, so it has to be over.
+        sampled = self._feed.wait_sampled({tor.name for tor in self.lab.topology.tors}, patience_s)
+        self._need(sampled, "EZPath is there: every ToR has its program, and its registers are read")
         snapshot = self._feed.wait(FlowsSnapshot, lambda _: True, patience_s)
         self._need(snapshot is not None, "EZPath is there: the decider publishes flows")
         # The switches got their program a moment ago: neighbours are learned anew before anything is counted.
@@ -238,7 +241,7 @@ class Story:
     def _drop_counters(self) -> dict[str, int]:
         found = drops.counters(self.lab.topology, self.lab.hosts)
         for switch, reasons in self._news().tor_drops.items():
-            found |= {f"{switch} P4 reason {reason}": count for reason, count in reasons.items()}
+            found |= {f"{switch} {drops.REASONS.get(int(number), number)}": n for number, n in reasons.items()}
         return found
 
     def _begin(self, act: int) -> None:
