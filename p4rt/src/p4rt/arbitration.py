@@ -72,11 +72,11 @@ class Arbitration:
             try:
                 return await self._stand(election_id)
             except grpc.aio.AioRpcError as error:
-                words = error.details() or ""
+                code, words = _cause(error)
                 held = "already exists" in words.lower()
                 if not held or loop.time() > settled:
                     remedy = "another controller uses this election id: take another" if held else None
-                    raise P4RuntimeError(self._target, asked, error.code(), words, remedy) from error
+                    raise P4RuntimeError(self._target, asked, code, words, remedy) from error
             await asyncio.sleep(_RETRY_S)
 
     async def wait_demoted(self) -> str:
@@ -122,6 +122,14 @@ class Arbitration:
         if not self._demoted.is_set():
             self._reason = reason
             self._demoted.set()
+
+
+def _cause(error: grpc.aio.AioRpcError) -> tuple[grpc.StatusCode, str]:
+    """Status and words of a stream's end. grpc.aio has odd ones for a stream that ends while we write to it."""
+    words = error.details() or ""
+    if words == "Internal error from Core":
+        return grpc.StatusCode.UNAVAILABLE, "the connection broke"
+    return error.code(), words
 
 
 async def _closed(call: Any) -> grpc.aio.AioRpcError:

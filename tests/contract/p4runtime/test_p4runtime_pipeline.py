@@ -179,6 +179,7 @@ async def test_a_bad_pipeline_is_refused_and_the_old_one_runs_on(rig: Any, case:
         (Unsupported("varbit", "x.p4:7"), "UNIMPLEMENTED", "x.p4:7: varbit is not supported"),
         (PlaneError("clang said no"), "INTERNAL", "the data plane failed: clang said no"),
         (OSError(1, "Operation not permitted"), "INTERNAL", "Operation not permitted"),
+        (KeyError("cond"), "INVALID_ARGUMENT", "no BMv2 JSON as p4c writes it: KeyError('cond')"),
         (ZeroDivisionError("oops"), "INTERNAL", "a bug: ZeroDivisionError('oops')"),
     ],
 )
@@ -214,3 +215,59 @@ async def test_another_device_is_not_here(rig: Any) -> None:
         await client.get_pipeline()
     with pytest.raises(P4RuntimeError, match="NOT_FOUND"):
         await client.capabilities()
+
+
+VTEP = 0x0AFF0001
+
+
+def _with_constants(rig: Any) -> tuple[messages.P4Info, bytes]:
+    """The program as if ``local_vtep`` had one constant entry, and ``endpoint`` a constant default action."""
+    p4info = messages.P4Info()
+    p4info.CopyFrom(rig.info.proto)
+    for table in p4info.tables:
+        if table.preamble.alias == "local_vtep":
+            table.is_const_table = table.has_initial_entries = True
+        if table.preamble.alias == "endpoint":
+            table.const_default_action_id = rig.info.actions["unknown_endpoint"].id
+            for ref in table.action_refs:
+                if ref.id == rig.info.actions["to_port"].id:
+                    ref.scope = ref.TABLE_ONLY
+                if ref.id == rig.info.actions["unknown_endpoint"].id:
+                    ref.scope = ref.DEFAULT_ONLY
+
+    def edit(program: Any) -> None:
+        actions = {action["name"]: action["id"] for action in program["actions"]}
+        (table,) = (
+            table for table in program["pipelines"][0]["tables"] if table["name"] == "EzIngress.tunnel.local_vtep"
+        )
+        call = {"action_id": actions["EzIngress.tunnel.is_local_vtep"], "action_data": []}
+        key = [{"match_type": "exact", "key": f"{VTEP:#x}"}]
+        table["entries"] = [{"match_key": key, "action_entry": call, "priority": 1}]
+
+    return p4info, _json(rig, edit)
+
+
+async def test_constant_entries_and_defaults_are_read_and_never_written(rig: Any) -> None:
+    # Given a program with a constant entry and a constant default action
+    client = await rig.client()
+    await client.become_primary(1)
+    p4info, config = _with_constants(rig)
+    assert await set_raw(rig, p4info, config) == ("OK", "")
+    constant = TableEntry("local_vtep", {"vtep": VTEP}, "is_local_vtep")
+    # Then it is read
+    assert await client.read_table() == [constant]
+    # And whoever wants to change it is refused
+    changes = [
+        Update.modify(constant),
+        Update.delete(constant),
+        Update.insert(TableEntry("local_vtep", {"vtep": 1}, "is_local_vtep")),
+        Update.modify(TableEntry("endpoint", action="unknown_endpoint", default=True)),
+        Update.insert(TableEntry("endpoint", {"vni": 1, "mac": 1}, "unknown_endpoint")),
+    ]
+    failures = await client.write(changes)
+    assert [(failure.index, failure.code.name) for failure in failures] == [
+        (index, "PERMISSION_DENIED") for index in range(5)
+    ]
+    assert failures[0].message == "the entries of table local_vtep are constant"
+    assert failures[3].message == "the default action of table endpoint is constant"
+    assert failures[4].message == "action unknown_endpoint may not stand in an entry of table endpoint"

@@ -81,7 +81,12 @@ def load(config: messages.ForwardingPipelineConfig, plane: DataPlane, limits: Ma
     with _faults():
         defaults, constants = program.default_actions(compiled), program.constant_entries(compiled)
         tables = Tables(info, plane, defaults, constants, sizes)
-        plane.load(config.p4_device_config)
+        try:
+            plane.load(config.p4_device_config)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            # It looked like a program, and was none in the end: p4c writes nothing that gets here.
+            log.exception("load")
+            raise invalid(f"the device config is no BMv2 JSON as p4c writes it: {error!r}") from error
     return Pipeline(info, tables, Cells(info, plane), config)
 
 
