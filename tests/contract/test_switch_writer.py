@@ -108,9 +108,9 @@ def inventory_with(tor: Tor) -> Inventory:
 
 
 @asynccontextmanager
-async def writing(bus: Bus, tor: Tor, *, in_sync: bool = True) -> AsyncIterator[SwitchWriter]:
-    inventory = inventory_with(tor)
-    writer = SwitchWriter(inventory.switches[TOR1], inventory, load_program(ROOT / "p4"), bus)
+async def writing(bus: Bus, tor: Tor, *, in_sync: bool = True, audit_s: float = 60) -> AsyncIterator[SwitchWriter]:
+    inventory, program = inventory_with(tor), load_program(ROOT / "p4")
+    writer = SwitchWriter(inventory.switches[TOR1], inventory, program, bus, audit_interval_s=audit_s)
     task = asyncio.create_task(writer.run())
     try:
         if in_sync:
@@ -326,6 +326,23 @@ async def test_where_nothing_is_known_entries_are_left_alone(bus, tor, reports):
         # When it becomes known, the switch is brought there
         await desire(bus, 0, LOCAL)
         await until_holds(tor, LOCAL)
+
+
+async def test_what_differs_from_what_ought_to_be_there_is_put_right_without_a_command(bus, make_tor, reports):
+    tor = make_tor(endpoint=1)
+    await tor.start()
+    await desire(bus, 1, local(1), local(2))
+    async with writing(bus, tor, audit_s=0.3):
+        # Given that only one of two wanted entries had room
+        assert len(await tor.entries(*ITEM_TABLES)) == 1
+        # When the other is not wanted any more, and something else is
+        await desire(bus, 2, local(2), TAG)
+        # Then the switch gets there, and stays
+        await until_holds(tor, local(2), TAG)
+        await asyncio.sleep(1)
+        assert await tor.entries(*ITEM_TABLES) == entries(local(2), TAG)
+        (report,) = await reports.ask(command(put=(TAG,), generation=3))
+        assert report.ok
 
 
 async def test_a_world_that_began_anew_is_followed(bus, tor, reports):

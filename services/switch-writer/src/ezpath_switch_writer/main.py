@@ -11,16 +11,18 @@ from ezpath.names import SwitchName
 from ezpath.service import Service, Settings, run, service_options, unknown_names
 
 from ezpath_switch_writer.program import NoProgramFound, Program, load_program
-from ezpath_switch_writer.writer import SwitchWriter
+from ezpath_switch_writer.writer import AUDIT_S, SwitchWriter
 
 RESTART_AFTER_S = 2.0
 
 
-async def write(service: Service, program: Program, names: tuple[str, ...]) -> None:
+async def write(service: Service, program: Program, names: tuple[str, ...], audit_interval_s: float) -> None:
     """Write the switches of ``names`` until cancelled. Ready when each of them has been in sync once."""
     inventory = service.inventory
     writers = [
-        SwitchWriter(inventory.switches[SwitchName(name)], inventory, program, service.bus)
+        SwitchWriter(
+            inventory.switches[SwitchName(name)], inventory, program, service.bus, audit_interval_s=audit_interval_s
+        )
         for name in dict.fromkeys(names)
     ]
     async with asyncio.TaskGroup() as tasks:
@@ -62,7 +64,16 @@ async def _isolated(writer: SwitchWriter) -> None:
     metavar="NAME",
     help="Write this switch only; repeatable. Default: all of the inventory. [env: EZPATH_SWITCHES, spaces between]",
 )
-def main(settings: Settings, p4_dir: Path, switches: tuple[str, ...]) -> None:
+@click.option(
+    "--audit-interval",
+    envvar="EZPATH_AUDIT_INTERVAL",
+    default=AUDIT_S,
+    show_default=True,
+    type=click.FloatRange(min=0.1),
+    metavar="SECONDS",
+    help="How often a switch is compared with what it ought to hold. [env: EZPATH_AUDIT_INTERVAL]",
+)
+def main(settings: Settings, p4_dir: Path, switches: tuple[str, ...], audit_interval: float) -> None:
     """Be the primary of the switches: program, base configuration, and the entries that sagas command."""
     try:
         program = load_program(p4_dir)
@@ -71,7 +82,7 @@ def main(settings: Settings, p4_dir: Path, switches: tuple[str, ...]) -> None:
     run(
         "switch-writer",
         settings,
-        lambda service: write(service, program, switches or tuple(service.inventory.switches)),
+        lambda service: write(service, program, switches or tuple(service.inventory.switches), audit_interval),
         check=lambda inventory: unknown_names("--switch", switches, inventory.switches),
     )
 

@@ -30,6 +30,8 @@ STANDBY_S = 1.0
 """How often a writer that is not the primary asks whether there still is one, seconds."""
 SAY_EVERY_S = 10.0
 BATCH = 512
+AUDIT_S = 10.0
+"""How often a switch is compared with what it ought to hold, seconds."""
 
 _SWITCH_IS_AWAY = frozenset(
     {
@@ -45,13 +47,16 @@ _SWITCH_IS_AWAY = frozenset(
 class SwitchWriter:
     """Runs until cancelled."""
 
-    def __init__(self, switch: Switch, inventory: Inventory, program: Program, bus: Bus) -> None:
+    def __init__(
+        self, switch: Switch, inventory: Inventory, program: Program, bus: Bus, *, audit_interval_s: float = AUDIT_S
+    ) -> None:
         self.in_sync = asyncio.Event()
         """Set while the switch is connected and has been brought to what it should be."""
         self._switch = switch
         self._base = base_entries(inventory, switch.name)
         self._program = program
         self._bus = bus
+        self._audit_interval_s = audit_interval_s
         self._guard = Guard()
         self._session: Session | None = None
         self._broken = asyncio.Event()
@@ -67,6 +72,7 @@ class SwitchWriter:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._stay_connected())
             tasks.create_task(self._watch_desired())
+            tasks.create_task(self._audit())
             tasks.create_task(self._bus.consume(durable, subject, SwitchCommand, self._on_commands, batch=BATCH))
 
     # ---- the switch ---------------------------------------------------------
@@ -125,7 +131,7 @@ class SwitchWriter:
         """Bring the item tables to what KV says. Where KV says nothing, nothing is known: leave them alone."""
         kept = await self._bus.kv_get(DESIRED_BUCKET, self._desired_key)
         if kept is None:
-            self._log.warning("nothing is known about what should be installed", next="entries are left as they are")
+            self._complain("nothing is known about what should be installed", "", next="entries are left as they are")
             return
         try:
             desired = Desired.from_json(kept[0])
@@ -134,7 +140,7 @@ class SwitchWriter:
             return
         self._guard.learn(desired)
         for failure in await session.reconcile(desired):
-            self._log.error("not reconciled", reason=failure, next="tried again when the desired state changes")
+            self._log.error("not reconciled", reason=failure, next=f"tried again in {self._audit_interval_s:g} s")
 
     @property
     def _desired_key(self) -> str:
@@ -153,6 +159,26 @@ class SwitchWriter:
             first = self._guard.desired is None
             if (self._guard.learn(desired) or first) and self.in_sync.is_set():
                 self._break("the desired state began anew")
+
+    async def _audit(self) -> None:
+        """Put right what nobody commanded: entries that went missing, or had no room when they were wanted."""
+        while True:
+            await asyncio.sleep(self._audit_interval_s)
+            await self.in_sync.wait()
+            async with self._lock:
+                if self._session is None:
+                    continue
+                try:
+                    await self._session.refresh()
+                    await self._session.ensure_base(self._base)
+                    await self._reconcile(self._session)
+                    continue
+                except (P4RuntimeError, NotReady) as error:
+                    self._complain("switch lost", str(error))
+                except BusError as error:
+                    self._complain("switch not compared", str(error))
+                    continue
+            self._break("it could not be compared with what it ought to hold")
 
     def _break(self, reason: str) -> None:
         """Have the switch brought up again from the start."""
