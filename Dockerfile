@@ -2,7 +2,8 @@
 # For BuildKit and for the classic builder alike; docs/COMPOSE.md explains the build arguments.
 ARG BASE=debian:bookworm-slim
 
-# ---- what all have: Python, and the user that whatever needs no privilege runs as
+# ---- what all have: Python, the user that whatever needs no privilege runs as, and the directory that the lab
+# shares with the services (a new volume takes owner and mode from it)
 FROM ${BASE} AS base
 ARG APT_MIRROR=""
 ARG APT_OPTIONS=""
@@ -10,7 +11,8 @@ COPY docker/ca/ /usr/local/share/ca-certificates/
 COPY docker/install-packages /usr/local/sbin/
 RUN install-packages python3 \
     && groupadd --gid 10001 ezpath \
-    && useradd --uid 10001 --gid ezpath --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin ezpath
+    && useradd --uid 10001 --gid ezpath --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin ezpath \
+    && install --directory --owner root --group ezpath --mode 2775 /run/ezpath
 # Said in full: an imported base image may have no PATH of its own.
 ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin PYTHONUNBUFFERED=1
 
@@ -39,19 +41,17 @@ RUN python-env project /opt/ezpath/services ${SERVICES} && python-env project /o
 # ---- NATS: nats-server, from the wheel that the lock file names
 FROM base AS nats
 COPY --from=build /opt/ezpath/lab/bin/nats-server /usr/local/bin/
-COPY docker/nats-health /usr/local/bin/
+COPY docker/nats-entry docker/nats-health /usr/local/bin/
 RUN install --directory --owner ezpath --group ezpath /var/lib/nats
 USER ezpath:ezpath
 EXPOSE 4222
-ENTRYPOINT ["nats-server", "--jetstream", "--store_dir", "/var/lib/nats", "--http_port", "8222"]
+ENTRYPOINT ["nats-entry"]
 HEALTHCHECK --interval=2s --timeout=3s --start-period=20s --retries=5 CMD ["nats-health"]
 STOPSIGNAL SIGTERM
 
 # ---- the services
 FROM base AS service
 ENV PATH=/opt/ezpath/services/bin:$PATH EZPATH_READY_FILE=/tmp/ready
-# What the lab shares with the services is mounted here: a new volume takes owner and mode from this directory.
-RUN install --directory --owner root --group ezpath --mode 2775 /run/ezpath
 USER ezpath:ezpath
 HEALTHCHECK --interval=2s --timeout=3s --start-period=60s --retries=5 CMD ["test", "-e", "/tmp/ready"]
 STOPSIGNAL SIGTERM
@@ -85,7 +85,6 @@ ARG APT_MIRROR=""
 ARG APT_OPTIONS=""
 RUN install-packages clang ethtool iperf3 iproute2 iputils-ping kmod libbpf-dev openvswitch-switch tcpdump
 ENV PATH=/opt/ezpath/lab/bin:$PATH
-RUN install --directory --owner root --group ezpath --mode 2775 /run/ezpath
 COPY --from=build /opt/ezpath/lab /opt/ezpath/lab
 COPY p4/ezpath.json p4/ezpath.p4info.txtpb /usr/share/ezpath/p4/
 COPY docker/lab-entry /usr/local/bin/
