@@ -29,7 +29,7 @@ class Require(Protocol):
 @pytest.fixture
 def directory(tmp_path: Path, needs: Require) -> Iterator[Path]:
     """A state directory of the test's own; whatever the test leaves is removed."""
-    needs(*lab.TOOLS, "clang", "modprobe", root=True)
+    needs(*lab.TOOLS, "clang", root=True)
     yield tmp_path
     lab.remove(tmp_path, two_racks())
 
