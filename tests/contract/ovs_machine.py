@@ -37,7 +37,7 @@ def frame(dst: str, src: str, payload: bytes = b"hello", vid: int | None = None)
 
 
 def run(*command: str, check: bool = True) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=40, check=False)
     assert not check or done.returncode == 0, f"{' '.join(command)}: {done.stderr.strip()}"
     return done.stdout
 
@@ -169,7 +169,7 @@ class OvsMachine:
         return f"unix:{self.directory / 'db.sock'}"
 
     def vsctl(self, *arguments: str) -> str:
-        return run("ovs-vsctl", f"--db={self.remote}", "--timeout=10", *arguments).strip()
+        return run("ovs-vsctl", f"--db={self.remote}", "--timeout=30", *arguments).strip()
 
     def ofctl(self, command: str, bridge: str, *arguments: str) -> str:
         return run("ovs-ofctl", "-O", "OpenFlow14", command, f"unix:{self.directory / bridge}.mgmt", *arguments)

@@ -13,7 +13,7 @@ from contract.ovs_machine import OvsMachine, Wire, frame, wait_until
 from ezpath.inventory import Host, Inventory, parse
 from ezpath.items import HostItem, ReceiveRule, SendRule
 from ezpath.names import HostName, Mac, VlanId, Vni
-from ezpath.ovs import OvsMisfit, OvsRefused, OvsUnreachable, patch
+from ezpath.ovs import OvsMisfit, OvsUnreachable, patch
 from ezpath_host_writer.cleanup import clean_up
 from ezpath_host_writer.host import HostOvs
 
@@ -250,9 +250,21 @@ class TestOperatorsTraffic:
         ours_would_be = f"in_port={ovs.ports.uplink},dl_vlan={RED_TAG},dl_dst={ME}"
         machine.add_flow("br-phy", f"cookie=0x77,priority=58082,{ours_would_be},actions=LOCAL")
         before = machine.flows("br-int"), machine.flows("br-phy")
-        with pytest.raises(OvsRefused, match=r"br-phy has a rule that is not EZPath's.*cookie=0x77.*remove it"):
-            await ovs.apply([RED_RECEIVE])
+        # it is said, and others go on
+        await ovs.apply([RED_RECEIVE, BLUE_RECEIVE])
+        reason = ovs.problems([RED_RECEIVE, BLUE_RECEIVE])
+        assert list(reason) == [RED_RECEIVE]
+        assert (
+            "bridge br-phy has a rule that is not EZPath's where EZPath's would go: cookie=0x77" in reason[RED_RECEIVE]
+        )
+        await ovs.apply([])
         assert (machine.flows("br-int"), machine.flows("br-phy")) == before
+        # once it is gone, ours goes in
+        machine.ofctl("del-flows", "br-phy", "cookie=0x77/-1")
+        await ovs.refresh()
+        await ovs.apply([RED_RECEIVE])
+        assert not ovs.problems([RED_RECEIVE])
+        assert len(machine.ours("br-phy")) == 2
 
 
 class TestKeeping:

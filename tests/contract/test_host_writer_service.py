@@ -277,6 +277,21 @@ async def test_an_endpoint_without_interface_fails_by_name(
     assert len(machine.ours("br-int")) == 1, "the guard alone"
 
 
+async def test_a_rule_of_somebody_else_in_our_place_fails_one_command_only(
+    machine: OvsMachine, writer: HostWriter, decider: Decider
+) -> None:
+    machine.add_flow("br-phy", f"cookie=0x77,priority=58082,in_port=1,dl_vlan={TAG},dl_dst={A},actions=LOCAL")
+    others = machine.flows("br-phy")
+    await writer.start()
+    report = await decider.ask("h1", put=(RECEIVE,))
+    assert not report.ok
+    assert "not EZPath's" in report.reason
+    assert "cookie=0x77" in report.reason
+    assert (await decider.ask("h1", put=(SEND,))).ok
+    assert machine.others("br-phy") == others
+    assert not [flow for flow in machine.ours("br-int") if "pop_vlan" in flow], "nothing of it is left"
+
+
 async def test_a_refusal_is_reported_in_open_vswitchs_words_and_leaves_nothing(
     machine: OvsMachine, writer: HostWriter, decider: Decider
 ) -> None:

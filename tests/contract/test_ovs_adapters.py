@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from contract.ovs_machine import OvsMachine, frame, wait_until
+from contract.ovs_machine import SCHEMA, OvsMachine, frame, run, wait_until
 from ezpath.ovs import Change, Flow, OpenFlowBridge, Ovsdb, OvsMisfit, OvsRefused, OvsUnreachable, Vswitchd, patch
 from ezpath.ovs.flows import touch_line
 
@@ -26,6 +28,11 @@ async def ovsdb(machine: OvsMachine) -> AsyncIterator[Ovsdb]:
 
 async def until(condition: Callable[[], object]) -> None:
     await asyncio.to_thread(wait_until, condition, "the database shows it", 5.0)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 class TestDatabase:
@@ -58,6 +65,27 @@ class TestDatabase:
             assert machine.remote in await ovsdb.until_lost()
         with pytest.raises(OvsUnreachable, match="Connection refused"):
             await Ovsdb.connect(machine.remote, lambda _: None)
+
+    async def test_a_database_elsewhere_is_reached_over_tcp(self, tmp_path: Path, needs: Callable[..., None]) -> None:
+        needs("ovsdb-server", "ovsdb-tool")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        database = str(tmp_path / "conf.db")
+        await asyncio.to_thread(run, "ovsdb-tool", "create", database, str(SCHEMA))
+        remote = f"--remote=ptcp:{port}:127.0.0.1"
+        command = ("ovsdb-server", database, remote, f"--unixctl={tmp_path}/ctl", "-vconsole:off", "-vsyslog:off")
+        server = await asyncio.create_subprocess_exec(*command, env={"OVS_RUNDIR": str(tmp_path), "PATH": os.defpath})
+        try:
+            await until(lambda: _listens(port))
+            connection = await Ovsdb.connect(f"tcp:127.0.0.1:{port}", lambda _: None)
+            assert connection.view.bridges == frozenset()
+            await connection.close()
+        finally:
+            server.kill()
+            await server.wait()
+        with pytest.raises(OvsUnreachable, match=rf"tcp:127\.0\.0\.1:{port}: .*[Cc]onnect"):
+            await Ovsdb.connect(f"tcp:127.0.0.1:{port}", lambda _: None)
 
     async def test_an_address_where_nothing_is_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(OvsUnreachable, match=r"unix:.*nothing\.sock: No such file"):
@@ -121,6 +149,15 @@ class TestOpenFlow:
         bridge = OpenFlowBridge("br-int", machine.directory)
         await bridge.change(Change(deletes=(OURS,)))
         assert machine.flows("br-int") == before
+
+    async def test_a_port_is_kept_out_of_floods(self, machine: OvsMachine) -> None:
+        machine.plug("br-int", "c1")
+        bridge = OpenFlowBridge("br-int", machine.directory)
+        await bridge.no_flood("c1")
+        assert "NO_FLOOD" in run("ovs-ofctl", "show", f"unix:{machine.directory}/br-int.mgmt")
+        machine.vsctl("set", "bridge", "br-int", "protocols=OpenFlow14")
+        with pytest.raises(OvsRefused, match="br-int does not speak OpenFlow10"):
+            await bridge.no_flood("c1")
 
     async def test_a_bridge_that_is_not_there_is_named(self, machine: OvsMachine) -> None:
         with pytest.raises(OvsUnreachable, match=r"bridge br-none: .*No such file"):

@@ -73,6 +73,13 @@ def test_an_endpoint_without_port_is_a_problem_of_its_own(item: HostItem) -> Non
     assert compiled.rules == compile_items([SEND], PORTS).rules
 
 
+def test_an_item_in_whose_place_somebody_elses_rule_stands_is_left_out() -> None:
+    place = rules_of(RECEIVE, PORTS).physical[0].place
+    compiled = compile_items([RECEIVE, SEND], PORTS, {("physical", place): "taken"})
+    assert compiled.problems == {RECEIVE: "taken"}
+    assert compiled.rules == compile_items([SEND], PORTS).rules
+
+
 def test_an_endpoint_that_the_inventory_does_not_have_here_is_named() -> None:
     with pytest.raises(NoPort, match="endpoint 02:00:00:00:00:03 of VNI 5002: the inventory has no such endpoint"):
         rules_of(ReceiveRule(BLUE, VlanId(1), C), PORTS)

@@ -13,6 +13,7 @@ from ezpath.ovs.errors import OvsError, OvsRefused, OvsUnreachable
 from ezpath.ovs.flows import COOKIE, COOKIE_MASK, Change, Flow, parse_dump
 
 PROTOCOL = "OpenFlow14"
+PORT_PROTOCOL = "OpenFlow10"
 TIMEOUT_S = 5.0
 
 
@@ -42,8 +43,11 @@ class OpenFlowBridge:
         await self._ofctl("--bundle", "add-flows", self._target, "-", stdin=text)
 
     async def no_flood(self, port: str) -> None:
-        """Keep ``port`` out of floods. ovs-vswitchd forgets this when it restarts."""
-        await self._ofctl("mod-port", self._target, port, "no-flood")
+        """Keep ``port`` out of what rules flood. ovs-vswitchd forgets this when it restarts.
+
+        Raises :class:`OvsRefused` where the bridge does not speak OpenFlow 1.0: later versions cannot say this.
+        """
+        await self._ofctl("mod-port", self._target, port, "no-flood", protocol=PORT_PROTOCOL)
 
     async def _dump(self, what: str) -> list[Flow]:
         return parse_dump(await self._ofctl("--no-stats", "--no-names", "dump-flows", self._target, what))
@@ -52,12 +56,12 @@ class OpenFlowBridge:
     def _target(self) -> str:
         return f"unix:{self._socket}"
 
-    async def _ofctl(self, *arguments: str, stdin: str = "") -> str:
+    async def _ofctl(self, *arguments: str, stdin: str = "", protocol: str = PROTOCOL) -> str:
         try:
             process = await asyncio.create_subprocess_exec(
                 "ovs-ofctl",
                 "-O",
-                PROTOCOL,
+                protocol,
                 *arguments,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
@@ -76,14 +80,14 @@ class OpenFlowBridge:
                 process.kill()
                 await process.wait()
         if process.returncode != 0:
-            raise self._refusal(err.decode(errors="replace"))
+            raise self._refusal(err.decode(errors="replace"), protocol)
         return out.decode(errors="replace")
 
-    def _refusal(self, stderr: str) -> OvsError:
+    def _refusal(self, stderr: str, protocol: str) -> OvsError:
         words = "; ".join(line.removeprefix("ovs-ofctl: ") for line in stderr.splitlines() if line.strip())
         if "version negotiation failed" in words:
-            remedy = f"Allow it: ovs-vsctl add bridge {self.name} protocols {PROTOCOL}"
-            return OvsRefused(f"bridge {self.name} does not speak {PROTOCOL} ({words}). {remedy}")
+            remedy = f"Allow it: ovs-vsctl add bridge {self.name} protocols {protocol}"
+            return OvsRefused(f"bridge {self.name} does not speak {protocol} ({words}). {remedy}")
         if "(No such file or directory)" in words or "(Connection refused)" in words:
             remedy = "Start ovs-vswitchd, or correct run_dir in the inventory"
             return OvsUnreachable(f"bridge {self.name}: {words}. {remedy}")

@@ -28,9 +28,9 @@ from ezpath.ovs import (
 )
 from ezpath.ovs.flows import Place, touch_line
 
-from ezpath_host_writer.plan import BridgeRole, Stage, stages
+from ezpath_host_writer.plan import Stage, stages
 from ezpath_host_writer.ports import check_bridges, resolve
-from ezpath_host_writer.rules import Ports, Rules, compile_items, guards
+from ezpath_host_writer.rules import BridgeRole, Compiled, Ports, Rules, compile_items, guards
 
 PORTS_TIMEOUT_S = 5.0
 ATTEMPTS = 2
@@ -57,6 +57,7 @@ class HostOvs:
         self._ports: Ports | None = None
         self._present: Rules | None = None
         self._settled = False
+        self._blocked: dict[tuple[BridgeRole, Place], str] = {}
         self._log = structlog.get_logger().bind(host=host.name)
 
     @classmethod
@@ -83,6 +84,7 @@ class HostOvs:
     async def refresh(self) -> bool:
         """Look at the database again, and put the patch pair right. Says whether any port number changed."""
         self.changed.clear()
+        self._blocked.clear()
         check_bridges(self._ovsdb.view, self.host)
         config = self.host.config
         pair = patch.plan(self._ovsdb.view, config.integration_bridge, config.physical_bridge)
@@ -98,7 +100,9 @@ class HostOvs:
         self._present = None
         # Whatever else is there stays: the rules of a path that works are not taken down to guard it.
         todo = stages(wanted, present.where(lambda flow: flow.role is Role.GUARD))
-        await self._refuse_overwriting(todo)
+        in_the_way = await self._in_the_way(todo)
+        if in_the_way:
+            raise OvsRefused(f"host {self.host.name}: {'; '.join(in_the_way.values())}")
         await self._run(todo)
         await patch.ensure(self._ovsdb, pair)
         deadline = asyncio.get_running_loop().time() + PORTS_TIMEOUT_S
@@ -106,8 +110,12 @@ class HostOvs:
             if asyncio.get_running_loop().time() > deadline:
                 raise self._no_patch(pair)
             await asyncio.sleep(0.005)
-        await self._bridges["integration"].no_flood(pair.integration.name)
-        await self._bridges["physical"].no_flood(pair.physical.name)
+        for bridge, end in zip((self._bridges["integration"], self._bridges["physical"]), pair.ends, strict=True):
+            try:
+                await bridge.no_flood(end.name)
+            except OvsRefused as error:
+                # The trunk setting still keeps NORMAL away; only rules with the action FLOOD reach the port.
+                self._log.warning("patch port not kept out of floods", reason=str(error))
         self._log.info("patch pair up", ports={end.name: end.number for end in pair.ends})
 
     def _no_patch(self, pair: patch.PatchPair) -> OvsMisfit:
@@ -127,8 +135,11 @@ class HostOvs:
         return self._ports
 
     def problems(self, items: Iterable[HostItem]) -> Mapping[HostItem, str]:
-        """Which of ``items`` cannot be installed now, and why not."""
-        return compile_items(items, self.ports).problems
+        """Which of ``items`` cannot be installed, as far as is known, and why not. Read it after :meth:`apply`."""
+        return self._compile(items).problems
+
+    def _compile(self, items: Iterable[HostItem]) -> Compiled:
+        return compile_items(items, self.ports, self._blocked)
 
     async def installed(self) -> Rules:
         """All rules under our cookie, as they are now."""
@@ -140,13 +151,12 @@ class HostOvs:
         Items with :meth:`problems` are left out. Raises :class:`OvsRefused` in Open vSwitch's words, also where
         what is read back is not what was asked for; :class:`OvsUnreachable`.
         """
-        wanted = compile_items(items, self.ports).rules
+        items = tuple(items)
         changed = 0
         for _ in range(ATTEMPTS):
             present = self._present if self._present is not None else await self._read()
             self._present = None
-            todo = stages(wanted, present)
-            await self._refuse_overwriting(todo)
+            wanted, todo = await self._plan(items, present)
             await self._run(todo)
             changed += sum(len(stage.change.adds) + len(stage.change.deletes) for stage in todo)
             now = await self._settle_and_read(wanted)
@@ -157,6 +167,17 @@ class HostOvs:
             self._present = now
         self._present = None
         raise OvsRefused(f"host {self.host.name}: read back otherwise than written: {_gap(wanted, now)}")
+
+    async def _plan(self, items: tuple[HostItem, ...], present: Rules) -> tuple[Rules, list[Stage]]:
+        """What to install of ``items`` and how; not in places where somebody else's rule stands."""
+        wanted = self._compile(items).rules
+        todo = stages(wanted, present)
+        in_the_way = await self._in_the_way(todo)
+        if in_the_way:
+            self._blocked |= in_the_way
+            wanted = self._compile(items).rules
+            todo = stages(wanted, present)
+        return wanted, todo
 
     async def _run(self, todo: Iterable[Stage]) -> None:
         for stage in todo:
@@ -185,20 +206,24 @@ class HostOvs:
         )
         return Rules(tuple(integration), tuple(physical))
 
-    async def _refuse_overwriting(self, todo: Iterable[Stage]) -> None:
+    async def _in_the_way(self, todo: Iterable[Stage]) -> dict[tuple[BridgeRole, Place], str]:
         """OpenFlow lets an added rule replace one of the same match and priority, whoever's it is. We do not."""
-        places: dict[tuple[BridgeRole, int], set[Place]] = {}
+        ports: set[tuple[BridgeRole, int]] = set()
+        ours: set[tuple[BridgeRole, Place]] = set()
         for stage in todo:
-            for flow in stage.change.adds:
-                places.setdefault((stage.bridge, _in_port(flow)), set()).add(flow.place)
-        dumps = await asyncio.gather(*(self._bridges[bridge].on_port(number) for bridge, number in places))
-        for (bridge, _), flows, ours in zip(places, dumps, places.values(), strict=True):
-            for flow in flows:
-                if not flow.ours and flow.place in ours:
-                    raise OvsRefused(
-                        f"host {self.host.name}: bridge {self._bridges[bridge].name} has a rule that is not EZPath's "
-                        f"where EZPath's would go: {flow}. Give it another priority, or remove it"
-                    )
+            ports.update((stage.bridge, _in_port(flow)) for flow in stage.change.adds)
+            ours.update((stage.bridge, flow.place) for flow in stage.change.adds)
+        asked = sorted(ports)
+        dumps = await asyncio.gather(*(self._bridges[bridge].on_port(number) for bridge, number in asked))
+        return {
+            (bridge, flow.place): (
+                f"bridge {self._bridges[bridge].name} has a rule that is not EZPath's where EZPath's would go: "
+                f"{flow}. Give it another priority, or remove it"
+            )
+            for (bridge, _), flows in zip(asked, dumps, strict=True)
+            for flow in flows
+            if not flow.ours and (bridge, flow.place) in ours
+        }
 
     async def until_lost(self) -> str:
         """Returns, with the reason, when ovsdb-server or ovs-vswitchd has gone."""

@@ -13,13 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
 
 from ezpath.ovs.flows import Change, Flow, Place, Role, difference
 
-from ezpath_host_writer.rules import Rules
-
-BridgeRole = Literal["integration", "physical"]
+from ezpath_host_writer.rules import BridgeRole, Rules
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
 
 from ezpath.items import HostItem, ReceiveRule, SendRule
 from ezpath.names import Mac, VlanId, Vni
-from ezpath.ovs.flows import GUARD_PRIORITY, PRIORITY, Flow, Role, cookie
+from ezpath.ovs.flows import GUARD_PRIORITY, PRIORITY, Flow, Place, Role, cookie
 
 UNTAGGED = "vlan_tci=0x0000/0x1fff"
 VLAN_PRESENT = 0x1000
@@ -53,6 +55,16 @@ class Rules:
     def count(self) -> int:
         return len(self.integration) + len(self.physical)
 
+    @property
+    def places(self) -> list[tuple[BridgeRole, Place]]:
+        here: list[tuple[BridgeRole, Place]] = [("integration", flow.place) for flow in self.integration]
+        return [*here, *(("physical", flow.place) for flow in self.physical)]
+
+
+BridgeRole = Literal["integration", "physical"]
+Blocked = Mapping[tuple[BridgeRole, Place], str]
+"""Places where somebody else's rule stands, and what is said about it."""
+
 
 class NoPort(ValueError):
     """An item needs a port that the host does not have; the message says which and why."""
@@ -65,8 +77,8 @@ class Compiled:
     """Items that cannot be installed now, and why not."""
 
 
-def compile_items(items: Iterable[HostItem], ports: Ports) -> Compiled:
-    """The guards, and the rules of all ``items`` that can be installed."""
+def compile_items(items: Iterable[HostItem], ports: Ports, blocked: Blocked = MappingProxyType({})) -> Compiled:
+    """The guards, and the rules of all ``items`` that can be installed. Nobody's rule but ours is replaced."""
     rules, problems = guards(ports.patch_int, ports.patch_phy), dict[HostItem, str]()
     integration, physical = list(rules.integration), list(rules.physical)
     for item in items:
@@ -74,6 +86,10 @@ def compile_items(items: Iterable[HostItem], ports: Ports) -> Compiled:
             more = rules_of(item, ports)
         except NoPort as error:
             problems[item] = str(error)
+            continue
+        in_the_way = [blocked[place] for place in more.places if place in blocked]
+        if in_the_way:
+            problems[item] = "; ".join(in_the_way)
             continue
         integration += more.integration
         physical += more.physical

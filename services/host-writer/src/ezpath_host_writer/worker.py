@@ -140,12 +140,13 @@ class HostWorker:
     async def _put_right(self, ovs: HostOvs) -> int:
         """Bring the rules to what the book says. A refusal is said, and is no reason to let go of the host."""
         assert self._book is not None
-        problems = set(ovs.problems(self._book.items).values())
+        problems: set[str] = set()
         changed = 0
         try:
             changed = await ovs.apply(self._book.items)
         except OvsRefused as error:
             problems.add(str(error))
+        problems.update(ovs.problems(self._book.items).values())
         for reason in sorted(problems - self._problems):
             self._log.warning("not installed", reason=reason)
         self._problems = problems
@@ -201,41 +202,40 @@ class HostWorker:
         """All of ``commands`` at once. For each of them, why it failed; empty where it is done and read back."""
         if self._book is None:
             return [self._why_not] * len(commands)
-        if self._ovs is not None and self._ovs.changed.is_set():
-            try:
-                await self._ovs.refresh()
-            except OvsError as error:
-                return [self._words(error)] * len(commands)
         before = self._book.snapshot()
         self._book.enter(commands)
-        reasons = []
-        for command in commands:
-            impossible = self._impossible(command)
-            if impossible:
-                self._book.withdraw(command, before)
-            reasons.append(self._book.staleness(command) or impossible)
-        if self._ovs is None:
-            return reasons
+        overtaken = [self._book.staleness(command) for command in commands]
         try:
-            await self._ovs.apply(self._book.items)
+            failed = await self._apply(commands, before)
         except OvsUnreachable as error:
             self._withdraw(commands, before)
-            return [reason or self._words(error) for reason in reasons]
+            failed = [self._words(error)] * len(commands)
         except OvsError as error:
             if len(commands) > 1:
                 # One of them spoils it for all: each for itself.
                 self._book.restore(before)
                 return [(await self._carry_out([command]))[0] for command in commands]
             self._withdraw(commands, before)
-            await self._put_right(self._ovs)
-            return [reasons[0] or str(error)]
-        return reasons
+            if self._ovs is not None:
+                await self._put_right(self._ovs)
+            failed = [str(error)]
+        return [stale or reason for stale, reason in zip(overtaken, failed, strict=True)]
 
-    def _impossible(self, command: HostCommand) -> str:
-        """Why ``command`` cannot be carried out, known before anything is tried."""
+    async def _apply(self, commands: list[HostCommand], before: Entries) -> list[str]:
+        """Bring the rules to what the book says. Commands that cannot be carried out are withdrawn, with the reason."""
+        assert self._book is not None
         if self._ovs is None:
-            return self._why_not
-        return "; ".join(self._ovs.problems(command.put).values())
+            self._withdraw(commands, before)
+            return [self._why_not] * len(commands)
+        if self._ovs.changed.is_set():
+            await self._ovs.refresh()
+        await self._ovs.apply(self._book.items)
+        reasons = ["; ".join(self._ovs.problems(command.put).values()) for command in commands]
+        impossible = [command for command, reason in zip(commands, reasons, strict=True) if reason]
+        if impossible:
+            self._withdraw(impossible, before)
+            await self._ovs.apply(self._book.items)
+        return reasons
 
     def _withdraw(self, commands: list[HostCommand], before: Entries) -> None:
         """A failed command leaves nothing behind that it put. What cannot be undone now, the next audit undoes."""
