@@ -353,6 +353,46 @@ async def test_watching_a_bucket_through_a_restart(bus, nats_server):
     assert changes == [("k", b"1"), ("k", b"2"), ("k", None)]
 
 
+async def test_watching_outlasts_any_outage(nats_server):
+    bus = await Bus.connect(nats_server.url, "t", wait_s=10, patience_s=0.5)
+    changes = []
+
+    async def watch():
+        async for change in bus.kv_watch(SAGA_BUCKET):
+            changes.append(change.value)
+
+    await bus.kv_put_cas(SAGA_BUCKET, "k", b"1", None)
+    task = asyncio.create_task(watch())
+    await until(lambda: changes == [b"1"])
+    nats_server.stop()
+    await asyncio.sleep(3)
+    nats_server.wipe()
+    nats_server.start()
+    # A bucket that counts from the start again is not mistaken for an old one
+    other = await Bus.connect(nats_server.url, "other", wait_s=10)
+    await other.kv_put_cas(SAGA_BUCKET, "k", b"2", None)
+    await until(lambda: changes == [b"1", b"2"])
+    assert not task.done()
+    task.cancel()
+    await bus.close()
+    await other.close()
+
+
+async def test_following_survives_a_nats_that_comes_back_empty(bus, nats_server):
+    for n in range(5):
+        await bus.publish(offload(n))
+    following = bus.follow(["ezpath.decision.>"], after=await bus.last_sequence())
+    waiting = asyncio.ensure_future(anext(following))
+    await asyncio.sleep(0.3)
+    nats_server.stop()
+    nats_server.wipe()
+    nats_server.start()
+    await bus.publish(offload(9))
+    delivery = await asyncio.wait_for(waiting, 20)
+    assert delivery.event.pair == "red.a9.b9"
+    await following.aclose()
+
+
 async def test_many_services_may_start_at_once(nats_server):
     buses = await asyncio.gather(*(Bus.connect(nats_server.url, f"s{n}", wait_s=20) for n in range(8)))
     await buses[0].publish(offload())

@@ -223,9 +223,12 @@ class Bus:
                 # A subscription ends with its callback's first exception otherwise, in silence.
                 self._log.error("callback failed", on=message.subject, exc_info=error)
 
-        self._subscriptions.append((subject, guarded))
         client = await self._link.client(None)
-        await client.subscribe(subject, cb=guarded)
+        self._subscriptions.append((subject, guarded))
+        try:
+            await client.subscribe(subject, cb=guarded)
+        except (NatsError, OSError) as error:
+            self._log.debug("subscribed when the connection is back", on=subject, reason=str(error))
 
     async def _restore(self, client: Client) -> None:
         for subject, callback in self._subscriptions:
@@ -244,7 +247,7 @@ class Bus:
 
     def history(self, subjects: Sequence[str], since: float | None = None) -> AsyncIterator[Delivery[JsonEvent]]:
         """What the stream holds on ``subjects`` (from Unix time ``since``), oldest first; ends at the newest."""
-        return reader.history(self._link, subjects, since)
+        return reader.history(self._link, subjects, since, self._patience_s)
 
     def follow(self, subjects: Sequence[str], after: int) -> AsyncIterator[Delivery[JsonEvent]]:
         """Everything on ``subjects`` behind stream sequence ``after``, for ever."""
@@ -252,7 +255,7 @@ class Bus:
 
     async def last_sequence(self) -> int:
         """The sequence of the newest event in the stream, 0 where there is none."""
-        return await reader.last_sequence(self._link)
+        return await reader.last_sequence(self._link, self._patience_s)
 
     # ---- remembering ------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from nats.aio.client import Client
@@ -103,31 +103,26 @@ class Kv:
 
     async def watch(self, bucket: str, keys: str) -> AsyncIterator[KvChange]:
         """What ``keys`` (``>`` for all) hold now, then each change, for ever, through reconnects."""
-        seen = 0
+        life, seen = "", 0
         while True:
             client = await self._link.client(None)
             try:
-                kv = await _open(client, bucket)
-                watcher = await kv.watch(keys)
+                if (made := await self._made_at(bucket)) != life:
+                    life, seen = made, 0  # another bucket of the same name counts from the start again
+                watcher = await (await _open(client, bucket)).watch(keys)
                 while not client.is_closed:
-                    try:
-                        async with asyncio.timeout(WATCH_IDLE_S):
-                            entry = await anext(watcher)
-                    except TimeoutError:
-                        continue
+                    entry = await _next_entry(watcher)
                     if entry is not None and entry.revision > seen:
                         seen = entry.revision
                         deleted = entry.operation is not None
                         yield KvChange(entry.key, None if deleted else entry.value or b"", entry.revision)
-            except (NatsError, OSError, TimeoutError, StopAsyncIteration) as error:
+            except (NatsError, OSError, TimeoutError, StopAsyncIteration, Unavailable) as error:
                 structlog.get_logger().warning("watch lost", bucket=bucket, reason=str(error), next="made again")
-            if (await self._newest(bucket)) < seen:
-                seen = 0  # the bucket was emptied and counts from the start again
             await asyncio.sleep(RETRY_AFTER_S)
 
-    async def _newest(self, bucket: str) -> int:
-        async def attempt(kv: KeyValue) -> int:
-            return int((await kv.status()).stream_info.state.last_seq)
+    async def _made_at(self, bucket: str) -> str:
+        async def attempt(kv: KeyValue) -> str:
+            return str((await kv.status()).stream_info.created)
 
         return await self._retrying(bucket, f"look at {bucket}", attempt)
 
@@ -144,6 +139,15 @@ class Kv:
                 last = str(error) or type(error).__name__
             await asyncio.sleep(RETRY_AFTER_S)
         raise Unavailable(f"could not {what} within {self._patience_s:g} s: {last}. Is JetStream running on NATS?")
+
+
+async def _next_entry(watcher: KeyValue.KeyWatcher) -> Any:
+    """The next entry; None after a while without one, or where what was there has all been given."""
+    try:
+        async with asyncio.timeout(WATCH_IDLE_S):
+            return await anext(watcher)
+    except TimeoutError:
+        return None
 
 
 async def _open(client: Client, bucket: str) -> KeyValue:

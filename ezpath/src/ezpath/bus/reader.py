@@ -2,75 +2,104 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js import api
-from nats.js.errors import NotFoundError
 
 from ezpath.bus.consumer import Delivery, to_delivery
+from ezpath.bus.errors import Unavailable
 from ezpath.bus.link import Link
 from ezpath.bus.pull import Lost, Pull
 from ezpath.events import STREAM, JsonEvent, MalformedEvent
 
 BATCH = 500
 LINGER_S = 0.01
+TIMEOUT_S = 3
+RETRY_AFTER_S = 0.5
 _ANY: tuple[type[JsonEvent], ...] = JsonEvent.__args__
 
 
-async def last_sequence(link: Link) -> int:
-    """The number of the newest event in the stream, 0 for an empty one."""
-    client = await link.client(None)
-    info = await client.jetstream(timeout=3).stream_info(STREAM)
+_TROUBLE = (Lost, NatsError, OSError, TimeoutError)
+
+
+async def last_sequence(link: Link, patience_s: float) -> int:
+    """The number of the newest event in the stream, 0 for an empty one. Raises :class:`Unavailable`."""
+    client = await link.client(patience_s)
+    try:
+        info = await client.jetstream(timeout=TIMEOUT_S).stream_info(STREAM)
+    except _TROUBLE as error:
+        raise _unavailable(link, error) from None
     return int(info.state.last_seq)
 
 
 async def history(
-    link: Link, subjects: Sequence[str], since: float | None = None
+    link: Link, subjects: Sequence[str], since: float | None, patience_s: float
 ) -> AsyncIterator[Delivery[JsonEvent]]:
-    """What the stream holds now on ``subjects``, oldest first, from Unix time ``since`` on. Ends at the newest."""
-    client = await link.client(None)
+    """What the stream holds now on ``subjects``, oldest first, from Unix time ``since`` on. Ends at the newest.
+
+    Raises :class:`Unavailable` where NATS goes away in the middle.
+    """
+    client = await link.client(patience_s)
     config = _config(subjects)
     if since is not None:
         config.deliver_policy = api.DeliverPolicy.BY_START_TIME
         config.opt_start_time = datetime.datetime.fromtimestamp(since, datetime.UTC)
-    info = await client.jetstream(timeout=3).add_consumer(STREAM, config)
-    left = info.num_pending or 0
-    async with Pull(client, STREAM, info.name, BATCH) as pull:
-        while left > 0:
-            for message in await pull.gather(LINGER_S):
-                left -= 1
-                try:
-                    yield to_delivery(message, _ANY)
-                except MalformedEvent:
-                    # Whoever the message was for has put it among the dead letters.
-                    continue
+    try:
+        info = await client.jetstream(timeout=TIMEOUT_S).add_consumer(STREAM, config)
+        left = info.num_pending or 0
+        async with Pull(client, STREAM, info.name, BATCH) as pull:
+            while left > 0:
+                messages = await pull.gather(LINGER_S)
+                left -= len(messages)
+                for delivery in _understood(messages):
+                    yield delivery
+    except _TROUBLE as error:
+        raise _unavailable(link, error) from None
     await _forget(client, info.name)
 
 
 async def follow(link: Link, subjects: Sequence[str], after: int) -> AsyncIterator[Delivery[JsonEvent]]:
     """Everything on ``subjects`` behind stream sequence ``after``, as it comes, for ever."""
+    life = ""
     while True:
         client = await link.client(None)
+        js = client.jetstream(timeout=TIMEOUT_S)
         try:
+            stream = await js.stream_info(STREAM)
+            if (life and str(stream.created) != life) or stream.state.last_seq < after:
+                after = 0  # NATS came back empty and counts from the start again
+            life = str(stream.created)
             config = _config(subjects)
             config.deliver_policy = api.DeliverPolicy.BY_START_SEQUENCE
             config.opt_start_seq = after + 1
-            info = await client.jetstream(timeout=3).add_consumer(STREAM, config)
+            info = await js.add_consumer(STREAM, config)
             async with Pull(client, STREAM, info.name, BATCH) as pull:
                 while True:
-                    for message in await pull.gather(LINGER_S):
-                        after = message.metadata.sequence.stream
-                        try:
-                            yield to_delivery(message, _ANY)
-                        except MalformedEvent:
-                            continue
-        except NotFoundError:
-            after = 0
-        except (Lost, NatsError, OSError, TimeoutError):
+                    messages = await pull.gather(LINGER_S)
+                    after = messages[-1].metadata.sequence.stream
+                    for delivery in _understood(messages):
+                        yield delivery
+        except _TROUBLE:
+            await asyncio.sleep(RETRY_AFTER_S)
+
+
+def _understood(messages: Sequence[Msg]) -> Iterator[Delivery[JsonEvent]]:
+    """Those that are events; whoever the others were for has put them among the dead letters."""
+    for message in messages:
+        try:
+            yield to_delivery(message, _ANY)
+        except MalformedEvent:
             continue
+
+
+def _unavailable(link: Link, error: Exception) -> Unavailable:
+    why = str(error) or type(error).__name__
+    return Unavailable(f"NATS at {link.url} did not answer: {why}. See that JetStream runs there, and ask again")
 
 
 def _config(subjects: Sequence[str]) -> api.ConsumerConfig:
@@ -85,6 +114,6 @@ def _config(subjects: Sequence[str]) -> api.ConsumerConfig:
 
 async def _forget(client: Client, consumer: str) -> None:
     try:
-        await client.jetstream(timeout=3).delete_consumer(STREAM, consumer)
+        await client.jetstream(timeout=TIMEOUT_S).delete_consumer(STREAM, consumer)
     except (NatsError, OSError):
         return  # it ends by itself when nobody asks for a minute
