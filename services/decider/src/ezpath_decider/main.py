@@ -114,9 +114,7 @@ class Decider:
         self._log.info("decision", pair=decision.pair, what=decision.what, reason=decision.reason)
 
 
-@click.command(
-    epilog="Example: ezpath-decider --nats nats://127.0.0.1:4222 --inventory network.yaml --enter-bps 2e7"
-)
+@click.command(epilog="Example: ezpath-decider --nats nats://127.0.0.1:4222 --inventory network.yaml --enter-bps 2e7")
 @service_options
 @click.option(
     "--interval",
