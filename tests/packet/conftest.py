@@ -27,9 +27,10 @@ def running_rack(wires: Wires) -> Iterator[Rack]:
 
 
 @pytest.fixture
-def rack(running_rack: Rack) -> Rack:
-    """The switch with all drop counters at zero and nothing left on the wires."""
+def rack(running_rack: Rack) -> Iterator[Rack]:
+    """The switch with all drop counters at zero and nothing left on the wires; no frame may be lost silently."""
     for reason in running_rack.drops():
         running_rack.plane.write_counter("EzIngress.drops", reason, 0, 0)
     running_rack.wires.drain()
-    return running_rack
+    yield running_rack
+    assert running_rack.plane.losses == {}, "frames were lost without the program's doing"

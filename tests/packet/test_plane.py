@@ -129,8 +129,9 @@ def test_after_a_refused_program_the_old_one_runs_on_with_its_entries(wires: Wir
 
 
 def test_after_a_program_that_the_kernel_refuses_the_old_one_runs_on(wires: Wires, plane: TcPlane) -> None:
-    """A register larger than the kernel has memory for."""
-    registers = [{**register, "size": 1 << 31} for register in json.loads(CALCULATOR)["register_arrays"]]
+    """Half a terabyte of registers."""
+    huge = {"size": 1 << 31, "bitwidth": 2048}
+    registers = [{**register, **huge} for register in json.loads(CALCULATOR)["register_arrays"]]
 
     with pytest.raises(PlaneError, match="the kernel refuses the program"):
         plane.load(changed(register_arrays=registers))
@@ -257,4 +258,5 @@ def test_a_frame_to_a_port_that_is_not_there_is_dropped(wires: Wires) -> None:
     with inside(wires.switch):
         assert plane.read_counter("Calc.seen").tolist()[1][0] == 3, "the program ran"
         assert wires.drain() == {}
+        assert plane.losses == {"out of a port that the switch does not have": 3}
         plane.close()

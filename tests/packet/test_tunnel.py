@@ -12,7 +12,6 @@ from packet.frames import (
     QINQ,
     TCP,
     UDP,
-    VLAN,
     arp,
     ethernet,
     ipv4,
@@ -173,6 +172,7 @@ def inner_frames() -> dict[str, bytes]:
         "unknown type": ethernet(C3, C1, 0x88B5, b"anything at all"),
         "one tag": tagged(ethernet(C3, C1, IPV4, ipv4("10.0.0.1", "10.0.0.3", udp(1, 2, b"own tag"))), 7),
         "service tag": tagged(ethernet(C3, C1, IPV4, ipv4("10.0.0.1", "10.0.0.3", udp(1, 2, b"s tag"))), 7, tpid=QINQ),
+        "two tags": tagged(tagged(ethernet(C3, C1, 0x88B5, b"customer in provider"), 7), 8, tpid=QINQ),
         "vxlan": ethernet(C3, C1, IPV4, ipv4("10.0.0.1", "10.0.0.3", udp(9, 4789, vxlan(5, bytes(60))))),
     }
 
@@ -200,7 +200,3 @@ def test_whatever_a_container_sends_crosses_the_rack_as_it_is(rack: Rack, kind: 
     inner = bytes.fromhex(C2.replace(":", "")) + sent[6:]
 
     assert rack.exchange(HOST1, tagged(inner, RED_VID)) == {HOST2: [tagged(inner, RED_VID2)]}
-
-
-def test_the_tag_is_the_customer_tag(rack: Rack) -> None:
-    assert tagged(bare(), RED_VID)[12:14] == VLAN.to_bytes(2, "big")

@@ -25,7 +25,9 @@ typedef __s32 s32;
 #define ETH_OCTETS 14
 #define ETH_MACS 12
 #define TAG_OCTETS 4
-#define MAX_TAGS 2
+#define MAX_TAGS 3
+#define TAGGED_FRONT (ETH_MACS + TAG_OCTETS * MAX_TAGS + 2)
+_Static_assert(IN_OCTETS >= TAGGED_FRONT, "codegen: the runtime looks at all tags");
 #define ETH_P_IP 0x0800
 #define ETH_P_IPV6 0x86DD
 #define ETH_P_8021Q 0x8100
@@ -68,6 +70,25 @@ struct {
 	__type(value, u32);
 } interface_by_port SEC(".maps");
 
+// Frames lost here and not by the program, by reason; tc.py has the names.
+enum loss { LOST_SHORT, LOST_TAGS, LOST_PORT, LOST_HEADERS, LOST_REWRITE, LOSSES };
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, LOSSES);
+	__type(key, u32);
+	__type(value, u64);
+} losses SEC(".maps");
+
+static __always_inline int lost(u32 reason)
+{
+	u64 *frames = bpf_map_lookup_elem(&losses, &reason);
+	if (frames)
+		__sync_fetch_and_add(frames, 1);
+	return TC_ACT_SHOT;
+}
+
 // ---- numbers ----------------------------------------------------------------------------------------------
 
 // The stores and loads below may be unaligned: map memory allows that on every machine that Linux
@@ -94,6 +115,13 @@ static __always_inline void clear(void *p, u32 octets)
 {
 	for (u32 done = 0; done < octets; done += 512)
 		__builtin_memset((u8 *)p + done, 0, octets - done < 512 ? octets - done : 512);
+}
+
+// Compilers join or reorder tests of one variable in ways that the verifier cannot follow. Behind this, it is a new one.
+static __always_inline u32 opaque(u32 value)
+{
+	asm volatile("" : "+r"(value));
+	return value;
 }
 
 static __always_inline u64 modulo(u64 hash, u64 modulus)
@@ -179,6 +207,23 @@ static __always_inline u64 packets_in(struct __sk_buff *skb, const struct frame 
 
 // ---- a frame out of the socket buffer ----------------------------------------------------------------------
 
+// Bytes of the socket buffer; `most` is constant. False where they are not there or more than that.
+static __always_inline bool load(struct __sk_buff *skb, u32 from, u8 *to, u32 octets, u32 most)
+{
+	if (octets > most)
+		return false;
+	octets = opaque(octets);
+	return !octets || !bpf_skb_load_bytes(skb, from, to, octets);
+}
+
+static __always_inline bool store(struct __sk_buff *skb, u32 at, const u8 *from, u32 octets, u32 most)
+{
+	if (octets > most)
+		return false;
+	octets = opaque(octets);
+	return !octets || !bpf_skb_store_bytes(skb, at, from, octets, BPF_F_RECOMPUTE_CSUM);
+}
+
 static __always_inline u32 port_of(u32 interface)
 {
 	u32 *port = bpf_map_lookup_elem(&port_by_interface, &interface);
@@ -190,33 +235,27 @@ static __always_inline bool is_tag(u32 ether_type)
 	return ether_type == ETH_P_8021Q || ether_type == ETH_P_8021AD;
 }
 
-// Fills `in` with the first bytes of the frame, an outer tag back in its place.
+// Fills `in` with the first bytes of the frame, an outer tag back in its place. False: lost, and counted.
 static __always_inline bool receive(struct __sk_buff *skb, struct frame *f)
 {
-	u32 octets = skb->len;
 	u32 tag = skb->vlan_present ? TAG_OCTETS : 0;
 	f->length = skb->len + tag;
 	f->parsed = 0;
 	f->tags = 0;
-	if (octets < ETH_OCTETS)
+	if (skb->len < ETH_OCTETS) {
+		lost(LOST_SHORT);
 		return false;
+	}
+	f->loaded = f->length < IN_OCTETS ? f->length : IN_OCTETS;
 	if (tag) {
+		u32 behind = ETH_MACS + TAG_OCTETS;
 		put_be16(f->in + ETH_MACS, bpf_ntohs(skb->vlan_proto));
 		put_be16(f->in + ETH_MACS + 2, skb->vlan_tci);
-		if (bpf_skb_load_bytes(skb, 0, f->in, ETH_MACS))
+		if (!load(skb, 0, f->in, ETH_MACS, ETH_MACS) ||
+		    !load(skb, ETH_MACS, f->in + behind, f->loaded - behind, IN_OCTETS - behind))
 			return false;
-		octets -= ETH_MACS;
-		if (octets > IN_OCTETS - ETH_MACS - TAG_OCTETS)
-			octets = IN_OCTETS - ETH_MACS - TAG_OCTETS;
-		f->loaded = ETH_MACS + TAG_OCTETS + octets;
-		if (bpf_skb_load_bytes(skb, ETH_MACS, f->in + ETH_MACS + TAG_OCTETS, octets))
-			return false;
-	} else {
-		if (octets > IN_OCTETS)
-			octets = IN_OCTETS;
-		f->loaded = octets;
-		if (bpf_skb_load_bytes(skb, 0, f->in, octets))
-			return false;
+	} else if (!load(skb, 0, f->in, f->loaded, IN_OCTETS)) {
+		return false;
 	}
 #pragma unroll
 	for (u32 i = 0; i <= MAX_TAGS; i++) {
@@ -225,7 +264,10 @@ static __always_inline bool receive(struct __sk_buff *skb, struct frame *f)
 		    is_tag(be16(f->in + type_at)))
 			f->tags = i + 1;
 	}
-	return f->tags <= MAX_TAGS;
+	if (f->tags <= MAX_TAGS)
+		return true;
+	lost(LOST_TAGS);
+	return false;
 }
 
 // ---- headers into the output buffer --------------------------------------------------------------------------
@@ -246,7 +288,7 @@ static __always_inline bool emit_unparsed_tags(struct frame *f)
 	u32 front = ETH_MACS + TAG_OCTETS * f->tags + 2;
 	if (!f->tags || f->parsed >= front)
 		return true;
-	for (u32 i = 0; i < ETH_MACS + TAG_OCTETS * MAX_TAGS + 2; i++) {
+	for (u32 i = 0; i < TAGGED_FRONT; i++) {
 		if (i < f->parsed || i >= front)
 			continue;
 		u8 *p = emit(f, 1);
@@ -344,15 +386,13 @@ static __always_inline long take_out_of_short(struct __sk_buff *skb, struct fram
 		long error = take_out(skb, bytes, change);
 		return error ? error : bpf_skb_change_tail(skb, skb->len - missing, 0);
 	}
-	u32 payload = skb->len - old;
-	u32 padded = SHORTEST - left;
-	if (payload > SHORTEST || padded > SHORTEST || !padded)
-		return -1;
 	__builtin_memset(f->scratch, 0, SHORTEST);
-	if (payload && bpf_skb_load_bytes(skb, old, f->scratch, payload))
+	if (!load(skb, old, f->scratch, skb->len - old, SHORTEST))
 		return -1;
 	long error = take_out(skb, bytes, change + (s32)missing);
-	return error ? error : bpf_skb_store_bytes(skb, left, f->scratch, padded, BPF_F_RECOMPUTE_CSUM);
+	if (error)
+		return error;
+	return store(skb, left, f->scratch, SHORTEST - left, SHORTEST) ? 0 : -1;
 }
 
 // Takes room out at the front, so that `left` bytes of headers are left. The kernel does that to IP frames only.
@@ -373,11 +413,13 @@ static __always_inline long shrink(struct __sk_buff *skb, struct frame *f, const
 static __always_inline int transmit(struct __sk_buff *skb, struct frame *f, u32 port)
 {
 	u32 *interface = bpf_map_lookup_elem(&interface_by_port, &port);
-	if (!interface || !*interface || !emit_unparsed_tags(f))
-		return TC_ACT_SHOT;
+	if (!interface || !*interface)
+		return lost(LOST_PORT);
+	if (!emit_unparsed_tags(f))
+		return lost(LOST_HEADERS);
 
 	if (f->tags && !pop_tags(skb, f->tags))
-		return TC_ACT_SHOT;
+		return lost(LOST_REWRITE);
 	u32 old = f->parsed - TAG_OCTETS * f->tags;
 	u32 octets = f->emitted;
 	u32 tag_type = be16(f->out + ETH_MACS);
@@ -400,17 +442,15 @@ static __always_inline int transmit(struct __sk_buff *skb, struct frame *f, u32 
 	else if (octets < old)
 		error = shrink(skb, f, bytes, old, octets);
 	if (error)
-		return TC_ACT_SHOT;
+		return lost(LOST_REWRITE);
 
-	if (octets > OUT_OCTETS)
-		return TC_ACT_SHOT;
-	if (octets && bpf_skb_store_bytes(skb, 0, bytes, octets, BPF_F_RECOMPUTE_CSUM))
-		return TC_ACT_SHOT;
+	if (!store(skb, 0, bytes, octets, OUT_OCTETS))
+		return lost(LOST_REWRITE);
 	// Segmentation, checksums and filters on the way out go by it.
 	u32 type = be16(bytes + ETH_MACS);
 	if (octets >= ETH_OCTETS && skb->protocol != bpf_htons(type) && !is_tag(type) && reread_protocol(skb))
-		return TC_ACT_SHOT;
+		return lost(LOST_REWRITE);
 	if (tagged && bpf_skb_vlan_push(skb, bpf_htons(tag_type), tag))
-		return TC_ACT_SHOT;
+		return lost(LOST_REWRITE);
 	return bpf_redirect(*interface, 0);
 }

@@ -34,6 +34,15 @@ MAX_PORT = 510
 SETTLE_TRIES = 8
 """How often a register cell that changes while it is read is read again."""
 
+LOSSES = (
+    "shorter than an Ethernet header",
+    "more VLAN tags than the switch takes apart",
+    "out of a port that the switch does not have",
+    "more headers than the deparser has room for",
+    "refused by the kernel when its headers were changed",
+)
+"""Why frames are lost in runtime.h and not by the program, in its order."""
+
 _SOL_PACKET = 263
 _PACKET_ADD_MEMBERSHIP = 1
 _PACKET_MR_PROMISC = 1
@@ -76,6 +85,11 @@ class TcPlane:
         """BPF instructions of the program that runs."""
         return self._loaded.bpf.instructions if self._loaded else 0
 
+    @property
+    def losses(self) -> Mapping[str, int]:
+        """Frames that the switch, not the program, could not pass on: reason to frames, where there are any."""
+        return self._loaded.losses() if self._loaded else {}
+
     def load(self, config: bytes) -> None:
         """Compile BMv2 JSON, and put it on all ports in place of what ran before, tables empty.
 
@@ -99,13 +113,21 @@ class TcPlane:
     def close(self) -> None:
         """Take the program off every port. Idempotent."""
         hooks, self._hooks = self._hooks, {}
+        errors: list[PlaneError] = []
         for hook in hooks.values():
-            hook.detach()
+            try:
+                hook.detach()
+            except PlaneError as error:
+                errors.append(error)
         for port in list(self._promiscuous):
             self._stop_listening(port)
         if self._loaded:
+            for reason, frames in self.losses.items():
+                log.warning("frames lost in the switch", reason=reason, frames=frames)
             self._loaded.close()
             self._loaded = None
+        if errors:
+            raise errors[0]
 
     def insert(self, table: str, key: Key, call: ActionCall) -> None:
         """Add an entry that is not there. Raises :class:`TableFull`, and :class:`PlaneError` for a wrong entry."""
@@ -204,6 +226,8 @@ class _Loaded:
         self._registers = {name: RegisterMemory(register, bpf) for name, register in program.registers.items()}
         self._counters = {name: _array(bpf, name, (counter.size, 2)) for name, counter in program.counters.items()}
 
+        self._losses = _array(bpf, "losses", (len(LOSSES), 1))
+
     def table(self, name: str) -> TableMap:
         return _named(self._tables, "table", name, self.program)
 
@@ -218,6 +242,9 @@ class _Loaded:
         for port, ifindex in interfaces.items():
             for fd, key, value in ((by_interface, ifindex, port), (by_port, port, ifindex)):
                 _check(map_update(fd, _u32(key), _u32(value)), f"note port {port}")
+
+    def losses(self) -> dict[str, int]:
+        return {reason: int(frames) for reason, frames in zip(LOSSES, self._losses[:, 0], strict=True) if frames}
 
     def close(self) -> None:
         self.bpf.close()

@@ -21,8 +21,8 @@ from ezpath_tor.codegen.writer import Writer
 PROGRAM_NAME = "p4_switch"
 """The BPF program's function."""
 
-TAGGED_FRONT = 22
-"""Bytes up to the EtherType behind two VLAN tags, which the runtime has to see whatever the parser reads."""
+TAGGED_FRONT = 26
+"""Bytes up to the EtherType behind three VLAN tags, which the runtime has to see whatever the parser reads."""
 
 
 def generate(program: Program) -> str:
@@ -127,6 +127,6 @@ if (s->standard_metadata.egress_spec == DROP_PORT)
 _END = """
 update_checksums(s);
 if (!deparse(s))
-	return TC_ACT_SHOT;
+	return lost(LOST_HEADERS);
 return transmit(skb, &s->frame, port);
 """
