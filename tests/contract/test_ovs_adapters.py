@@ -75,7 +75,7 @@ class TestDatabase:
         await asyncio.to_thread(run, "ovsdb-tool", "create", database, str(SCHEMA))
         remote = f"--remote=ptcp:{port}:127.0.0.1"
         command = ("ovsdb-server", database, remote, f"--unixctl={tmp_path}/ctl", "-vconsole:off", "-vsyslog:off")
-        server = await asyncio.create_subprocess_exec(*command, env={"OVS_RUNDIR": str(tmp_path), "PATH": os.defpath})
+        server = await asyncio.create_subprocess_exec(*command, env={**os.environ, "OVS_RUNDIR": str(tmp_path)})
         try:
             await until(lambda: _listens(port))
             connection = await Ovsdb.connect(f"tcp:127.0.0.1:{port}", lambda _: None)
