@@ -48,6 +48,14 @@ def test_what_a_later_command_in_the_batch_overtakes_is_stale() -> None:
     assert book.staleness(first).startswith("stale: generation 5, where 6")
 
 
+def test_pairs_that_share_an_item_do_not_call_each_other_stale() -> None:
+    book, one, other = Book(), command(5, put=(RECEIVE,)), command(6, put=(RECEIVE, SEND))
+    book.enter([other, one])
+    assert (book.staleness(one), book.staleness(other)) == ("", "")
+    book.enter([command(5, remove=(RECEIVE,))])
+    assert RECEIVE in book.items, "and the older word still changes nothing"
+
+
 def test_of_a_command_that_is_stale_in_part_the_rest_is_carried_out() -> None:
     book, mixed = Book(), command(4, put=(SEND, RECEIVE))
     book.enter([command(5, remove=(SEND,)), mixed])

@@ -30,12 +30,12 @@ def test_an_adopted_state_speaks_about_every_item() -> None:
     assert generations.newest == 9
 
 
-def test_what_agrees_with_an_adopted_state_is_not_stale_but_with_a_newer_command_it_is() -> None:
+def test_what_agrees_with_the_newest_word_is_not_stale() -> None:
     generations = Generations()
     generations.adopt(7)
     generations.record("x", 8)
-    assert not generations.is_stale("y", 6, agrees=True)
-    assert generations.is_stale("x", 6, agrees=True)
+    assert not generations.is_stale("x", 6, agrees=True)
+    assert generations.is_stale("x", 6, agrees=False)
 
 
 @pytest.mark.parametrize("floor", [0, 3, 6])

@@ -35,12 +35,10 @@ class Generations:
     def is_stale(self, key: Hashable, generation: int, *, agrees: bool = False) -> bool:
         """A newer generation has spoken about ``key``. The same one again is a repetition, and is not stale.
 
-        ``agrees`` says that what is asked for is so already. An old command that agrees with an adopted state may
-        count as carried out: it was waiting in the queue while the state that includes it was adopted.
+        ``agrees`` says that what is asked for is so already: then nothing has to change, and whoever asked may know
+        it is done. Two pairs that share an item ask for the same thing, and only one of them is the newest.
         """
-        if key not in self._spoken and agrees:
-            return False
-        return generation < self.of(key)
+        return not agrees and generation < self.of(key)
 
     def record(self, key: Hashable, generation: int) -> None:
         """``generation`` has spoken about ``key``. One that is older than what is known changes nothing."""

@@ -79,8 +79,7 @@ class OpenFlowBridge:
             raise OvsUnreachable(f"bridge {self.name}: ovs-ofctl got no answer within {TIMEOUT_S:g} s") from None
         finally:
             if process.returncode is None:
-                process.kill()
-                await process.wait()
+                await _end(process)
         if process.returncode != 0:
             raise self._refusal(err.decode(errors="replace"), protocol)
         return out.decode(errors="replace")
@@ -94,3 +93,11 @@ class OpenFlowBridge:
             remedy = "Start ovs-vswitchd, or correct run_dir in the inventory"
             return OvsUnreachable(f"bridge {self.name}: {words}. {remedy}")
         return OvsRefused(f"bridge {self.name}: {words or 'ovs-ofctl failed without a word'}")
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Kill it and close what connects us: what is left open at the loop's end would be complained about."""
+    process.kill()
+    if process.stdin is not None:
+        process.stdin.close()
+    await process.communicate()
