@@ -39,6 +39,7 @@ EXIT_FAILED = 1
 EXIT_CONFIG = 2
 STOP_GRACE_S = 10.0
 """How long a service may take to clean up after SIGTERM before it is ended all the same, seconds."""
+CANCEL_AGAIN_S = 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,10 +194,10 @@ async def _run(name: str, settings: Settings, inventory: Inventory, main: Callab
 
 
 async def _cancel(work: asyncio.Task[None], log: structlog.stdlib.BoundLogger) -> None:
-    """Cancel, and again every second: a library may have swallowed the first one."""
-    for _ in range(int(STOP_GRACE_S)):
+    """Cancel, and again after a while: a library may have swallowed the first one, cleaning up may take a moment."""
+    for _ in range(int(STOP_GRACE_S / CANCEL_AGAIN_S)):
         work.cancel()
-        await asyncio.wait((work,), timeout=1.0)
+        await asyncio.wait((work,), timeout=CANCEL_AGAIN_S)
         if work.done():
             return
     log.error("not stopped in time", grace_s=STOP_GRACE_S)
