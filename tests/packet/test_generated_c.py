@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 from ezpath_tor.bmv2 import read_program
-from ezpath_tor.bmv2.model import Binary, Conditional, Const, FieldRef, Pipeline, Source, Unary
+from ezpath_tor.bmv2.language import Binary, Const, FieldRef, Source, Unary
+from ezpath_tor.bmv2.model import Conditional, Pipeline
 from ezpath_tor.codegen import generate
+from ezpath_tor.codegen.bounds import bits_needed
 from ezpath_tor.codegen.control import meeting_points
-from ezpath_tor.codegen.expressions import Expressions, bits_needed
+from ezpath_tor.codegen.expressions import Expressions
 
 CONFIG = Path(__file__).parents[2] / "p4" / "ezpath.json"
 C1 = FieldRef("scalars", "c1", 256)

@@ -12,7 +12,7 @@ from pathlib import Path
 from ezpath_tor.plane import PlaneError
 
 COMPILE_TIMEOUT_S = 60
-SUPPORT_FILES = ("runtime.h", "crc_tables.h")
+SUPPORT_FILES = ("runtime.h", "numbers.h", "crc_tables.h")
 
 
 def compile_c(source: str) -> bytes:

@@ -6,11 +6,8 @@ changes. Tables are BPF maps, registers and counters are arrays mapped into this
 
 from __future__ import annotations
 
-import errno
-import os
 import socket
 import struct
-import sys
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TypeVar
@@ -20,19 +17,16 @@ import numpy.typing as npt
 import structlog
 
 from ezpath_tor.bmv2 import read_program
-from ezpath_tor.bmv2.model import Call, Program, Register
-from ezpath_tor.bpf import BpfObject, TcHook, map_delete, map_memory, map_update
+from ezpath_tor.bmv2.model import Program
+from ezpath_tor.bpf import BpfObject, TcHook, map_update
 from ezpath_tor.codegen import PROGRAM_NAME, generate
-from ezpath_tor.codegen.names import c_name
-from ezpath_tor.codegen.tables import default_map, has_default_map, layout_of
+from ezpath_tor.codegen.tables import layout_of
 from ezpath_tor.compiler import compile_c
-from ezpath_tor.layout import TableLayout, limbs_of
-from ezpath_tor.plane import ActionCall, Key, Lpm, PlaneError, TableFull
+from ezpath_tor.maps import RegisterMemory, TableMap, check, shared_array, u32
+from ezpath_tor.plane import ActionCall, Key, PlaneError
 
 MAX_PORT = 510
 """511 is v1model's drop port."""
-SETTLE_TRIES = 8
-"""How often a register cell that changes while it is read is read again."""
 
 LOSSES = (
     "shorter than an Ethernet header",
@@ -84,6 +78,11 @@ class TcPlane:
     def instructions(self) -> int:
         """BPF instructions of the program that runs."""
         return self._loaded.bpf.instructions if self._loaded else 0
+
+    @property
+    def program_fd(self) -> int:
+        """The BPF program's file descriptor, for tools that run it on a frame in memory (BPF_PROG_TEST_RUN)."""
+        return self._running.bpf.program_fd
 
     @property
     def losses(self) -> Mapping[str, int]:
@@ -224,9 +223,11 @@ class _Loaded:
             for name, table in program.tables.items()
         }
         self._registers = {name: RegisterMemory(register, bpf) for name, register in program.registers.items()}
-        self._counters = {name: _array(bpf, name, (counter.size, 2)) for name, counter in program.counters.items()}
+        self._counters = {
+            name: shared_array(bpf, name, (counter.size, 2)) for name, counter in program.counters.items()
+        }
 
-        self._losses = _array(bpf, "losses", (len(LOSSES), 1))
+        self._losses = shared_array(bpf, "losses", (len(LOSSES), 1))
 
     def table(self, name: str) -> TableMap:
         return _named(self._tables, "table", name, self.program)
@@ -241,7 +242,7 @@ class _Loaded:
         by_interface, by_port = self.bpf.map_fd("port_by_interface"), self.bpf.map_fd("interface_by_port")
         for port, ifindex in interfaces.items():
             for fd, key, value in ((by_interface, ifindex, port), (by_port, port, ifindex)):
-                _check(map_update(fd, _u32(key), _u32(value)), f"note port {port}")
+                check(map_update(fd, u32(key), u32(value)), f"note port {port}")
 
     def losses(self) -> dict[str, int]:
         return {reason: int(frames) for reason, frames in zip(LOSSES, self._losses[:, 0], strict=True) if frames}
@@ -250,130 +251,10 @@ class _Loaded:
         self.bpf.close()
 
 
-class TableMap:
-    """A table's entries in its BPF map."""
-
-    def __init__(self, layout: TableLayout, program: Program, bpf: BpfObject, limit: int | None) -> None:
-        self._layout = layout
-        self._table = layout.table
-        self._program = program
-        self._keys: set[bytes] = set()
-        self._size = min(self._table.max_size, limit if limit is not None else self._table.max_size)
-        name = c_name(self._table.name)
-        self._map = bpf.map_fd(name) if self._table.keys else None
-        self._default = bpf.map_fd(default_map(self._table)) if has_default_map(self._table) else None
-        if self._default is not None:
-            self.set_default(None)
-        for entry in self._table.const_entries or ():
-            key = tuple(
-                value if prefix_len is None else Lpm(value, prefix_len)
-                for value, prefix_len in zip(entry.values, entry.prefix_lens, strict=True)
-            )
-            self._put(layout.pack_key(key), _call(program, entry.call))
-
-    def insert(self, key: Key, call: ActionCall) -> None:
-        packed = self._packed(key)
-        if packed in self._keys:
-            raise PlaneError(f"table {self._table.name} has an entry {key} already")
-        if len(self._keys) >= self._size:
-            raise TableFull(f"table {self._table.name} is full: it has room for {self._size} entries")
-        self._put(packed, call)
-
-    def modify(self, key: Key, call: ActionCall) -> None:
-        packed = self._packed(key)
-        if packed not in self._keys:
-            raise PlaneError(f"table {self._table.name} has no entry {key}")
-        self._put(packed, call)
-
-    def delete(self, key: Key) -> None:
-        packed = self._packed(key)
-        if packed not in self._keys:
-            raise PlaneError(f"table {self._table.name} has no entry {key}")
-        assert self._map is not None
-        _check(map_delete(self._map, packed), f"delete {key} from {self._table.name}")
-        self._keys.discard(packed)
-
-    def set_default(self, call: ActionCall | None) -> None:
-        if self._default is None:
-            raise PlaneError(f"the default action of table {self._table.name} is constant in the program")
-        if call is None and self._table.default is not None:
-            call = _call(self._program, self._table.default)
-        if call is None:
-            map_delete(self._default, _u32(0))
-        else:
-            entry = self._layout.pack_entry(call)
-            _check(map_update(self._default, _u32(0), entry), f"set the default of {self._table.name}")
-
-    def _packed(self, key: Key) -> bytes:
-        if self._map is None:
-            raise PlaneError(f"table {self._table.name} has no key and takes no entries")
-        if self._table.const_entries is not None:
-            raise PlaneError(f"the entries of table {self._table.name} are constant in the program")
-        return self._layout.pack_key(key)
-
-    def _put(self, packed: bytes, call: ActionCall) -> None:
-        assert self._map is not None
-        status = map_update(self._map, packed, self._layout.pack_entry(call))
-        if status in (-errno.E2BIG, -errno.ENOSPC):
-            raise TableFull(f"table {self._table.name} is full: the kernel holds {len(self._keys)} entries")
-        _check(status, f"write an entry to {self._table.name}")
-        self._keys.add(packed)
-
-
-class RegisterMemory:
-    """A register array, mapped."""
-
-    def __init__(self, register: Register, bpf: BpfObject) -> None:
-        self._register = register
-        self._octets = (register.width + 7) // 8
-        self._cells = _array(bpf, register.name, (register.size, limbs_of(register.width)))
-
-    def read(self) -> npt.NDArray[np.uint8]:
-        """Cells that a packet changes while they are read are read again, so that none is half old, half new."""
-        cells = self._cells.copy()
-        again = self._cells.copy()
-        for _ in range(SETTLE_TRIES):
-            moving = np.flatnonzero((cells != again).any(axis=1))
-            if not len(moving):
-                break
-            cells[moving] = again[moving]
-            again[moving] = self._cells[moving]
-        big_endian = np.ascontiguousarray(again[:, ::-1]).astype(">u8")
-        octets: npt.NDArray[np.uint8] = big_endian.view(np.uint8).reshape(len(again), -1)
-        return octets[:, octets.shape[1] - self._octets :]
-
-    def write(self, index: int, value: int) -> None:
-        name, size, width = self._register.name, self._register.size, self._register.width
-        if not 0 <= index < size:
-            raise PlaneError(f"register {name} has {size} cells, index {index} is not one of them")
-        if value < 0 or value >> width:
-            raise PlaneError(f"{value:#x} does not fit register {name} of {width} bits")
-        limbs = [value >> (64 * limb) & (2**64 - 1) for limb in range(limbs_of(width))]
-        self._cells[index] = np.array(limbs, dtype=np.uint64)
-
-
-def _array(bpf: BpfObject, name: str, shape: tuple[int, int]) -> npt.NDArray[np.uint64]:
-    memory = map_memory(bpf.map_fd(c_name(name)), 8 * shape[0] * shape[1])
-    return np.frombuffer(memory, dtype=np.uint64, count=shape[0] * shape[1]).reshape(shape)
-
-
-def _call(program: Program, call: Call) -> ActionCall:
-    return ActionCall(program.actions[call.action].name, call.data)
-
-
 def _named(things: Mapping[str, _T], kind: str, name: str, program: Program) -> _T:
     if name not in things:
         raise PlaneError(f"{program.name} has no {kind} {name}; it has {', '.join(sorted(things)) or 'none'}")
     return things[name]
-
-
-def _check(status: int, what: str) -> None:
-    if status:
-        raise PlaneError(f"the kernel did not {what}: {os.strerror(-status)}")
-
-
-def _u32(value: int) -> bytes:
-    return value.to_bytes(4, sys.byteorder)
 
 
 def _ifindex(port: int, name: str) -> int:

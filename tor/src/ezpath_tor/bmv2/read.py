@@ -9,21 +9,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ezpath_tor.bmv2.model import (
-    STANDARD_METADATA,
-    Action,
-    Calculation,
-    Checksum,
-    Const,
-    Counter,
-    Field,
-    FieldRef,
-    Header,
-    Param,
-    Program,
-    Register,
-    Source,
-)
+from ezpath_tor.bmv2.language import Const, Field, FieldRef, Header, Param, Source
+from ezpath_tor.bmv2.model import STANDARD_METADATA, Action, Calculation, Checksum, Counter, Program, Register
 from ezpath_tor.bmv2.read_control import read_pipeline
 from ezpath_tor.bmv2.read_expr import Scope, read_expr
 from ezpath_tor.bmv2.read_parser import read_states

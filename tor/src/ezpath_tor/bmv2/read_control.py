@@ -5,17 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ezpath_tor.bmv2.model import (
-    Action,
-    Call,
-    Conditional,
-    ConstEntry,
-    KeyField,
-    Node,
-    Pipeline,
-    Source,
-    Table,
-)
+from ezpath_tor.bmv2.language import Source
+from ezpath_tor.bmv2.model import Action, Call, Conditional, ConstEntry, KeyField, Node, Pipeline, Table
 from ezpath_tor.bmv2.read_expr import Scope, read_expr
 from ezpath_tor.bmv2.source import source_of
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ezpath_tor.bmv2.model import (
-    STANDARD_METADATA,
+from ezpath_tor.bmv2.language import (
     Binary,
     BoolConst,
     Const,
@@ -21,6 +20,7 @@ from ezpath_tor.bmv2.model import (
     Unary,
     ValidRef,
 )
+from ezpath_tor.bmv2.model import STANDARD_METADATA
 from ezpath_tor.plane import Unsupported
 
 BINARY = frozenset(

@@ -5,18 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ezpath_tor.bmv2.model import (
-    Assign,
-    Const,
-    Extract,
-    FieldRef,
-    Lookahead,
-    ParserOp,
-    Source,
-    State,
-    Transition,
-    Verify,
-)
+from ezpath_tor.bmv2.language import Assign, Const, FieldRef, Lookahead, Source
+from ezpath_tor.bmv2.model import Extract, ParserOp, State, Transition, Verify
 from ezpath_tor.bmv2.read_expr import Scope, read_expr
 from ezpath_tor.bmv2.source import source_of
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ezpath_tor.bmv2.model import (
-    STANDARD_METADATA,
+from ezpath_tor.bmv2.language import (
     Assign,
     AssignHeader,
     Count,
@@ -21,6 +20,7 @@ from ezpath_tor.bmv2.model import (
     Source,
     Statement,
 )
+from ezpath_tor.bmv2.model import STANDARD_METADATA
 from ezpath_tor.bmv2.read_expr import Scope, read_expr
 from ezpath_tor.bmv2.source import source_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ezpath_tor.bmv2.model import Source
+from ezpath_tor.bmv2.language import Source
 
 NOWHERE = Source()
 

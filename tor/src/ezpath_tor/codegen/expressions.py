@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ezpath_tor.bmv2.model import (
+from ezpath_tor.bmv2.language import (
     Binary,
     BoolConst,
     Const,
@@ -24,13 +24,12 @@ from ezpath_tor.bmv2.model import (
     Unary,
     ValidRef,
 )
+from ezpath_tor.codegen.bounds import COMPARISONS, CONNECTIVES, UNBOUNDED, bits_needed, both, is_truth
 from ezpath_tor.codegen.names import c_name, field_path, valid_path
 from ezpath_tor.plane import Unsupported
 
-COMPARISONS = frozenset(["==", "!=", "<", "<=", ">", ">="])
 ORDERINGS = frozenset(["<", "<=", ">", ">="])
-CONNECTIVES = {"and": "&&", "or": "||"}
-DIRTY = 1 << 30
+DIRTY = UNBOUNDED
 """Width of a term with garbage above the bits that were asked for."""
 
 
@@ -295,7 +294,7 @@ class Expressions:
         if is_truth(left) or is_truth(right):
             text = f"{self._truth(left).operand} {op} {self._truth(right).operand}"
             return Term(text, 1, atom=False)
-        size = _both(left, right, max)
+        size = both(left, right, max)
         if size is None or size >= DIRTY:
             raise self._refuse(f"comparing an untruncated result with {op}")
         if size <= 64:
@@ -316,60 +315,3 @@ class Expressions:
 
     def _refuse(self, construct: str) -> Unsupported:
         return Unsupported(construct, str(self._source))
-
-
-def is_truth(expr: Expr) -> bool:
-    """The expression is a truth value, not a number."""
-    match expr:
-        case BoolConst() | Unary("not" | "d2b"):
-            return True
-        case Binary(op):
-            return op in COMPARISONS or op in CONNECTIVES
-        case Ternary(then=then):
-            return is_truth(then)
-        case _:
-            return False
-
-
-def bits_needed(expr: Expr) -> int | None:
-    """An upper bound for the bits of the exact value; None where it may be negative."""
-    match expr:
-        case Const(value):
-            return value.bit_length() if value >= 0 else None
-        case FieldRef(width=width) | Param(width=width) | Lookahead(width=width):
-            return width
-        case ValidRef() | BoolConst() | Unary("b2d"):
-            return 1
-        case Ternary(then=then, otherwise=otherwise):
-            return _both(then, otherwise, max)
-        case Binary("&", left, right):
-            known = [size for size in (bits_needed(left), bits_needed(right)) if size is not None]
-            return min(known, default=None)
-        case Binary("|" | "^", left, right):
-            return _both(left, right, max)
-        case Binary("+", left, right):
-            return _both(left, right, lambda one, other: max(one, other) + 1)
-        case Binary("*", left, right):
-            return _both(left, right, lambda one, other: one + other)
-        case Binary("<<", left, Const(shift)):
-            size = bits_needed(left)
-            return None if size is None else size + shift
-        case Binary(">>", left, Const(shift)):
-            size = bits_needed(left)
-            return None if size is None else max(0, size - shift)
-        case Binary(">>" | "/", left, _):
-            return bits_needed(left)
-        case Binary("%", left, right):
-            return _both(left, right, min)
-        case Binary("<<", left, _):
-            # Nobody knows how far; enough is asked for from outside.
-            return DIRTY
-        case Binary("usat_cast", _, Const(width)):
-            return width
-        case _:
-            return None
-
-
-def _both(left: Expr, right: Expr, join: Callable[[int, int], int]) -> int | None:
-    one, other = bits_needed(left), bits_needed(right)
-    return None if one is None or other is None else join(one, other)

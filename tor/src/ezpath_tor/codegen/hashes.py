@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ezpath_tor.bmv2.model import Calculation, Checksum, Const, Field, FieldRef, Program
+from ezpath_tor.bmv2.language import Const, Field, FieldRef
+from ezpath_tor.bmv2.model import Calculation, Checksum, Program
 from ezpath_tor.codegen.expressions import Expressions, const_text
 from ezpath_tor.codegen.names import c_name, field_path, valid_path
 from ezpath_tor.codegen.wire import Piece, pieces_of, store_octets, whole_octets

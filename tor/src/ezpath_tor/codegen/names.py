@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ezpath_tor.bmv2.model import FieldRef
+from ezpath_tor.bmv2.language import FieldRef
 
 _C_WORDS = """
     auto bool break case char const continue default do double else enum extern float for goto if inline int

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ezpath_tor.bmv2.model import Assign, Extract, FieldRef, Lookahead, Program, State, Transition, Verify
+from ezpath_tor.bmv2.language import Assign, Expr, FieldRef, Lookahead, Source
+from ezpath_tor.bmv2.model import Extract, Program, State, Transition, Verify
 from ezpath_tor.codegen.expressions import Expressions, Term, const_text
 from ezpath_tor.codegen.names import c_name, field_path, valid_path
 from ezpath_tor.codegen.statements import write_assign
@@ -84,13 +85,10 @@ class ParserWriter:
                 self._need_lookahead(key, octet)
             self._select(state, octet)
 
-    def _expressions(self, source: object, octet: int) -> Expressions:
-        from ezpath_tor.bmv2.model import Source
-
-        assert isinstance(source, Source)
+    def _expressions(self, source: Source, octet: int) -> Expressions:
         return Expressions(source, lookahead=lambda look: _lookahead(look, octet))
 
-    def _need_lookahead(self, expr: object, octet: int) -> None:
+    def _need_lookahead(self, expr: Expr, octet: int) -> None:
         if isinstance(expr, Lookahead):
             self._need(octet, (expr.offset + expr.width + 7) // 8)
 

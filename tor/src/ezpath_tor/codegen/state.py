@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ezpath_tor.bmv2.model import Header, Program
+from ezpath_tor.bmv2.language import Header
+from ezpath_tor.bmv2.model import Program
 from ezpath_tor.codegen.names import c_name, declaration
 from ezpath_tor.codegen.writer import Writer
 from ezpath_tor.plane import PlaneError

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ezpath_tor.bmv2.model import (
-    Action,
+from ezpath_tor.bmv2.language import (
     Assign,
     AssignHeader,
     Binary,
@@ -14,7 +13,6 @@ from ezpath_tor.bmv2.model import (
     HashInto,
     MarkToDrop,
     Nothing,
-    Program,
     RegisterRead,
     RegisterWrite,
     SetInvalid,
@@ -23,6 +21,7 @@ from ezpath_tor.bmv2.model import (
     Ternary,
     Unary,
 )
+from ezpath_tor.bmv2.model import Action, Program
 from ezpath_tor.codegen.expressions import Expressions
 from ezpath_tor.codegen.hashes import hash_function
 from ezpath_tor.codegen.names import c_name, declaration, field_path, header_path, valid_path

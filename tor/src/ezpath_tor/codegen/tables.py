@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ezpath_tor.bmv2.model import Call, Const, Field, KeyField, Program, Source, Table, ValidRef
+from ezpath_tor.bmv2.language import Const, Field, Source, ValidRef
+from ezpath_tor.bmv2.model import Call, KeyField, Program, Table
 from ezpath_tor.codegen.expressions import Expressions, const_text
 from ezpath_tor.codegen.names import c_name, declaration, field_path
 from ezpath_tor.codegen.statements import action_constant, action_name, exits

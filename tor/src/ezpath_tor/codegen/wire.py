@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ezpath_tor.bmv2.model import Field, FieldRef, Header
+from ezpath_tor.bmv2.language import Field, FieldRef, Header
 from ezpath_tor.codegen.names import field_path
 
 
