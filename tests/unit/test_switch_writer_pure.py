@@ -137,6 +137,13 @@ def test_a_late_command_that_asks_for_what_is_so_is_no_harm():
     assert guard.stale(command(7, remove=(LOCAL,))) == ""
 
 
+def test_an_older_word_that_agrees_does_not_become_the_newest():
+    guard = Guard()
+    guard.record(command(8, put=(LOCAL,)))
+    guard.record(command(6, put=(LOCAL,)))
+    assert guard.stale(command(7, remove=(LOCAL,))).startswith("stale")
+
+
 def test_one_stale_item_makes_the_command_stale_and_others_are_untouched():
     guard = Guard()
     guard.record(command(6, remove=(TAG,)))

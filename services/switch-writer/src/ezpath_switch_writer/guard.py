@@ -74,7 +74,10 @@ class Guard:
         """``command`` was carried out, or tried: nothing older touches its items from now on."""
         for put, items in ((True, command.put), (False, command.remove)):
             for item in items:
-                self._done[item.key] = _Done(command.generation, put, item)
+                done = self._done.get(item.key)
+                # An older command that agrees may be carried out; the newest word stays the newest.
+                if done is None or command.generation >= done.generation:
+                    self._done[item.key] = _Done(command.generation, put, item)
 
     def _stale(self, generation: int, put: bool, item: SwitchItem) -> str:
         done = self._done.get(item.key)
