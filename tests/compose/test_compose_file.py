@@ -1,0 +1,93 @@
+"""compose.yaml and Dockerfile against the rest of the project: what one has, the other must know of.
+
+Nothing is built here. What these find would otherwise be found by the first build after a change.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+SERVICES = sorted(path.parent.name for path in ROOT.glob("services/*/pyproject.toml"))
+
+
+def dockerfile_lines(keyword: str) -> list[str]:
+    """The rest of all lines that begin with ``keyword``, continuation lines joined."""
+    joined = DOCKERFILE.replace("\\\n", " ")
+    return [line.removeprefix(keyword).strip() for line in joined.splitlines() if line.startswith(f"{keyword} ")]
+
+
+TARGETS = {words[-1] for line in dockerfile_lines("FROM") if len(words := line.split()) == 3}
+
+
+def setup_value(name: str) -> str:
+    found = re.search(rf"^{name}=(\S+|\([^)]*\))", (ROOT / "tools/setup").read_text(), re.MULTILINE)
+    assert found is not None, f"tools/setup no longer sets {name}"
+    return found.group(1)
+
+
+def test_every_service_of_the_workspace_runs_in_a_container_of_its_own() -> None:
+    assert set(SERVICES) <= set(COMPOSE)
+    assert set(COMPOSE) == {*SERVICES, "nats", "lab"}
+
+
+@pytest.mark.parametrize("service", sorted(COMPOSE))
+def test_a_container_is_built_from_a_target_of_the_dockerfile(service: str) -> None:
+    build = COMPOSE[service]["build"]
+    assert build["target"] == service
+    assert service in TARGETS
+    given, known = set(build["args"]), {line.split("=")[0] for line in dockerfile_lines("ARG")}
+    assert given <= known, f"compose.yaml gives build arguments that the Dockerfile does not know: {given - known}"
+
+
+@pytest.mark.parametrize("service", sorted(set(COMPOSE) - {"lab"}))
+def test_nothing_but_the_lab_has_any_privilege(service: str) -> None:
+    container = COMPOSE[service]
+    assert container["cap_drop"] == ["ALL"]
+    assert "no-new-privileges:true" in container["security_opt"]
+    assert container["read_only"]
+    assert not {"cap_add", "devices", "privileged", "user"} & set(container)
+
+
+def test_the_lab_runs_in_the_group_that_the_services_run_in() -> None:
+    created = re.search(r"groupadd --gid (\d+) ezpath", DOCKERFILE)
+    assert created is not None
+    assert COMPOSE["lab"]["user"] == f"0:{created.group(1)}"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_services_see_the_racks_read_only_and_the_lab_may_write(service: str) -> None:
+    assert COMPOSE[service]["volumes"] == ["racks:/run/ezpath:ro"]
+    assert COMPOSE["lab"]["volumes"] == ["racks:/run/ezpath"]
+
+
+def test_the_build_knows_every_package_of_the_workspace() -> None:
+    members = {path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("*/pyproject.toml")}
+    members |= {f"services/{service}" for service in SERVICES}
+    copied = {line.split()[0] for line in dockerfile_lines("COPY")}
+    assert {f"{member}/pyproject.toml" for member in members} <= copied
+    ignore = (ROOT / ".dockerignore").read_text().split()
+    assert {f"!{member.split('/')[0]}" for member in members} <= set(ignore)
+
+
+def test_the_services_environment_has_all_services() -> None:
+    names = {
+        tomllib.loads((ROOT / f"services/{name}/pyproject.toml").read_text())["project"]["name"] for name in SERVICES
+    }
+    given = next(line for line in dockerfile_lines("ARG") if line.startswith("SERVICES="))
+    assert set(given.partition("=")[2].strip('"').split()) == names
+
+
+def test_the_images_have_what_setup_installs() -> None:
+    packages = {word.partition(":")[0] for word in setup_value("NEEDED").strip("()").split()}
+    installed = {word for line in dockerfile_lines("RUN") if "install-packages" in line for word in line.split()}
+    assert packages <= installed
+    assert f"UV_VERSION={setup_value('UV_VERSION')}" in dockerfile_lines("ARG")
