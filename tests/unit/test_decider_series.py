@@ -51,11 +51,20 @@ def test_given_both_directions_then_they_add_up_to_the_pair(series: Series) -> N
     assert rates(series) == {"red.red-1.red-3": 12000}
 
 
-def test_given_two_switches_on_the_way_then_a_flow_counts_once(series: Series) -> None:
-    for name, octets in (("tor1", 1000), ("tor2", 990)):
+@pytest.mark.parametrize("order", [("tor1", "tor2"), ("tor2", "tor1")])
+def test_given_two_switches_on_the_way_then_the_senders_counts(series: Series, order: tuple[str, str]) -> None:
+    for name in order:
+        octets = {"tor1": 1000, "tor2": 1400}[name]
         series.add(sample(1, (RED, A, B, 0, 0), switch=name), now=1)
         series.add(sample(2, (RED, A, B, 1, octets), switch=name), now=2)
     assert rates(series) == {"red.red-1.red-3": 8000}
+
+
+def test_given_a_senders_switch_without_a_cell_then_the_other_one_counts(series: Series) -> None:
+    for second, octets in ((1, 0), (2, 700)):
+        series.add(sample(second), now=second)
+        series.add(sample(second, (RED, A, B, 1, octets), switch="tor2"), now=second)
+    assert rates(series) == {"red.red-1.red-3": 5600}
 
 
 def test_given_a_repeated_or_late_sample_then_it_changes_nothing(series: Series) -> None:

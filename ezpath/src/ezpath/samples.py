@@ -37,7 +37,7 @@ class FlowSample:
     switch: SwitchName
     sequence: int
     monotonic_ns: int
-    """The collector's monotonic clock when the read ended."""
+    """The collector's monotonic clock in the middle of the read."""
     wall_ns: int
     """Unix time, nanoseconds, at the same moment."""
     interval_s: float

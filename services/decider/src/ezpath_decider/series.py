@@ -1,7 +1,7 @@
 """Time series per pair of endpoints, built from the switches' flow samples.
 
 Pure: no clock of its own. Samples bring the collector's monotonic clock, rounds bring ``now``. A flow is seen by every
-ToR on its way; the one that saw most of it counts, so that a collector that lags does not halve a rate.
+ToR on its way and counted once: by its sender's.
 """
 
 from __future__ import annotations
@@ -82,17 +82,19 @@ class Series:
         Flows whose addresses are not in the inventory are nobody's to move and are left out.
         """
         directions: dict[PairId, tuple[Pair, dict[Mac, Rate]]] = {}
-        for switch in self._switches.values():
-            for (vni, src, dst), rate in switch.rates.items():
+        for switch, last in self._switches.items():
+            for (vni, src, dst), rate in last.rates.items():
                 one, other = self._endpoints.get((Vni(vni), src)), self._endpoints.get((Vni(vni), dst))
                 if one is None or other is None or one == other:
                     continue
                 pair = self._inventory.pair(one, other)
                 _, seen = directions.setdefault(pair.id, (pair, {}))
-                seen[one.mac] = max(seen.get(one.mac, Rate()), rate, key=lambda r: r.bits_s)
+                # The sender's own ToR has the word; another's counts only where that one has no cell for the flow.
+                # (The larger of the two would turn the jitter of two collectors' clocks into a bias.)
+                if self._inventory.switch_of(one).name == switch or one.mac not in seen:
+                    seen[one.mac] = rate
         for pair, seen in directions.values():
-            total = sum(seen.values(), Rate())
-            yield pair, total, self.heard(pair)
+            yield pair, sum(seen.values(), Rate()), self.heard(pair)
 
     def heard(self, pair: Pair) -> float:
         """When both switches of ``pair`` had last been heard; 0 before that."""
