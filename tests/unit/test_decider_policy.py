@@ -70,13 +70,20 @@ class TestStreaks:
     def test_given_one_low_round_then_busy_begins_anew(self) -> None:
         streaks = Streaks(SETTINGS)
         for rate in (6e6, 6e6, 2e6, 6e6):
-            streaks.round({P1: rate})
+            streaks.round({P1: rate}, {P1})
         assert (streaks.busy[P1], streaks.idle[P1]) == (1, 0)
 
     def test_given_no_fresh_word_then_nothing_counts(self) -> None:
         streaks = Streaks(SETTINGS)
-        streaks.round({P1: 0.0})
-        streaks.round({})
+        streaks.round({P1: 0.0}, {P1})
+        streaks.round({}, {P1})
+        assert streaks.idle[P1] == 1
+
+    def test_given_a_pair_long_silent_that_is_moved_by_hand_then_its_idle_time_begins_there(self) -> None:
+        streaks = Streaks(SETTINGS)
+        for _ in range(100):
+            streaks.round({P1: 0.0}, ())
+        streaks.round({P1: 0.0}, {P1})
         assert streaks.idle[P1] == 1
 
 

@@ -163,7 +163,7 @@ class SagaOutcome:
     outcome: OutcomeName
     at: float
     took_ms: float
-    """From the request to this outcome."""
+    """From the request, to offload or to revert, to this outcome."""
     reason: str = ""
     type: Literal["saga-outcome"] = "saga-outcome"
 

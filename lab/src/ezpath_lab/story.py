@@ -281,7 +281,7 @@ class Story:
                 "No speed-up is claimed here: this kernel has no openvswitch module, and in OVS's userspace datapath "
                 "a VLAN tag costs what VXLAN costs. iperf3 is held to a fixed rate."
             )
-        return "No speed-up is claimed here: iperf3 is held to a fixed rate. `make bench` measures."
+        return "No speed-up is claimed here: iperf3 is held to a fixed rate."
 
     def _iperf_ended(self, iperf: Iperf) -> None:
         result = iperf.stop()

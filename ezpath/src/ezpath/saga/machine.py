@@ -124,7 +124,8 @@ def _revert(world: World, event: RevertRequested, context: _Context) -> Result:
     saga = world.sagas.get(event.pair)
     if saga is None or saga.phase not in UNDO:
         return world, ()
-    return _undo(world, saga, "reverted", event.reason, context)
+    # The outcome's time is that of what was asked last: the way back, not the whole stay on the switch.
+    return _undo(world, replace(saga, requested_at=context.now), "reverted", event.reason, context)
 
 
 def _report(world: World, event: StepReport, context: _Context) -> Result:

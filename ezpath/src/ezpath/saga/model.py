@@ -22,12 +22,12 @@ Goal = Literal["active", "reverted", "rolled-back"]
 class Settings:
     """Times in seconds."""
 
-    step_timeout_s: float = 5.0
+    step_timeout_s: float = 10.0
     """A phase on the way forward that is not confirmed by then is undone."""
     retry_first_s: float = 1.0
     """A step on the way back is asked again after this, then after twice this, …"""
     retry_most_s: float = 30.0
-    drain_s: float = 1.0
+    drain_s: float = 2.0
     """From the last host's word that it no longer sends to the first removal of what its frames need."""
     quarantine_s: float = 30.0
     """How long a VLAN id rests on a host before another tenant may have it (I3)."""
@@ -45,6 +45,7 @@ class Saga:
     generation: int
     """Of the last commands sent. Reports of others are not listened to (I4)."""
     requested_at: float
+    """When it was asked for; for a saga on its way back because of a request, when that came."""
     entered_at: float
     """When the phase began."""
     deadline: float

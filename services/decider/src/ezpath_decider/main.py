@@ -16,7 +16,7 @@ from ezpath.service import Service, Settings, run, service_options
 
 from ezpath_decider.keeper import Keeper
 from ezpath_decider.policy import Decision, PolicySettings, Streaks, decide
-from ezpath_decider.rounds import entries_in_use, flow_lines, sightings, views
+from ezpath_decider.rounds import entries_in_use, flow_lines, sightings, state_of, views
 from ezpath_decider.series import Series
 
 TICK_S = 0.1
@@ -84,7 +84,8 @@ class Decider:
         seen = sightings(self._series, world, inventory)
         fresh = {pair: s.rate.bits_s for pair, s in seen.items() if s.heard_at > self._last_round}
         self._last_round = now
-        self._streaks.round(fresh)
+        on_switch = {pair for pair in seen if state_of(world.sagas.get(pair)) == "switch"}
+        self._streaks.round(fresh, on_switch)
         held = entries_in_use(world, inventory)
         for decision in decide(views(seen, self._streaks, world, inventory), held, self._policy, now):
             await self._publish(decision, now)
@@ -161,11 +162,11 @@ class Decider:
     help="Leave a pair alone that was rolled back.",
 )
 @click.option(
-    "--step-timeout-s", default=5.0, type=POSITIVE, show_default=True, help="Undo a step not confirmed by then."
+    "--step-timeout-s", default=10.0, type=POSITIVE, show_default=True, help="Undo a step not confirmed by then."
 )
 @click.option(
     "--drain-s",
-    default=1.0,
+    default=2.0,
     type=NOT_NEGATIVE,
     show_default=True,
     help="From the last sender's stop to the first removal.",

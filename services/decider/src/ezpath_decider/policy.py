@@ -6,7 +6,7 @@ room; one that was low for some polls comes back. Between the two thresholds a p
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -98,11 +98,15 @@ class Streaks:
     busy: dict[PairId, int] = field(default_factory=dict)
     idle: dict[PairId, int] = field(default_factory=dict)
 
-    def round(self, rates: Mapping[PairId, float]) -> None:
-        """One round: the rates of the pairs about which there is fresh word. Others keep what they had."""
+    def round(self, rates: Mapping[PairId, float], on_switch: Collection[PairId]) -> None:
+        """One round: the rates of the pairs about which there is fresh word. Others keep what they had.
+
+        Idleness is counted from the moment a pair is on the switches: what was moved by hand has its time there.
+        """
         for pair, rate in rates.items():
             self.busy[pair] = self.busy.get(pair, 0) + 1 if rate >= self.settings.enter_bps else 0
-            self.idle[pair] = self.idle.get(pair, 0) + 1 if rate < self.settings.exit_bps else 0
+            idle = pair in on_switch and rate < self.settings.exit_bps
+            self.idle[pair] = self.idle.get(pair, 0) + 1 if idle else 0
 
     def forget(self, pair: PairId) -> None:
         self.busy.pop(pair, None)
