@@ -31,7 +31,16 @@ class Stopped(BaseException):
         self.number = number
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+_EXAMPLES = """\b
+Examples:
+  ezpath-lab run                    the whole story, then everything is taken down
+  ezpath-lab run --keep             … and left running, with the commands to look around
+  ezpath-lab up; ezpath-lab status  racks and services, no story
+  ezpath-lab down                   remove everything, also what a killed run left
+"""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EXAMPLES)
 @click.option(
     "--state",
     "directory",

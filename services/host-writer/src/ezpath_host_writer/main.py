@@ -16,7 +16,7 @@ from ezpath_host_writer.cleanup import clean_up
 from ezpath_host_writer.worker import HostWorker
 
 
-@click.command()
+@click.command(epilog="Example: ezpath-host-writer --nats nats://127.0.0.1:4222 --inventory network.yaml --host h11")
 @service_options
 @click.option(
     "--host",
