@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from ezpath_lab.shell import LabError, attempt, in_namespace, run
 from ezpath_lab.topology import CONTAINER_MTU, FABRIC_MTU, HOST_LINK_MTU, UPLINK_PORT, Topology, Tor
 
+NETNS = Path("/run/netns")
 # No router solicitations and the like: what is on the wires is what the lab put there.
 _QUIET = "for f in all default; do echo 1 > /proc/sys/net/ipv6/conf/$f/disable_ipv6; done 2>/dev/null; true"
 _OFFLOADS = "rx off tx off sg off tso off gso off gro off txvlan off rxvlan off"
@@ -46,6 +48,15 @@ def remove(namespaces: Iterable[str]) -> None:
         done = attempt("ip", "netns", "delete", namespace)
         if done.returncode != 0 and namespace in existing(namespace):
             raise LabError(f"ip netns delete {namespace}: {done.stderr.strip()}. Is something mounted on it?")
+    _unmount_when_empty()
+
+
+def _unmount_when_empty() -> None:
+    """`ip netns add` mounts NETNS on itself and leaves that for ever. Without a namespace in it, it serves nobody;
+    the next `ip netns add` makes it again."""
+    while NETNS.is_mount() and not any(NETNS.iterdir()):
+        if attempt("umount", str(NETNS)).returncode != 0:
+            return
 
 
 def pids_in(namespace: str) -> list[int]:
