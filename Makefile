@@ -33,7 +33,7 @@ format: setup ## Format the Python sources
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-p4: ## Recompile the P4 program (p4c on PATH, P4C=…, or in a container) and stamp the output
+p4: ## Recompile the P4 program (p4c on PATH, P4C=…, or in a container), stamp the output
 	@python3 p4/build.py
 
 p4-check: ## Fail if the P4 sources and the committed output differ

@@ -14,6 +14,7 @@ import argparse
 import hashlib
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -66,18 +67,21 @@ def check(folder: Path) -> None:
 
 
 def compiler(folder: Path, output: Path) -> list[str]:
-    """The command that compiles PROGRAM into ``output``."""
+    """The command that compiles PROGRAM into ``output``: $P4C, else p4c on PATH, else p4c in a container."""
     json_file, p4info = (str(output / name) for name in OUTPUTS)
-    backend = shlex.split(os.environ.get("P4C", "")) or ([found] if (found := shutil.which("p4c-bm2-ss")) else [])
-    if backend:
-        return [*backend, PROGRAM, "-o", json_file, "--p4runtime-files", p4info]
+    driver = [PROGRAM, "--target", "bmv2", "--arch", "v1model", "--p4runtime-files", p4info, "-o", str(output)]
+    backend = [PROGRAM, "-o", json_file, "--p4runtime-files", p4info]
+    if named := shlex.split(os.environ.get("P4C", "")):
+        return named + (driver if Path(named[0]).name == "p4c" else backend)
+    for name, arguments in (("p4c", driver), ("p4c-bm2-ss", backend)):
+        if shutil.which(name):
+            return [name, *arguments]
     for engine in ("docker", "podman"):
         if shutil.which(engine) and subprocess.run([engine, "info"], capture_output=True, check=False).returncode == 0:
             mounts = ["-v", f"{folder}:{folder}:ro", "-v", f"{output}:{output}", "-w", str(folder)]
-            run = [engine, "run", "--rm", *mounts, IMAGE, "p4c-bm2-ss"]
-            return [*run, PROGRAM, "-o", json_file, "--p4runtime-files", p4info]
+            return [engine, "run", "--rm", *mounts, IMAGE, "p4c", *driver]
     raise Failure(
-        "no P4 compiler: neither p4c-bm2-ss on PATH nor a running docker or podman. "
+        "no P4 compiler: neither p4c nor p4c-bm2-ss on PATH, nor a running docker or podman. "
         "Install p4c (github.com/p4lang/p4c), or set P4C='/path/to/p4c-bm2-ss -I /path/to/p4include'"
     )
 
@@ -92,8 +96,13 @@ def compile_program(folder: Path) -> None:
         if done.returncode or missing:
             raise Failure(f"`{shlex.join(command)}` failed with exit status {done.returncode}: see above")
         for name in OUTPUTS:
-            shutil.copyfile(Path(aside) / name, folder / name)
+            (folder / name).write_text(_without_place((Path(aside) / name).read_text()))
     (folder / STAMP).write_text(json.dumps(stamp_of(folder), indent=2) + "\n")
+
+
+def _without_place(text: str) -> str:
+    """The p4c driver notes where its preprocessor put the program: the same sources must give the same output."""
+    return re.sub(r'^(\s*"program"\s*:\s*)"[^"]*"', rf'\1"{PROGRAM}"', text, flags=re.MULTILINE)
 
 
 def main() -> int:

@@ -46,3 +46,42 @@ def test_given_no_stamp_then_the_missing_file_is_named(copy: Path) -> None:
     (copy / "ezpath.stamp").unlink()
     done = run_check(copy)
     assert done.returncode == 1 and "ezpath.stamp" in done.stderr
+
+
+def compiler(folder: Path, name: str, body: str) -> Path:
+    """An executable called ``name`` on a PATH of its own."""
+    place = folder / "bin"
+    place.mkdir()
+    (place / name).write_text(f"#!/bin/sh\n{body}\n")
+    (place / name).chmod(0o755)
+    return place
+
+
+def run_build(folder: Path, path: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(P4 / "build.py"), "--folder", str(folder)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env={"PATH": path})
+
+
+def test_given_p4c_on_path_then_its_output_is_taken_and_stamped(copy: Path) -> None:
+    # given a p4c (its interface, not its work: the real one is not to be had everywhere)
+    found = compiler(copy.parent, "p4c", 'echo "$@" > "$7.asked"; echo json > "$9/ezpath.json"; echo info > "$7"')
+    (copy / "ezpath" / "more.p4").write_text("// more\n")
+    # when
+    done = run_build(copy, f"{found}:/usr/bin:/bin")
+    # then
+    assert done.returncode == 0, done.stderr
+    assert (copy / "ezpath.json").read_text() == "json\n"
+    assert run_check(copy).returncode == 0
+
+
+def test_given_a_compiler_that_fails_then_what_is_committed_stays(copy: Path) -> None:
+    before = (copy / "ezpath.json").read_bytes()
+    found = compiler(copy.parent, "p4c", "echo 'ezpath.p4(7): error: syntax' >&2; exit 1")
+    done = run_build(copy, f"{found}:/usr/bin:/bin")
+    assert done.returncode == 1 and "syntax" in done.stderr
+    assert (copy / "ezpath.json").read_bytes() == before
+
+
+def test_given_no_compiler_then_it_says_how_to_get_one(copy: Path) -> None:
+    done = run_build(copy, str(copy.parent / "nothing"))
+    assert done.returncode == 1 and "P4C=" in done.stderr
