@@ -6,10 +6,11 @@ import json
 from dataclasses import asdict
 
 import pytest
+from ezpath.desired import Desired, host_from_json
 from ezpath.events import HostCommand
 from ezpath.items import HostItem, ReceiveRule, SendRule
 from ezpath.names import HostName, Mac, PairId, VlanId, Vni
-from ezpath_host_writer.book import Book, Desired, parse_desired
+from ezpath_host_writer.book import Book
 
 RED = Vni(5001)
 A, B, C = Mac("02:00:00:00:00:01"), Mac("02:00:00:00:00:02"), Mac("02:00:00:00:00:03")
@@ -129,7 +130,7 @@ class TestDesired:
 
     def test_it_is_read_as_the_decider_writes_it(self) -> None:
         document = json.dumps({"generation": 3, "items": [asdict(SEND), asdict(RECEIVE)]})
-        assert parse_desired(document.encode()) == Desired(3, frozenset({SEND, RECEIVE}))
+        assert host_from_json(document.encode()) == Desired(3, frozenset({SEND, RECEIVE}))
 
     @pytest.mark.parametrize(
         ("document", "complaint"),
@@ -144,4 +145,4 @@ class TestDesired:
     )
     def test_what_is_wrong_with_it_is_said(self, document: bytes, complaint: str) -> None:
         with pytest.raises(ValueError, match=complaint):
-            parse_desired(document)
+            host_from_json(document)

@@ -7,12 +7,13 @@ from dataclasses import asdict
 
 import grpc
 import pytest
+from ezpath.desired import Desired, switch_from_json
 from ezpath.events import SwitchCommand
 from ezpath.items import EndpointLocal, EndpointRemote, SwitchItem, TenantTag
 from ezpath.names import Mac, PairId, Port, SwitchName, VlanId, Vni
 from ezpath_switch_writer.base import base_entries
 from ezpath_switch_writer.entries import entry_of, item_of
-from ezpath_switch_writer.guard import Desired, Guard
+from ezpath_switch_writer.guard import Guard
 from ezpath_switch_writer.program import NoProgramFound, load_program
 from ezpath_switch_writer.wave import needs, undo, updates, verdict, waves
 
@@ -174,7 +175,7 @@ def test_a_world_that_began_anew_voids_what_was_known():
 
 def test_the_desired_state_is_read_as_the_decider_writes_it():
     document = {"generation": 7, "items": [asdict(TAG), asdict(LOCAL), asdict(REMOTE)]}
-    assert Desired.from_json(json.dumps(document).encode()) == Desired(7, frozenset({TAG, LOCAL, REMOTE}))
+    assert switch_from_json(json.dumps(document).encode()) == Desired(7, frozenset({TAG, LOCAL, REMOTE}))
 
 
 @pytest.mark.parametrize(
@@ -183,7 +184,7 @@ def test_the_desired_state_is_read_as_the_decider_writes_it():
 )
 def test_a_desired_state_that_is_none_says_so(data):
     with pytest.raises(ValueError, match=r"."):
-        Desired.from_json(data)
+        switch_from_json(data)
 
 
 # ---- waves -----------------------------------------------------------------------------------------------------------

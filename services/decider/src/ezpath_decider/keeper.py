@@ -8,13 +8,12 @@ the commands. A crash in between leaves a record without its commands; :func:`ez
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import asdict
 from typing import TypeVar
 
 import structlog
 from ezpath.bus import Bus, Conflict, Unavailable
+from ezpath.desired import generation_of, items_to_json, key_of, to_json
 from ezpath.events import (
     DESIRED_BUCKET,
     SAGA_BUCKET,
@@ -48,7 +47,7 @@ class Keeper:
         self._clock = clock
         self._lock = asyncio.Lock()
         self._revisions: dict[tuple[str, str], int] = {}
-        self._installed: dict[str, bytes] = {}
+        self._installed: dict[str, str] = {}
         self._log = structlog.get_logger()
         self.world = World()
 
@@ -69,7 +68,7 @@ class Keeper:
         generation = 0
         for key, (value, revision) in (await self._insist(lambda: self._bus.kv_items(DESIRED_BUCKET))).items():
             self._revisions[(DESIRED_BUCKET, key)] = revision
-            generation = max(generation, _generation_of(value))
+            generation = max(generation, generation_of(value))
         async with self._lock:
             world, events = resume(world_of(records, generation), self._clock(), self._inventory, self._settings)
             await self._commit(world, events)
@@ -96,12 +95,10 @@ class Keeper:
 
     async def _put_desired(self, world: World) -> None:
         for target, items in desired(world, self._inventory).items():
-            listed = sorted((asdict(item) for item in items), key=lambda item: json.dumps(item, sort_keys=True))
-            body = json.dumps(listed, separators=(",", ":")).encode()
+            body = items_to_json(items)
             if self._installed.get(target) == body:
                 continue
-            document = json.dumps({"generation": world.generation, "items": listed}, separators=(",", ":")).encode()
-            await self._put(DESIRED_BUCKET, target.replace(":", ".", 1), document)
+            await self._put(DESIRED_BUCKET, key_of(target), to_json(world.generation, body))
             self._installed[target] = body
 
     async def _put(self, bucket: str, key: str | PairId, value: bytes) -> None:
@@ -137,13 +134,6 @@ class Keeper:
                 )
             case SagaOutcome():
                 self._log.info("saga outcome", saga=event.saga, outcome=event.outcome, reason=event.reason)
-
-
-def _generation_of(document: bytes) -> int:
-    try:
-        return int(json.loads(document)["generation"])
-    except (ValueError, KeyError, TypeError):
-        return 0
 
 
 def _msg_id(event: JsonEvent) -> str | None:

@@ -5,38 +5,14 @@ Pure. Commands and desired states go in; the set of items comes out. Late and re
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 
-from ezpath.events import HostCommand, HostItems
+from ezpath.desired import Desired
+from ezpath.events import HostCommand
 from ezpath.generations import Generations
 from ezpath.items import HostItem
-from pydantic import TypeAdapter, ValidationError
 
-_ITEMS: TypeAdapter[HostItems] = TypeAdapter(HostItems)
 Entries = dict[tuple[object, ...], HostItem]
-
-
-@dataclass(frozen=True, slots=True)
-class Desired:
-    """A whole desired state, as the decider keeps it in the bucket ``ezpath_desired``."""
-
-    generation: int
-    items: frozenset[HostItem]
-
-
-def parse_desired(document: bytes) -> Desired:
-    """Raises ValueError saying what is wrong with it."""
-    try:
-        raw = json.loads(document)
-        return Desired(int(raw["generation"]), frozenset(_ITEMS.validate_python(raw["items"])))
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"items.{where}: {first['msg']}") from None
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"not a desired state: {type(error).__name__}: {error}") from None
 
 
 class Book:
@@ -50,7 +26,7 @@ class Book:
     def items(self) -> tuple[HostItem, ...]:
         return tuple(self._entries.values())
 
-    def adopt(self, desired: Desired) -> bool:
+    def adopt(self, desired: Desired[HostItem]) -> bool:
         """Take over ``desired``, unless commands of newer generations were carried out. Says whether it did."""
         if desired.generation < self._generations.newest:
             return False

@@ -12,11 +12,13 @@ from typing import NoReturn
 
 import structlog
 from ezpath.bus import Bus, BusError, Delivery
+from ezpath.desired import Desired, host_from_json, key_of
 from ezpath.events import DESIRED_BUCKET, HostCommand, StepReport
 from ezpath.inventory import Endpoint, Host
+from ezpath.items import HostItem
 from ezpath.ovs import OvsError, OvsRefused, OvsUnreachable
 
-from ezpath_host_writer.book import Book, Desired, Entries, parse_desired
+from ezpath_host_writer.book import Book, Entries
 from ezpath_host_writer.host import HostOvs
 from ezpath_host_writer.rules import items_of
 
@@ -152,13 +154,13 @@ class HostWorker:
         self._problems = problems
         return changed
 
-    async def _desired(self, *, wait: bool = True) -> Desired | None:
+    async def _desired(self, *, wait: bool = True) -> Desired[HostItem] | None:
         """What the decider wants here, None where it has said nothing. Without NATS it waits, or gives up."""
-        key = f"host.{self.host.name}"
+        key = key_of(f"host:{self.host.name}")
         while True:
             try:
                 found = await self._bus.kv_get(DESIRED_BUCKET, key)
-                return parse_desired(found[0]) if found else None
+                return host_from_json(found[0]) if found else None
             except BusError as error:
                 self._log.warning("desired state not read", key=key, reason=str(error))
                 if not wait:

@@ -6,38 +6,12 @@ written before the commands that follow from it. A command that contradicts eith
 
 from __future__ import annotations
 
-import json
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
-from ezpath.events import SwitchCommand, SwitchItems
+from ezpath.desired import Desired
+from ezpath.events import SwitchCommand
 from ezpath.items import SwitchItem
-from pydantic import TypeAdapter, ValidationError
-
-_ITEMS: TypeAdapter[SwitchItems] = TypeAdapter(SwitchItems)
-
-
-@dataclass(frozen=True, slots=True)
-class Desired:
-    """What ought to be installed on a switch, as of ``generation``."""
-
-    generation: int
-    items: frozenset[SwitchItem]
-
-    @classmethod
-    def from_json(cls, data: bytes) -> Desired:
-        """Raises ValueError saying what is wrong with the document."""
-        try:
-            document = json.loads(data)
-            generation = document["generation"]
-            if not isinstance(generation, int) or isinstance(generation, bool):
-                raise ValueError("generation is no integer")
-            return cls(generation, frozenset(_ITEMS.validate_python(document["items"])))
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            raise ValueError(f"items.{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"not a document of desired items: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +25,10 @@ class _Done:
 class Guard:
     """One switch's memory of generations."""
 
-    desired: Desired | None = None
+    desired: Desired[SwitchItem] | None = None
     _done: dict[Hashable, _Done] = field(default_factory=dict)
 
-    def learn(self, desired: Desired) -> bool:
+    def learn(self, desired: Desired[SwitchItem]) -> bool:
         """Take note of a new document. True when generations count from anew: then all that was known is void."""
         anew = self.desired is not None and desired.generation < self.desired.generation
         if anew:

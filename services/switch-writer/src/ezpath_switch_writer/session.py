@@ -11,10 +11,11 @@ from collections.abc import Iterable, Sequence
 
 import grpc
 import structlog
+from ezpath.desired import Desired
 from ezpath.events import SwitchCommand
+from ezpath.items import SwitchItem
 
 from ezpath_switch_writer.entries import ITEM_TABLES, entry_of, item_of
-from ezpath_switch_writer.guard import Desired
 from ezpath_switch_writer.program import Program
 from ezpath_switch_writer.wave import EntryKey, Need, needs, undo, updates, verdict
 from p4rt import Client, NotPrimary, TableEntry, Update, UpdateFailure
@@ -77,7 +78,7 @@ class Session:
                 f"{said}. Compare the switch's part of the inventory with what the switch can hold"
             )
 
-    async def reconcile(self, desired: Desired) -> list[str]:
+    async def reconcile(self, desired: Desired[SwitchItem]) -> list[str]:
         """Install what is missing, remove what is surplus, in the item tables only. Returns what could not be done."""
         wanted = {entry.key: entry for entry in map(entry_of, desired.items)}
         surplus = [entry for entry in self.items() if entry.key not in wanted]

@@ -14,11 +14,12 @@ from contextlib import asynccontextmanager
 import grpc
 import structlog
 from ezpath.bus import Bus, BusError, Delivery
+from ezpath.desired import key_of, switch_from_json
 from ezpath.events import DESIRED_BUCKET, StepReport, SwitchCommand
 from ezpath.inventory import Inventory, Switch
 
 from ezpath_switch_writer.base import base_entries
-from ezpath_switch_writer.guard import Desired, Guard
+from ezpath_switch_writer.guard import Guard
 from ezpath_switch_writer.program import Program
 from ezpath_switch_writer.session import NotReady, Session
 from ezpath_switch_writer.wave import waves
@@ -134,7 +135,7 @@ class SwitchWriter:
             self._complain("nothing is known about what should be installed", "", next="entries are left as they are")
             return
         try:
-            desired = Desired.from_json(kept[0])
+            desired = switch_from_json(kept[0])
         except ValueError as error:
             self._log.error("desired state not understood", key=self._desired_key, reason=str(error))
             return
@@ -144,13 +145,13 @@ class SwitchWriter:
 
     @property
     def _desired_key(self) -> str:
-        return f"switch.{self._switch.name}"
+        return key_of(f"switch:{self._switch.name}")
 
     async def _watch_desired(self) -> None:
         """Take note of each new document. Commands bring the switch there, unless the world began anew."""
         async for change in self._bus.kv_watch(DESIRED_BUCKET, self._desired_key):
             try:
-                desired = Desired.from_json(change.value) if change.value is not None else None
+                desired = switch_from_json(change.value) if change.value is not None else None
             except ValueError as error:
                 self._log.error("desired state not understood", key=self._desired_key, reason=str(error))
                 continue
