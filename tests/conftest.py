@@ -7,9 +7,9 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from ezpath_lab.net import NETNS, mounted
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Started in the background by a script: what a shell ignores there, every child would ignore too, and the tests
@@ -33,19 +33,13 @@ def require(*tools: str, root: bool = False) -> None:
     pytest.skip(reason)
 
 
-def mounted(path: Path) -> bool:
-    """Whether something is mounted there, also a folder on itself."""
-    return any(line.split()[1] == str(path) for line in Path("/proc/self/mounts").read_text().splitlines())
-
-
 @pytest.fixture(scope="session", autouse=True)
 def no_mount_left() -> Iterator[None]:
     """`ip netns add` leaves a mount behind; where these tests were the first to use it, it goes with them."""
-    netns = Path("/run/netns")
-    was_there = mounted(netns)
+    was_there = mounted(NETNS)
     yield
-    if not was_there and os.geteuid() == 0 and mounted(netns) and not any(netns.iterdir()):
-        subprocess.run(["umount", str(netns)], check=False)
+    if not was_there and os.geteuid() == 0 and mounted(NETNS) and not any(NETNS.iterdir()):
+        subprocess.run(["umount", str(NETNS)], check=False)
 
 
 @pytest.fixture(scope="session")

@@ -54,13 +54,13 @@ def remove(namespaces: Iterable[str]) -> None:
 def _unmount_when_empty() -> None:
     """`ip netns add` mounts NETNS on itself and leaves that for ever. Without a namespace in it, it serves nobody;
     the next `ip netns add` makes it again."""
-    while _mounted(NETNS) and not any(NETNS.iterdir()):
+    while mounted(NETNS) and not any(NETNS.iterdir()):
         if attempt("umount", str(NETNS)).returncode != 0:
             return
 
 
-def _mounted(path: Path) -> bool:
-    # Path.is_mount() does not see a folder that is mounted on itself.
+def mounted(path: Path) -> bool:
+    """Whether something is mounted at ``path``; unlike ``Path.is_mount()`` it sees a folder mounted on itself."""
     return any(line.split()[1] == str(path) for line in Path("/proc/self/mounts").read_text().splitlines())
 
 

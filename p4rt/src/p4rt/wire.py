@@ -56,7 +56,7 @@ def decode_register(responses: list[bytes], register_id: int, cells: int, width_
 def _walk(data: bytes, register_id: int) -> tuple[_Ints, _Bytes, _Ints, _Ints]:
     """Index, and place and length of the value, of each cell; with the padded buffer they point into."""
     column = np.frombuffer(data + bytes(_PADDING), np.uint8)
-    identity = bytes([_ID]) + _encode_varint(register_id)
+    identity = bytes([_ID]) + encode_varint(register_id)
     start, end = _entities(column, len(data), identity)
     _ends(start + 4 + column[start + 3], end)  # the RegisterEntry is all there is in the entity
     at = _expect(column, start + 4 + len(identity), _INDEX)
@@ -175,11 +175,11 @@ def encode_register(
 @lru_cache(maxsize=64)
 def _templates(register_id: int, first: int, count: int) -> tuple[list[bytes], list[bytes]]:
     """For each cell: its id and index as they stand in a RegisterEntry, and the whole entity when it is 0."""
-    identity = b"\x08" + _encode_varint(register_id)
+    identity = b"\x08" + encode_varint(register_id)
     heads, empty = [], []
     for index in range(first, first + count):
-        inner = b"\x08" + _encode_varint(index) if index else b""
-        head = identity + b"\x12" + _encode_varint(len(inner)) + inner
+        inner = b"\x08" + encode_varint(index) if index else b""
+        head = identity + b"\x12" + encode_varint(len(inner)) + inner
         before, between = _frame(len(head), 1)
         heads.append(head)
         empty.append(before + head + between + b"\x00")
@@ -188,13 +188,14 @@ def _templates(register_id: int, first: int, count: int) -> tuple[list[bytes], l
 
 def _frame(head: int, value: int) -> tuple[bytes, bytes]:
     """The bytes before the head and between head and value, for a head and a value of these lengths."""
-    bitstring = bytes([_BITSTRING]) + _encode_varint(value)
-    between = bytes([_DATA]) + _encode_varint(len(bitstring) + value) + bitstring
-    entry = bytes([_REGISTER_ENTRY]) + _encode_varint(head + len(between) + value)
-    return bytes([_ENTITIES]) + _encode_varint(len(entry) + head + len(between) + value) + entry, between
+    bitstring = bytes([_BITSTRING]) + encode_varint(value)
+    between = bytes([_DATA]) + encode_varint(len(bitstring) + value) + bitstring
+    entry = bytes([_REGISTER_ENTRY]) + encode_varint(head + len(between) + value)
+    return bytes([_ENTITIES]) + encode_varint(len(entry) + head + len(between) + value) + entry, between
 
 
-def _encode_varint(value: int) -> bytes:
+def encode_varint(value: int) -> bytes:
+    """Protobuf's base-128 integer."""
     out = bytearray()
     while value >= 0x80:
         out.append(value & 0x7F | 0x80)

@@ -106,19 +106,10 @@ def frame(entities: Iterable[bytes], max_bytes: int = 512 << 10) -> Iterator[byt
     parts: list[bytes] = []
     size = 0
     for entity in entities:
-        parts += (b"\x0a", _varint(len(entity)), entity)
+        parts += (b"\x0a", wire.encode_varint(len(entity)), entity)
         size += len(entity) + 4
         if size >= max_bytes:
             yield b"".join(parts)
             parts, size = [], 0
     if parts:
         yield b"".join(parts)
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 import click
 import structlog
@@ -18,6 +19,8 @@ from ezpath_decider.keeper import Keeper
 from ezpath_decider.policy import Decision, PolicySettings, Streaks, decide
 from ezpath_decider.rounds import entries_in_use, flow_lines, sightings, state_of, views
 from ezpath_decider.series import Series
+
+Input = TypeVar("Input", OffloadRequested | RevertRequested, StepReport)
 
 TICK_S = 0.1
 POSITIVE = click.FloatRange(min=0, min_open=True)
@@ -52,8 +55,8 @@ class Decider:
         self._service.ready(policy=self._policy.__class__.__name__, interval_s=self._interval_s)
         async with asyncio.TaskGroup() as tasks:
             requests: tuple[type[OffloadRequested | RevertRequested], ...] = (OffloadRequested, RevertRequested)
-            tasks.create_task(bus.consume("decider-decisions", "ezpath.decision.>", requests, self._on_decisions))
-            tasks.create_task(bus.consume("decider-reports", "ezpath.report.>", StepReport, self._on_reports))
+            tasks.create_task(bus.consume("decider-decisions", "ezpath.decision.>", requests, self._on_inputs))
+            tasks.create_task(bus.consume("decider-reports", "ezpath.report.>", StepReport, self._on_inputs))
             tasks.create_task(self._every(TICK_S, self._tick))
             tasks.create_task(self._every(self._interval_s, self._round))
 
@@ -62,10 +65,7 @@ class Decider:
             self._log.warning("sample of a switch that is not in the inventory", switch=sample.switch)
         self._series.add(sample, self._clock())
 
-    async def _on_decisions(self, batch: list[Delivery[OffloadRequested | RevertRequested]]) -> None:
-        await self._keeper.give(delivery.event for delivery in batch)
-
-    async def _on_reports(self, batch: list[Delivery[StepReport]]) -> None:
+    async def _on_inputs(self, batch: list[Delivery[Input]]) -> None:
         await self._keeper.give(delivery.event for delivery in batch)
 
     async def _tick(self) -> None:
