@@ -26,7 +26,7 @@ test: setup ## Run all tests; those that need root or a tool skip with the reaso
 check: setup p4-check ## Lint, types and import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy p4rt/src tor/src ezpath/src lab/src services/*/src
+	@$(BIN)/mypy p4rt/src tor/src ezpath/src lab/src bench/src services/*/src
 	@$(BIN)/lint-imports
 
 format: setup ## Format the Python sources
