@@ -29,6 +29,7 @@ COPY p4rt/pyproject.toml p4rt/
 COPY ezpath/pyproject.toml ezpath/
 COPY tor/pyproject.toml tor/
 COPY lab/pyproject.toml lab/
+COPY bench/pyproject.toml bench/
 COPY services/collector/pyproject.toml services/collector/
 COPY services/decider/pyproject.toml services/decider/
 COPY services/switch-writer/pyproject.toml services/switch-writer/
