@@ -50,7 +50,7 @@ def test_control_flow_is_nested_as_in_p4(source: str) -> None:
     [body] = functions(source, "ingress")
 
     assert body.count("goto ") == 1, "only route.apply(), which P4 has at two places"
-    assert "} else if (s->vlan.valid_) {" in body
+    assert "} else if (s->headers->valid.vlan) {" in body
     assert "switch (apply_EzIngress_tunnel_local_vtep(s)) {" in body
 
 
@@ -74,9 +74,13 @@ def shift(value: Binary | FieldRef, amount: int) -> Binary:
     [
         (Binary("&", shift(C1, 128), Const((1 << 64) - 1)), 64, "s->scalars.c1[2]"),
         (Binary("&", shift(C1, 96), Const((1 << 32) - 1)), 32, "s->scalars.c1[1] >> 32"),
-        (Binary("&", Binary("+", A, Const(255)), Const(255)), 8, "s->h.a + 0xff"),
-        (Binary("&", Binary("-", B, A), Const(0xFFFFFFFFFF)), 48, "((u64)s->h.b - s->h.a) & 0xffffffffffull"),
-        (Binary("<<", A, Const(40)), 64, "(u64)s->h.a << 40"),
+        (Binary("&", Binary("+", A, Const(255)), Const(255)), 8, "s->headers->h.a + 0xff"),
+        (
+            Binary("&", Binary("-", B, A), Const(0xFFFFFFFFFF)),
+            48,
+            "((u64)s->headers->h.b - s->headers->h.a) & 0xffffffffffull",
+        ),
+        (Binary("<<", A, Const(40)), 64, "(u64)s->headers->h.a << 40"),
         (Binary("&", A, Const(0)), 8, "0"),
     ],
 )
@@ -87,7 +91,7 @@ def test_only_the_bits_that_are_asked_for_are_computed(expression: Binary, width
 def test_a_concatenation_falls_apart_into_limbs() -> None:
     both = Binary("|", Binary("<<", A, Const(120)), B)
 
-    assert EXPRESSIONS.limbs(both, 128) == ["s->h.b", "(u64)s->h.a << 56"]
+    assert EXPRESSIONS.limbs(both, 128) == ["s->headers->h.b", "(u64)s->headers->h.a << 56"]
 
 
 def test_bounds_of_exact_values() -> None:

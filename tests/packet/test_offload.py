@@ -10,7 +10,7 @@ import struct
 import pytest
 from packet.frames import IPV4, IPV6, TCP, checksum, ethernet, ipv4, ipv6, pseudo_header_sum, tagged, tcp
 from packet.rack import C1, C2, C3, FABRIC, HOST1, HOST2, PEER_VTEP, RED_VID, RED_VID2, UNKNOWN_DST, VTEP, Rack
-from packet.wire import GSO_TCPV4, GSO_TCPV6, Captured
+from packet.wire import GSO_TCPV4, GSO_TCPV6, Captured, inside
 
 pytestmark = pytest.mark.root
 
@@ -96,6 +96,8 @@ def test_where_the_wire_cannot_segment_the_kernel_does_it_and_every_segment_is_r
     def switch_features(state: str) -> None:
         arguments = [argument for feature in features for argument in (feature, state)]
         rack.wires.switch_command("ethtool", "-K", "ezt-pkt-10", *arguments)
+        with inside(rack.wires.switch):
+            rack.plane.refresh()
 
     switch_features("off")
     try:

@@ -97,17 +97,19 @@ class TwoRacks:
                 run("ip", "netns", "del", namespace)
 
     def fabric_counters(self) -> tuple[int, int]:
-        """Frames and bytes that switch 1 has sent into the fabric, as the kernel counts them: a super-frame is one."""
-        text = run("ip", "netns", "exec", self._switches[0], "cat", "/proc/net/dev")
+        """Frames and bytes that came to switch 2 over the fabric, as the kernel counts them: a super-frame is one."""
+        text = run("ip", "netns", "exec", self._switches[1], "cat", "/proc/net/dev")
         fields = next(line for line in text.splitlines() if "fabric:" in line).split(":")[1].split()
-        return int(fields[9]), int(fields[8])
+        return int(fields[1]), int(fields[0])
 
     def segmentation(self, port: str, state: str) -> None:
         """Segmentation by the wires at ``port`` of both switches ``on`` or ``off``; off: the kernel does it before."""
         features = ("tso", "gso", "tx-udp_tnl-segmentation", "tx-tcp6-segmentation", "tx-udp-segmentation")
         arguments = [argument for feature in features for argument in (feature, state)]
-        for switch in self._switches:
+        for switch, plane in zip(self._switches, self._planes, strict=True):
             run("ip", "netns", "exec", switch, "ethtool", "-K", port, *arguments)
+            with inside(switch):
+                plane.refresh()
 
     def monitored_packets(self, index: int, counter: str) -> int:
         return int(self._planes[index].read_counter(counter)[:, 0].sum())

@@ -9,10 +9,11 @@ import tempfile
 from importlib import resources
 from pathlib import Path
 
+from ezpath_tor.codegen.crc import crc_tables
 from ezpath_tor.plane import PlaneError
 
 COMPILE_TIMEOUT_S = 60
-SUPPORT_FILES = ("runtime.h", "numbers.h", "crc_tables.h")
+SUPPORT_FILES = ("runtime.h", "numbers.h")
 
 
 def compile_c(source: str) -> bytes:
@@ -24,6 +25,7 @@ def compile_c(source: str) -> bytes:
         for name in SUPPORT_FILES:
             text = resources.files("ezpath_tor").joinpath(name).read_text()
             Path(folder, name).write_text(text)
+        Path(folder, "crc_tables.h").write_text(crc_tables())
         Path(folder, "program.c").write_text(source)
         command = [
             *(clang, "-O2", "-g", "-target", "bpf", "-mcpu=v3", "-Wall", "-Wno-unused-function"),

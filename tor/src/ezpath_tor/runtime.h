@@ -20,6 +20,7 @@ typedef __s32 s32;
 #define TC_ACT_SHOT 2
 #define DROP_PORT 511
 #define PORTS 512
+#define PORT_SLOTS 1024
 
 #define EALREADY 114
 #define ETH_OCTETS 14
@@ -45,6 +46,7 @@ struct frame {
 	u32 parsed;   // bytes that the parser took
 	u32 emitted;  // bytes in `out`
 	u32 tags;     // VLAN tags at the front
+	bool odd;     // the kernel's idea of where its headers are cannot be relied on
 	u64 packets;  // on the wire; a segmentation offload frame is several
 	u8 in[IN_OCTETS + TAG_OCTETS];
 	u8 out[OUT_OCTETS + TAG_OCTETS];
@@ -56,6 +58,20 @@ struct counter_cell {
 	u64 octets;
 };
 
+struct port_slot {
+	u32 interface;
+	u32 port;
+};
+
+// Interface to port, in the slot of the index' lowest bits: an array is inlined where a hash is a call.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PORT_SLOTS);
+	__type(key, u32);
+	__type(value, struct port_slot);
+} port_by_slot SEC(".maps");
+
+// Those whose slot another port has.
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, PORTS);
@@ -63,15 +79,20 @@ struct {
 	__type(value, u32);
 } port_by_interface SEC(".maps");
 
+struct way_out {
+	u32 interface;
+	u32 straight;  // a frame may start at the other end of this veth pair: links.py
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, PORTS);
 	__type(key, u32);
-	__type(value, u32);
+	__type(value, struct way_out);
 } interface_by_port SEC(".maps");
 
 // Frames lost here and not by the program, by reason; tc.py has the names.
-enum loss { LOST_SHORT, LOST_TAGS, LOST_PORT, LOST_HEADERS, LOST_REWRITE, LOSSES };
+enum loss { LOST_SHORT, LOST_TAGS, LOST_PORT, LOST_HEADERS, LOST_REWRITE, LOST_MTU, LOSSES };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -138,6 +159,10 @@ static __always_inline bool store(struct __sk_buff *skb, u32 at, const u8 *from,
 
 static __always_inline u32 port_of(u32 interface)
 {
+	u32 index = interface % PORT_SLOTS;
+	struct port_slot *slot = bpf_map_lookup_elem(&port_by_slot, &index);
+	if (slot && slot->interface == interface)
+		return slot->port;
 	u32 *port = bpf_map_lookup_elem(&port_by_interface, &interface);
 	return port ? *port : 0;
 }
@@ -153,6 +178,7 @@ static __always_inline bool receive(struct __sk_buff *skb, struct frame *f)
 	u32 tag = skb->vlan_present ? TAG_OCTETS : 0;
 	f->length = skb->len + tag;
 	f->parsed = 0;
+	f->odd = false;
 	f->tags = 0;
 	if (skb->len < ETH_OCTETS) {
 		lost(LOST_SHORT);
@@ -253,7 +279,7 @@ static __always_inline u64 encapsulation(struct __sk_buff *skb, const u8 *bytes,
 }
 
 // Makes `grown` bytes of room at the front. Large segments stay large.
-static __always_inline long grow(struct __sk_buff *skb, const u8 *bytes, u32 old, u32 grown)
+static __always_inline long grow(struct __sk_buff *skb, struct frame *f, const u8 *bytes, u32 old, u32 grown)
 {
 	if (old >= ETH_OCTETS && is_ip(skb->protocol)) {
 		u64 flags = encapsulation(skb, bytes, grown);
@@ -262,14 +288,16 @@ static __always_inline long grow(struct __sk_buff *skb, const u8 *bytes, u32 old
 			error = bpf_skb_adjust_room(skb, grown, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO);
 		return error;
 	}
+	f->odd = true;
 	return bpf_skb_change_head(skb, grown, 0);
 }
 
 // Makes the kernel read the EtherType at the front of the bytes again. Nothing sets skb->protocol directly, but a
 // tag that goes from the bytes to its place beside them does: two are put on, which leaves one in the bytes, and
 // taken off again.
-static __always_inline long reread_protocol(struct __sk_buff *skb)
+static __always_inline long reread_protocol(struct __sk_buff *skb, struct frame *f)
 {
+	f->odd = true;
 	u16 tag_type = bpf_htons(ETH_P_8021Q);
 	return bpf_skb_vlan_push(skb, tag_type, 1) || bpf_skb_vlan_push(skb, tag_type, 1) ||
 	       bpf_skb_vlan_pop(skb) || bpf_skb_vlan_pop(skb);
@@ -314,7 +342,7 @@ static __always_inline long shrink(struct __sk_buff *skb, struct frame *f, const
 	if (left < ETH_OCTETS || old > skb->len)
 		return -1;
 	if (!is_ip(skb->protocol) &&
-	    (bpf_skb_store_bytes(skb, ETH_MACS, &ip, sizeof(ip), BPF_F_RECOMPUTE_CSUM) || reread_protocol(skb)))
+	    (bpf_skb_store_bytes(skb, ETH_MACS, &ip, sizeof(ip), BPF_F_RECOMPUTE_CSUM) || reread_protocol(skb, f)))
 		return -1;
 	if (skb->len - old + left < SHORTEST)
 		return take_out_of_short(skb, f, bytes, old, left);
@@ -324,8 +352,8 @@ static __always_inline long shrink(struct __sk_buff *skb, struct frame *f, const
 // Puts `out` in the place of the bytes that the parser took and sends the frame out of `port`.
 static __always_inline int transmit(struct __sk_buff *skb, struct frame *f, u32 port)
 {
-	u32 *interface = bpf_map_lookup_elem(&interface_by_port, &port);
-	if (!interface || !*interface)
+	struct way_out *out = bpf_map_lookup_elem(&interface_by_port, &port);
+	if (!out || !out->interface)
 		return lost(LOST_PORT);
 	if (!emit_unparsed_tags(f))
 		return lost(LOST_HEADERS);
@@ -350,7 +378,7 @@ static __always_inline int transmit(struct __sk_buff *skb, struct frame *f, u32 
 
 	long error = 0;
 	if (octets > old)
-		error = grow(skb, bytes, old, octets - old);
+		error = grow(skb, f, bytes, old, octets - old);
 	else if (octets < old)
 		error = shrink(skb, f, bytes, old, octets);
 	if (error)
@@ -360,9 +388,16 @@ static __always_inline int transmit(struct __sk_buff *skb, struct frame *f, u32 
 		return lost(LOST_REWRITE);
 	// Segmentation, checksums and filters on the way out go by it.
 	u32 type = be16(bytes + ETH_MACS);
-	if (octets >= ETH_OCTETS && skb->protocol != bpf_htons(type) && !is_tag(type) && reread_protocol(skb))
+	if (octets >= ETH_OCTETS && skb->protocol != bpf_htons(type) && !is_tag(type) && reread_protocol(skb, f))
 		return lost(LOST_REWRITE);
 	if (tagged && bpf_skb_vlan_push(skb, bpf_htons(tag_type), tag))
 		return lost(LOST_REWRITE);
-	return bpf_redirect(*interface, 0);
+	if (out->straight && !f->odd) {
+		// Nobody else looks at the length on this way.
+		u32 mtu = 0;
+		if (!skb->gso_size && bpf_check_mtu(skb, out->interface, &mtu, 0, 0))
+			return lost(LOST_MTU);
+		return bpf_redirect_peer(out->interface, 0);
+	}
+	return bpf_redirect(out->interface, 0);
 }

@@ -22,11 +22,15 @@ from ezpath_tor.bpf import BpfObject, TcHook, map_update
 from ezpath_tor.codegen import PROGRAM_NAME, generate
 from ezpath_tor.codegen.tables import layout_of
 from ezpath_tor.compiler import compile_c
+from ezpath_tor.links import reaches_other_namespace
 from ezpath_tor.maps import RegisterMemory, TableMap, check, shared_array, u32
 from ezpath_tor.plane import ActionCall, Key, PlaneError
 
 MAX_PORT = 510
 """511 is v1model's drop port."""
+
+PORT_SLOTS = 1024
+"""As in runtime.h."""
 
 LOSSES = (
     "shorter than an Ethernet header",
@@ -34,6 +38,7 @@ LOSSES = (
     "out of a port that the switch does not have",
     "more headers than the deparser has room for",
     "refused by the kernel when its headers were changed",
+    "longer than the MTU of the port it was to leave by",
 )
 """Why frames are lost in runtime.h and not by the program, in its order."""
 
@@ -97,9 +102,9 @@ class TcPlane:
         program = read_program(config)
         source = generate(program)
         interfaces = {port: _ifindex(port, name) for port, name in self._ports.items()}
-        loaded = _Loaded(program, source, BpfObject(compile_c(source), PROGRAM_NAME), self._limits)
+        loaded = _Loaded(program, source, _in_kernel(source), self._limits)
         try:
-            loaded.set_ports(interfaces)
+            loaded.set_ports(interfaces, self._ports)
             self._attach(loaded, interfaces)
         except BaseException:
             loaded.close()
@@ -108,6 +113,11 @@ class TcPlane:
         if before:
             before.close()
         log.info("program loaded", program=program.name, ports=len(interfaces), instructions=self.instructions)
+
+    def refresh(self) -> None:
+        """Look again at the ports' interfaces, whose features decide how frames leave by them."""
+        interfaces = {port: _ifindex(port, name) for port, name in self._ports.items()}
+        self._running.set_ports(interfaces, self._ports)
 
     def close(self) -> None:
         """Take the program off every port. Idempotent."""
@@ -238,17 +248,35 @@ class _Loaded:
     def counter(self, name: str) -> npt.NDArray[np.uint64]:
         return _named(self._counters, "counter", name, self.program)
 
-    def set_ports(self, interfaces: Mapping[int, int]) -> None:
+    def set_ports(self, interfaces: Mapping[int, int], names: Mapping[int, str]) -> None:
         by_interface, by_port = self.bpf.map_fd("port_by_interface"), self.bpf.map_fd("interface_by_port")
+        by_slot = self.bpf.map_fd("port_by_slot")
         for port, ifindex in interfaces.items():
-            for fd, key, value in ((by_interface, ifindex, port), (by_port, port, ifindex)):
-                check(map_update(fd, u32(key), u32(value)), f"note port {port}")
+            straight = u32(int(reaches_other_namespace(names[port])))
+            slot = u32(ifindex % PORT_SLOTS)
+            for fd, key, value in (
+                (by_interface, u32(ifindex), u32(port)),
+                (by_slot, slot, u32(ifindex) + u32(port)),
+                (by_port, u32(port), u32(ifindex) + straight),
+            ):
+                check(map_update(fd, key, value), f"note port {port}")
 
     def losses(self) -> dict[str, int]:
         return {reason: int(frames) for reason, frames in zip(LOSSES, self._losses[:, 0], strict=True) if frames}
 
     def close(self) -> None:
         self.bpf.close()
+
+
+def _in_kernel(source: str) -> BpfObject:
+    """The program with its variables on the BPF stack or, where they do not fit it, in memory like its headers."""
+    try:
+        return BpfObject(compile_c(source), PROGRAM_NAME)
+    except PlaneError as error:
+        try:
+            return BpfObject(compile_c(f"#define STATE_IN_MAP\n{source}"), PROGRAM_NAME)
+        except PlaneError:
+            raise error from None
 
 
 def _named(things: Mapping[str, _T], kind: str, name: str, program: Program) -> _T:

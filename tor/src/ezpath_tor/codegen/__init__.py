@@ -73,11 +73,8 @@ def _write_head(out: Writer, program: Program, parse_octets: int) -> None:
 
 
 def _write_main(out: Writer, program: Program) -> None:
-    with out.block("struct", tail='} states SEC(".maps");'):
-        out.line("__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);")
-        out.line("__uint(max_entries, 1);")
-        out.line("__type(key, u32);")
-        out.line("__type(value, struct state);")
+    for line in _MEMORY.strip("\n").split("\n"):
+        out.line(line)
     out.line()
     out.line('SEC("tc")')
     with out.block(f"int {PROGRAM_NAME}(struct __sk_buff *skb)"):
@@ -92,19 +89,49 @@ def _write_main(out: Writer, program: Program) -> None:
     out.line('char license_text[] SEC("license") = "Dual BSD/GPL";')
 
 
+_MEMORY = """
+#ifdef STATE_IN_MAP
+#define ON_CPU struct state
+#else
+#define ON_CPU struct { struct frame frame; struct headers headers; }
+#endif
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, ON_CPU);
+} cpus SEC(".maps");
+
+// A packet's state, all of it in this CPU's memory or what fits the stack there; NULL never in practice.
+static __always_inline struct state *take_state(struct state *on_stack)
+{
+	u32 zero = 0;
+	typeof(ON_CPU) *cpu = bpf_map_lookup_elem(&cpus, &zero);
+#ifdef STATE_IN_MAP
+	return cpu;
+#else
+	if (!cpu)
+		return NULL;
+	on_stack->frame = &cpu->frame;
+	on_stack->headers = &cpu->headers;
+	return on_stack;
+#endif
+}
+"""
+
 _MAIN = """
-u32 zero = 0;
-struct state *s = bpf_map_lookup_elem(&states, &zero);
+struct state on_stack, *s = take_state(&on_stack);
 if (!s)
 	return TC_ACT_SHOT;
 reset(s);
 s->standard_metadata.ingress_port = port_of(skb->ifindex);
-if (!receive(skb, &s->frame))
+if (!receive(skb, s->frame))
 	return TC_ACT_SHOT;
-s->standard_metadata.packet_length = s->frame.length;
+s->standard_metadata.packet_length = s->frame->length;
 s->standard_metadata.ingress_global_timestamp = microseconds();
 parse(s);
-s->frame.packets = packets_in(skb, &s->frame);
+s->frame->packets = packets_in(skb, s->frame);
 verify_checksums(s);
 ingress(s);
 if (s->standard_metadata.egress_spec == DROP_PORT)
@@ -118,7 +145,7 @@ s->standard_metadata.egress_port = port;
 s->standard_metadata.egress_spec = 0;
 s->standard_metadata.egress_global_timestamp = microseconds();
 deparse(s);
-s->standard_metadata.packet_length = s->frame.length - s->frame.parsed + s->frame.emitted;
+s->standard_metadata.packet_length = s->frame->length - s->frame->parsed + s->frame->emitted;
 egress(s);
 if (s->standard_metadata.egress_spec == DROP_PORT)
 	return TC_ACT_SHOT;
@@ -128,5 +155,5 @@ _END = """
 update_checksums(s);
 if (!deparse(s))
 	return lost(LOST_HEADERS);
-return transmit(skb, &s->frame, port);
+return transmit(skb, s->frame, port);
 """

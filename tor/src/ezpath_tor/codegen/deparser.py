@@ -17,11 +17,11 @@ def write_deparser(out: Writer, program: Program) -> None:
     """Writes ``deparse()``, which returns false where the headers do not fit the buffer."""
     with out.block("static __always_inline bool deparse(struct state *s)"):
         out.line("u8 *p;")
-        out.line("s->frame.emitted = 0;")
+        out.line("s->frame->emitted = 0;")
         for name in program.deparse_order:
             header = program.headers[name]
             with out.block(f"if ({valid_path(name)})"):
-                out.line(f"p = emit(&s->frame, {header.octets});")
+                out.line(f"p = emit(s->frame, {header.octets});")
                 out.line("if (!p)")
                 out.line("\treturn false;")
                 for statement in store_header("p", header):

@@ -27,7 +27,7 @@ def write_calculation(out: Writer, calculation: Calculation) -> None:
     name = hash_function(calculation)
     with out.block(f"static __always_inline u64 {name}(struct state *s)"):
         # Not on the stack: BPF does not store unaligned words there.
-        out.line("u8 *input = s->frame.scratch;")
+        out.line("u8 *input = s->frame->scratch;")
         for offset, size, value in whole_octets(pieces):
             out.line(store_octets("input", offset, size, value))
         out.line(f"return {calculation.algorithm}(input, {octets});")

@@ -37,8 +37,12 @@ def declaration(name: str, width: int) -> str:
     return f"u64 {name}[{(width + 63) // 64}];"
 
 
+ON_STACK = frozenset({"scalars", "standard_metadata"})
+"""What the compiler knows best what to do with: the program's variables and the switch's, on the BPF stack."""
+
+
 def header_path(header: str) -> str:
-    return f"s->{c_name(header)}"
+    return f"s->{c_name(header)}" if header in ON_STACK else f"s->headers->{c_name(header)}"
 
 
 def field_path(ref: FieldRef) -> str:
@@ -46,4 +50,4 @@ def field_path(ref: FieldRef) -> str:
 
 
 def valid_path(header: str) -> str:
-    return f"{header_path(header)}.valid_"
+    return f"s->headers->valid.{c_name(header)}"

@@ -13,7 +13,7 @@ from ezpath_tor.codegen.wire import load_bits, load_field
 from ezpath_tor.codegen.writer import Writer
 from ezpath_tor.plane import Unsupported
 
-BUFFER = "s->frame.in"
+BUFFER = "s->frame->in"
 TOO_SHORT = "PacketTooShort"
 MAX_BLOCKS = 512
 MAX_OCTETS = 1024
@@ -93,7 +93,7 @@ class ParserWriter:
             self._need(octet, (expr.offset + expr.width + 7) // 8)
 
     def _need(self, octet: int, octets: int) -> None:
-        with self._out.block(f"if (s->frame.length < {octet + octets})"):
+        with self._out.block(f"if (s->frame->length < {octet + octets})"):
             self._leave(octet, self._program.errors[TOO_SHORT])
 
     def _leave(self, octet: int, error: int) -> None:
@@ -101,7 +101,7 @@ class ParserWriter:
         self._accept(octet)
 
     def _accept(self, octet: int) -> None:
-        self._out.line(f"s->frame.parsed = {octet};")
+        self._out.line(f"s->frame->parsed = {octet};")
         self._out.line("return;")
 
     def _extract(self, op: Extract, octet: int) -> None:

@@ -100,7 +100,9 @@ def _write_statement(out: Writer, program: Program, statement: Statement, known_
         case SetInvalid(header):
             known_valid.discard(header)
             # All of it: the fields of a header that is not there read as zero.
-            out.line(f"clear(&{header_path(header)}, sizeof({header_path(header)}));", source)
+            with out.block("", source):
+                out.line(f"clear(&{header_path(header)}, sizeof({header_path(header)}));")
+                out.line(f"{valid_path(header)} = 0;")
         case MarkToDrop():
             out.line(f"s->standard_metadata.egress_spec = {DROP_PORT};", source)
         case RegisterRead():
@@ -108,7 +110,7 @@ def _write_statement(out: Writer, program: Program, statement: Statement, known_
         case RegisterWrite():
             _write_register_write(out, program, expressions, statement)
         case Count(counter, index):
-            out.line(f"count(&{c_name(counter)}, {expressions.value(index, 32)}, &s->frame);", source)
+            out.line(f"count(&{c_name(counter)}, {expressions.value(index, 32)}, s->frame);", source)
         case HashInto():
             _write_hash(out, program, expressions, statement)
         case Exit():
@@ -166,7 +168,9 @@ def _write_assign_header(out: Writer, program: Program, statement: AssignHeader)
     if program.headers[statement.target].type_name != program.headers[statement.value].type_name:
         raise Unsupported("assignment between headers of different types", str(statement.source))
     # An invalid header is all zero, so that a copy of it is invalid and zero as well.
-    out.line(f"{target} = {value};", statement.source)
+    with out.block("", statement.source):
+        out.line(f"{target} = {value};")
+        out.line(f"{valid_path(statement.target)} = {valid_path(statement.value)};")
 
 
 def _write_register_read(out: Writer, program: Program, expressions: Expressions, statement: RegisterRead) -> None:

@@ -152,7 +152,7 @@ def _write_key(out: Writer, layout: TableLayout) -> None:
     table, name = layout.table, c_name(layout.table.name)
     if table.lpm:
         # Not on the stack: BPF does not store unaligned words there.
-        out.line(f"struct {name}_key *key = (void *)s->frame.scratch;")
+        out.line(f"struct {name}_key *key = (void *)s->frame->scratch;")
         out.line(f"key->prefix_len = {8 * layout.lpm_octets};")
         offset = 0
         for position in layout.lpm_order:
