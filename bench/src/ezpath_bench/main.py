@@ -6,7 +6,7 @@ from importlib import import_module
 
 import click
 
-BENCHMARKS: dict[str, str] = {}
+BENCHMARKS = {"dataplane": "dataplane.command"}
 """Subcommand to the module whose ``command`` it is."""
 
 

@@ -17,7 +17,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,6 +33,7 @@ VTEPS = (0x0AFF0001, 0x0AFF0002)
 ROUTER_MACS = (0x02000000FF01, 0x02000000FF02)
 VIDS = (100, 300)
 HOST_PORT, FABRIC_PORT = 1, 10
+PROGRAM = "ezpath"
 EXTRA_MAC = 0x020100000000
 """Endpoints that only fill the table count upwards from here."""
 
@@ -76,8 +77,10 @@ class Switch:
 class Workshop:
     """Names, compiled programs and a folder that all ways share, and what takes them down in the end."""
 
-    def __init__(self, folder: Path, p4: Path) -> None:
+    def __init__(self, folder: Path, p4: Path, runner: asyncio.Runner) -> None:
+        """``runner``: gRPC keeps to the one event loop that it first met."""
         self.folder = folder
+        self.runner = runner
         self.p4 = p4
         self._compiled: dict[int, Path] = {}
 
@@ -169,14 +172,16 @@ def vxlan(workshop: Workshop) -> Iterator[Way]:
 
 
 @contextmanager
-def tor(workshop: Workshop) -> Iterator[Way]:
-    def command(number: int, _: str) -> list[str]:
-        listen = ("--listen", f"unix:{workshop.folder}/tor{number}.sock")
+def tor(workshop: Workshop, name: str = "tor") -> Iterator[Way]:
+    """``name`` tells several pairs apart."""
+
+    def command(number: int) -> list[str]:
+        listen = ("--listen", f"unix:{workshop.folder}/{name}{number}.sock")
         ports = ("--port", f"{HOST_PORT}=host", "--port", f"{FABRIC_PORT}=fabric")
         own = ("--device-id", str(number + 1), "--log-level", "warning", "--die-with-parent")
         return [program("ezpath-tor"), *own, *listen, *ports]
 
-    with _p4_switches(workshop, "tor", command, "ezpath") as way:
+    with _p4_switches(workshop, name, command) as way:
         yield way
 
 
@@ -185,17 +190,17 @@ def bmv2(workshop: Workshop) -> Iterator[Way]:
     if shutil.which("simple_switch_grpc") is None:
         raise Unavailable("simple_switch_grpc is not on PATH")
 
-    def command(number: int, _: str) -> list[str]:
+    def command(number: int) -> list[str]:
         ports = ("-i", f"{HOST_PORT}@host", "-i", f"{FABRIC_PORT}@fabric")
         server = ("--", "--grpc-server-addr", f"unix:{workshop.folder}/bmv2{number}.sock")
         own = ("--device-id", str(number + 1), "--thrift-port", str(9090 + number))
         return ["simple_switch_grpc", "--no-p4", *own, *ports, *server]
 
-    with _p4_switches(workshop, "bmv2", command, "ezpath") as way:
+    with _p4_switches(workshop, "bmv2", command) as way:
         yield way
 
 
-WAYS: dict[str, Callable[[Workshop], object]] = {
+WAYS: dict[str, Callable[[Workshop], AbstractContextManager[Way]]] = {
     "bare": bare,
     "bridge": bridge,
     "vxlan": vxlan,
@@ -219,7 +224,7 @@ def _bridge(namespace: str) -> None:
 
 
 @contextmanager
-def _p4_switches(workshop: Workshop, name: str, command: Callable[[int, str], list[str]], build: str) -> Iterator[Way]:
+def _p4_switches(workshop: Workshop, name: str, command: Callable[[int], list[str]]) -> Iterator[Way]:
     """a - switch 1 - switch 2 - b, both with the program and one pair of endpoints offloaded."""
     with ExitStack() as stack:
         a, b = _hosts(workshop, stack, name)
@@ -228,13 +233,13 @@ def _p4_switches(workshop: Workshop, name: str, command: Callable[[int, str], li
         way = Way(name, a, b, VIDS[0])
         for number, (host, middle) in enumerate(zip((a, b), middles, strict=True)):
             veth((host, "eth0"), (middle, "host"), HOST_MTU)
-            argv = command(number, middle)
+            argv = command(number)
             switch = subprocess.Popen(in_namespace(middle, *argv), stdout=subprocess.DEVNULL, start_new_session=True)
             stack.callback(_stop, switch)
             way.switches.append(Switch(switch.pid, f"unix:{workshop.folder}/{name}{number}.sock", number + 1))
         _finish(workshop, a, b, VIDS)
         for number, one in enumerate(way.switches):
-            asyncio.run(_configure(one, number, workshop.p4 / build))
+            workshop.runner.run(_configure(one, number, workshop.p4 / PROGRAM))
         yield way
 
 
