@@ -3,10 +3,11 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 KEEP ?=
+BENCH_OPTIONS ?=
 LAB_OPTIONS ?=
 PYTEST_OPTIONS ?=
 
-.PHONY: help setup lab lab-down test check format p4 p4-check clean
+.PHONY: help setup lab lab-down test check format bench-monitor p4 p4-check clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,7 +34,10 @@ format: setup ## Format the Python sources
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-p4: ## Recompile the P4 program (p4c on PATH, P4C=…, or in a container), stamp the output
+bench-monitor: setup ## Measure the flow monitor's recall and byte error (minutes); BENCH_OPTIONS=--quick
+	@$(BIN)/ezpath-bench monitor $(BENCH_OPTIONS)
+
+p4: ## Recompile the P4 program (p4c on PATH, P4C=…, or in a container), stamp the output, print its SRAM
 	@python3 p4/build.py
 
 p4-check: ## Fail if the P4 sources and the committed output differ

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Compile the P4 program, or check that what is committed was compiled from the sources beside it.
 
-    python3 p4/build.py            compile with p4c (on PATH, named by $P4C, or in a container), and stamp
+    python3 p4/build.py            compile with p4c (on PATH, named by $P4C, or in a container), stamp, print the SRAM
     python3 p4/build.py --check    exit 1 if the sources differ from the ones the committed output came from
 
-The stamp, ezpath.stamp, holds the SHA-256 of the sources and of each compiled file. Standard library only, so that it
-runs anywhere.
+One program, built twice: see BUILDS. The stamp, ezpath.stamp, holds the SHA-256 of the sources and of each compiled
+file. Standard library only, so that it runs anywhere.
 """
 
 from __future__ import annotations
@@ -22,9 +22,15 @@ import sys
 import tempfile
 from pathlib import Path
 
+import sram
+
 HERE = Path(__file__).resolve().parent
 PROGRAM = "ezpath.p4"
-OUTPUTS = ("ezpath.json", "ezpath.p4info.txtpb")
+BUILDS: dict[str, tuple[str, ...]] = {"ezpath": (), "ezpath.bmv2": ("-DNARROW_CELLS",)}
+"""Name to preprocessor options. BMv2 shows its registers through a port that knows 64 bits at most: for it, a monitor
+cell is four narrow registers. All else is the same."""
+SUFFIXES = (".json", ".p4info.txtpb")
+OUTPUTS = tuple(name + suffix for name in BUILDS for suffix in SUFFIXES)
 STAMP = "ezpath.stamp"
 IMAGE = "p4lang/p4c:latest"
 
@@ -66,11 +72,12 @@ def check(folder: Path) -> None:
         )
 
 
-def compiler(folder: Path, output: Path) -> list[str]:
+def compiler(folder: Path, output: Path, options: tuple[str, ...]) -> list[str]:
     """The command that compiles PROGRAM into ``output``: $P4C, else p4c on PATH, else p4c in a container."""
-    json_file, p4info = (str(output / name) for name in OUTPUTS)
+    json_file, p4info = (str(path) for path in _compiled(output))
     driver = [PROGRAM, "--target", "bmv2", "--arch", "v1model", "--p4runtime-files", p4info, "-o", str(output)]
-    backend = [PROGRAM, "-o", json_file, "--p4runtime-files", p4info]
+    driver += options
+    backend = [PROGRAM, "-o", json_file, "--p4runtime-files", p4info, *options]
     if named := shlex.split(os.environ.get("P4C", "")):
         return named + (driver if Path(named[0]).name == "p4c" else backend)
     for name, arguments in (("p4c", driver), ("p4c-bm2-ss", backend)):
@@ -88,16 +95,27 @@ def compiler(folder: Path, output: Path) -> list[str]:
 
 def compile_program(folder: Path) -> None:
     """Compile into a place aside, and replace what is committed only when all of it worked."""
-    with tempfile.TemporaryDirectory() as aside:
-        command = compiler(folder, Path(aside))
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-        sys.stderr.write(done.stderr)
-        missing = [name for name in OUTPUTS if not (Path(aside) / name).is_file()]
-        if done.returncode or missing:
-            raise Failure(f"`{shlex.join(command)}` failed with exit status {done.returncode}: see above")
-        for name in OUTPUTS:
-            (folder / name).write_text(_without_place((Path(aside) / name).read_text()))
+    compiled: dict[str, str] = {}
+    for name, options in BUILDS.items():
+        with tempfile.TemporaryDirectory() as aside:
+            _run(compiler(folder, Path(aside), options), folder, Path(aside))
+            for suffix, path in zip(SUFFIXES, _compiled(Path(aside)), strict=True):
+                compiled[name + suffix] = _without_place(path.read_text())
+    for output, text in compiled.items():
+        (folder / output).write_text(text)
     (folder / STAMP).write_text(json.dumps(stamp_of(folder), indent=2) + "\n")
+
+
+def _compiled(output: Path) -> tuple[Path, ...]:
+    """What a compiler writes for PROGRAM, in the order of SUFFIXES."""
+    return tuple(output / (Path(PROGRAM).stem + suffix) for suffix in SUFFIXES)
+
+
+def _run(command: list[str], folder: Path, output: Path) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    sys.stderr.write(done.stderr)
+    if done.returncode or not all(path.is_file() for path in _compiled(output)):
+        raise Failure(f"`{shlex.join(command)}` failed with exit status {done.returncode}: see above")
 
 
 def _without_place(text: str) -> str:
@@ -116,6 +134,7 @@ def main() -> int:
             check(folder)
         else:
             compile_program(folder)
+            print(sram.report(sram.memories(json.loads((folder / OUTPUTS[0]).read_text()))))
     except Failure as failure:
         print(f"p4: {failure}", file=sys.stderr)
         return 1

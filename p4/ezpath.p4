@@ -27,21 +27,26 @@ control EzIngress(inout headers_t hdr, inout metadata_t meta,
     // One cell for each drop_* constant of headers.p4. A growing one is an alarm.
     counter(DROP_REASONS, CounterType.packets_and_bytes) drops;
 
+    Sanity() sanity;
     Tunnel() tunnel;
     Underlay() underlay;
     Monitor() monitor;
 
     apply {
-        tunnel.apply(hdr, meta, std);
-        // The monitor sees every frame whose tenant is known, overlay or
-        // offloaded, before anything about it is decided elsewhere.
-        if (meta.monitored == 1 && meta.drop_reason == DROP_NONE) {
-            monitor.apply(meta, std);
+        sanity.apply(hdr, meta, std);
+        if (meta.drop_reason == DROP_NONE) {
+            tunnel.apply(hdr, meta, std);
         }
         if (meta.drop_reason == DROP_NONE && meta.delivered == 0) {
             underlay.apply(hdr, meta, std);
         }
-        if (meta.drop_reason != DROP_NONE) {
+        if (meta.drop_reason == DROP_NONE) {
+            // Every frame that is passed on and whose tenant is known counts,
+            // overlay and offloaded alike.
+            if (meta.monitored == 1) {
+                monitor.apply(meta, std);
+            }
+        } else {
             drops.count((bit<32>) meta.drop_reason);
             mark_to_drop(std);
         }

@@ -12,12 +12,20 @@ typedef bit<9>  port_t;
 const bit<16> ETHERTYPE_IPV4 = 0x0800;
 const bit<16> ETHERTYPE_ARP  = 0x0806;
 const bit<16> ETHERTYPE_VLAN = 0x8100;
+const bit<16> ETHERTYPE_IPV6 = 0x86dd;
 const bit<8>  PROTO_TCP      = 6;
 const bit<8>  PROTO_UDP      = 17;
 const bit<16> UDP_PORT_VXLAN = 4789;   // RFC 7348
 const bit<8>  VXLAN_FLAG_VNI = 0x08;   // RFC 7348, section 5: the I flag
+const bit<16> ARP_ETHERNET   = 1;      // RFC 826: hardware type
+const bit<16> ARP_REQUEST    = 1;
+const bit<16> ARP_REPLY      = 2;
+
+const bit<3>  IPV4_DONT      = 2;      // flags: do not fragment
+const bit<3>  IPV4_MORE      = 1;      // flags: more fragments follow
 
 // Outer Ethernet + IPv4 + UDP + VXLAN: what a tunnel adds to a frame.
+const bit<32> ETHERNET_BYTES = 14;
 const bit<16> IPV4_BYTES     = 20;
 const bit<16> UDP_BYTES      = 8;
 const bit<16> VXLAN_BYTES    = 8;
@@ -64,6 +72,17 @@ header ipv4_h {
     ipv4_t  dst;
 }
 
+header ipv6_t {
+    bit<4>   version;
+    bit<8>   traffic_class;
+    bit<20>  flow_label;
+    bit<16>  payload_len;
+    bit<8>   next_header;
+    bit<8>   hop_limit;
+    bit<128> src;
+    bit<128> dst;
+}
+
 header udp_t {
     bit<16> sport;
     bit<16> dport;
@@ -93,6 +112,7 @@ struct headers_t {
     vxlan_t    vxlan;
     ethernet_t inner_ethernet;  // behind VXLAN
     ipv4_h     inner_ipv4;      // behind VXLAN or behind the tag
+    ipv6_t     inner_ipv6;      // likewise
     ports_t    inner_ports;
 }
 
@@ -100,17 +120,16 @@ struct headers_t {
 const bit<8> DROP_NONE             = 0;
 const bit<8> DROP_UNKNOWN_TAG      = 1;  // (port, VLAN id) names no tenant
 const bit<8> DROP_UNKNOWN_DST      = 2;  // tagged, and (VNI, MAC) is not here
-const bit<8> DROP_TUNNEL_SOURCE    = 3;  // VXLAN from a VTEP not allowed there
+const bit<8> DROP_TUNNEL_SOURCE    = 3;  // VXLAN to a ToR, from whom it is not allowed
 const bit<8> DROP_UNKNOWN_ENDPOINT = 4;  // VXLAN for a (VNI, MAC) not in this rack
-const bit<8> DROP_BAD_VXLAN        = 5;  // to our VTEP, but no VXLAN with a VNI
+const bit<8> DROP_BAD_VXLAN        = 5;  // to our VTEP, but no whole VXLAN with a VNI
 const bit<8> DROP_TTL              = 6;
 const bit<8> DROP_NO_ROUTE         = 7;
 const bit<8> DROP_NOT_FOR_ROUTER   = 8;  // addressed to somebody else's MAC
-const bit<8> DROP_ARP              = 9;  // ARP that is not a request for us
+const bit<8> DROP_ARP              = 9;  // ARP that is no request for an address of ours
 const bit<8> DROP_NOT_IPV4         = 10; // neither IPv4 nor ARP, and untagged
-const bit<8> DROP_PARSER           = 11; // cut off inside a header
-const bit<8> DROP_BAD_IPV4         = 12; // checksum or version wrong
-const bit<32> DROP_REASONS         = 16;
+const bit<8> DROP_PARSER           = 11; // cut off inside a header that a router reads
+const bit<8> DROP_BAD_IPV4         = 12; // checksum, version or header length wrong
 
 struct metadata_t {
     vni_t   vni;

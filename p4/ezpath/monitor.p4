@@ -1,71 +1,145 @@
 // SPDX-License-Identifier: Apache-2.0
-// The flow monitor: per (VNI, source MAC, destination MAC), packets and bytes.
+// The flow monitor: per (VNI, source MAC, destination MAC), packets and bytes
+// of the heavy flows, in bounded memory. docs/decisions/0008 says why it is so.
 //
-// A cell is one 256-bit register entry, so that a reader gets a key and its
-// counters in one piece:
+// A cell holds one flow: its key beside its counters, in 256 bits.
 //
 //   255..248  1 when the cell is used, else 0
 //   247..224  VNI
 //   223..176  inner source MAC
 //   175..128  inner destination MAC
-//   127..96   packets   } grow while the flow holds the cell, and are never
-//    95..48   bytes     } reset: readers keep the difference for themselves
-//    47..0    when the flow was last seen, microseconds of this switch's clock
+//   127..80   bytes     } grow while the flow holds the cell, and are never
+//    63..24   packets   } reset: readers keep the difference for themselves
+//    79..64   the epoch (about a second) in which the strength was last true
+//    23..0    strength: the flow's bytes of late, halved with every epoch
 //
-// A flow may stand in one of two stages, at places that one hash gives. It
-// takes a free cell or one whose flow has been idle; it never displaces a
-// flow that is alive.
+// A flow has one candidate cell in each stage. Where it holds one of them, its
+// packet is counted there. Where it does not, the packet weakens the weakest
+// candidate by its own bytes, and takes the cell over when nothing is left:
+// a heavy flow pushes light and idle ones out, and light ones wear each other
+// down. Nothing is random, so two switches that saw the same packets at the
+// same times hold the same cells.
 #ifndef EZPATH_MONITOR_P4
 #define EZPATH_MONITOR_P4
 
 typedef bit<256> cell_t;
 
+// Four narrow registers a stage for BMv2, whose Thrift port shows 64 bits at
+// most; everywhere else a cell is one register entry, which a reader gets in
+// one piece. Only these three know the difference.
+#ifdef NARROW_CELLS
+#define STAGE(stage)                                  \
+    register<bit<64>>(MONITOR_STAGE_CELLS) stage##_a; \
+    register<bit<64>>(MONITOR_STAGE_CELLS) stage##_b; \
+    register<bit<64>>(MONITOR_STAGE_CELLS) stage##_c; \
+    register<bit<64>>(MONITOR_STAGE_CELLS) stage##_d;
+#define READ(stage, index, cell)      \
+    {                                 \
+        bit<64> a;                    \
+        bit<64> b;                    \
+        bit<64> c;                    \
+        bit<64> d;                    \
+        stage##_a.read(a, index);     \
+        stage##_b.read(b, index);     \
+        stage##_c.read(c, index);     \
+        stage##_d.read(d, index);     \
+        cell = a ++ b ++ c ++ d;      \
+    }
+#define WRITE(stage, index, cell)             \
+    stage##_a.write(index, cell[255:192]);    \
+    stage##_b.write(index, cell[191:128]);    \
+    stage##_c.write(index, cell[127:64]);     \
+    stage##_d.write(index, cell[63:0]);
+#else
+#define STAGE(stage) register<cell_t>(MONITOR_STAGE_CELLS) stage;
+#define READ(stage, index, cell) stage.read(cell, index);
+#define WRITE(stage, index, cell) stage.write(index, cell);
+#endif
+
+// The flow's candidate in one stage: is it the flow's own, and if not, is it
+// weaker than those before? An unused cell has strength 0, a used one at
+// least 1, so that nobody is pushed out while there is room.
+#define LOOK(stage, number, index)                                         \
+    READ(stage, index, cell)                                               \
+    age = now - cell[79:64];                                               \
+    if (age[15:15] == 1) {                                                 \
+        age = 0;  /* another core was in this epoch first */               \
+    } else if (age > 24) {                                                 \
+        age = 24; /* nothing is left of 24 bits */                         \
+    }                                                                      \
+    strength = (cell[23:0] >> age[7:0]) | (bit<24>) cell[248:248];         \
+    if (cell[255:128] == key) {                                            \
+        found = number;                                                    \
+    } else if (number == 1 || strength < weakest) {                        \
+        weakest = strength;                                                \
+        victim = cell;                                                     \
+        place = number;                                                    \
+    }
+
 control Monitor(in metadata_t meta, in standard_metadata_t std) {
-    register<cell_t>(MONITOR_STAGE_CELLS) stage1;
-    register<cell_t>(MONITOR_STAGE_CELLS) stage2;
-    // Packets of flows that found no cell: the monitor is too small.
-    counter(1, CounterType.packets_and_bytes) unmonitored;
+    STAGE(stage1)
+    STAGE(stage2)
+    STAGE(stage3)
+    STAGE(stage4)
+    // Packets of flows that held no cell and won none.
+    counter(MONITOR_UNMONITORED, CounterType.packets_and_bytes) unmonitored;
 
     apply {
+        // Where the candidates are: double hashing with slices of one CRC.
         bit<32> h;
-        cell_t c1;
-        cell_t c2;
         hash(h, HashAlgorithm.crc32, 32w0,
              { meta.vni, meta.flow_src, meta.flow_dst }, 64w0x100000000);
-        bit<32> i1 = (bit<32>) h[MONITOR_STAGE_BITS - 1 : 0];
-        bit<32> i2 = (bit<32>) h[MONITOR_STAGE_BITS + 15 : 16];
-        stage1.read(c1, i1);
-        stage2.read(c2, i2);
+        monitor_index_t step = h[2 * MONITOR_STAGE_BITS - 1 : MONITOR_STAGE_BITS];
+        monitor_index_t i1 = h[MONITOR_STAGE_BITS - 1 : 0];
+        monitor_index_t i2 = i1 + step;
+        monitor_index_t i3 = i2 + step;
+        monitor_index_t i4 = i3 + step;
 
         bit<128> key = 8w1 ++ meta.vni ++ meta.flow_src ++ meta.flow_dst;
-        bit<48> now = std.ingress_global_timestamp;
-        bit<32> packets = 0;
-        bit<48> bytes = 0;
-        bit<2> stage = 0;
+        bit<16> now = std.ingress_global_timestamp[MONITOR_EPOCH_BITS + 15 : MONITOR_EPOCH_BITS];
+        bit<24> weight = (bit<24>) meta.flow_bytes;
 
-        if (c1[255:128] == key) {
-            stage = 1;
-            packets = c1[127:96];
-            bytes = c1[95:48];
-        } else if (c2[255:128] == key) {
-            stage = 2;
-            packets = c2[127:96];
-            bytes = c2[95:48];
-        } else if (c1[255:248] == 0 || now - c1[47:0] > MONITOR_IDLE_US) {
-            stage = 1;
-        } else if (c2[255:248] == 0 || now - c2[47:0] > MONITOR_IDLE_US) {
-            stage = 2;
-        }
+        cell_t cell;
+        cell_t victim = 0;
+        bit<16> age;
+        bit<24> strength;
+        bit<24> weakest = 0;
+        bit<3> found = 0;  // the stage where the flow is, 0 where it is in none
+        bit<3> place = 0;  // the stage of the weakest candidate
+        LOOK(stage1, 1, (bit<32>) i1)
+        if (found == 0) { LOOK(stage2, 2, (bit<32>) i2) }
+        if (found == 0) { LOOK(stage3, 3, (bit<32>) i3) }
+        if (found == 0) { LOOK(stage4, 4, (bit<32>) i4) }
 
-        cell_t updated = key ++ (packets + 1) ++ (bytes + (bit<48>) meta.flow_bytes) ++ now;
-        if (stage == 1) {
-            stage1.write(i1, updated);
-        } else if (stage == 2) {
-            stage2.write(i2, updated);
+        if (found != 0) {
+            place = found;
+            cell[127:80] = cell[127:80] + (bit<48>) meta.flow_bytes;
+            cell[63:24] = cell[63:24] + 1;
+            cell[23:0] = strength |+| weight;
+        } else if (weight >= weakest) {
+            cell = key ++ (bit<48>) meta.flow_bytes ++ 16w0 ++ 40w1 ++ weight;
         } else {
+            cell = victim;
+            cell[23:0] = weakest - weight;
             unmonitored.count(0);
+        }
+        cell[79:64] = now;
+
+        if (place == 1) {
+            WRITE(stage1, (bit<32>) i1, cell)
+        } else if (place == 2) {
+            WRITE(stage2, (bit<32>) i2, cell)
+        } else if (place == 3) {
+            WRITE(stage3, (bit<32>) i3, cell)
+        } else {
+            WRITE(stage4, (bit<32>) i4, cell)
         }
     }
 }
+
+#undef STAGE
+#undef READ
+#undef WRITE
+#undef LOOK
 
 #endif

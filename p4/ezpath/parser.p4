@@ -18,6 +18,7 @@ parser EzParser(packet_in packet, out headers_t hdr, inout metadata_t meta,
         packet.extract(hdr.vlan);
         transition select(hdr.vlan.ether_type) {
             ETHERTYPE_IPV4: parse_inner_ipv4;
+            ETHERTYPE_IPV6: parse_inner_ipv6;
             default:        accept;
         }
     }
@@ -27,10 +28,12 @@ parser EzParser(packet_in packet, out headers_t hdr, inout metadata_t meta,
     }
     state parse_ipv4 {
         packet.extract(hdr.ipv4);
-        // Options and later fragments are routed by what is read so far.
-        transition select(hdr.ipv4.ihl, hdr.ipv4.frag_offset, hdr.ipv4.protocol) {
-            (5, 0, PROTO_UDP): parse_udp;
-            default:           accept;
+        // Options and fragments are routed by what is read so far. That goes for
+        // a first fragment too: what it carries is not a whole frame.
+        transition select(hdr.ipv4.ihl, hdr.ipv4.flags, hdr.ipv4.frag_offset,
+                          hdr.ipv4.protocol) {
+            (5, 0 &&& IPV4_MORE, 0, PROTO_UDP): parse_udp;
+            default:                            accept;
         }
     }
     state parse_udp {
@@ -42,25 +45,37 @@ parser EzParser(packet_in packet, out headers_t hdr, inout metadata_t meta,
     }
     state parse_vxlan {
         packet.extract(hdr.vxlan);
+        // RFC 7348: the other flags are ignored on receipt.
         transition select(hdr.vxlan.flags) {
-            VXLAN_FLAG_VNI: parse_inner_ethernet;
-            default:        accept;
+            VXLAN_FLAG_VNI &&& VXLAN_FLAG_VNI: parse_inner_ethernet;
+            default:                           accept;
         }
     }
     state parse_inner_ethernet {
         packet.extract(hdr.inner_ethernet);
         transition select(hdr.inner_ethernet.ether_type) {
             ETHERTYPE_IPV4: parse_inner_ipv4;
+            ETHERTYPE_IPV6: parse_inner_ipv6;
             default:        accept;
         }
     }
     state parse_inner_ipv4 {
         packet.extract(hdr.inner_ipv4);
-        transition select(hdr.inner_ipv4.ihl, hdr.inner_ipv4.frag_offset,
-                          hdr.inner_ipv4.protocol) {
-            (5, 0, PROTO_TCP): parse_inner_ports;
-            (5, 0, PROTO_UDP): parse_inner_ports;
-            default:           accept;
+        // All fragments of a datagram have to look alike to the entropy, and
+        // only the first has ports.
+        transition select(hdr.inner_ipv4.ihl, hdr.inner_ipv4.flags,
+                          hdr.inner_ipv4.frag_offset, hdr.inner_ipv4.protocol) {
+            (5, 0 &&& IPV4_MORE, 0, PROTO_TCP): parse_inner_ports;
+            (5, 0 &&& IPV4_MORE, 0, PROTO_UDP): parse_inner_ports;
+            default:                            accept;
+        }
+    }
+    state parse_inner_ipv6 {
+        packet.extract(hdr.inner_ipv6);
+        transition select(hdr.inner_ipv6.next_header) {
+            PROTO_TCP: parse_inner_ports;
+            PROTO_UDP: parse_inner_ports;
+            default:   accept;
         }
     }
     state parse_inner_ports {
@@ -69,6 +84,8 @@ parser EzParser(packet_in packet, out headers_t hdr, inout metadata_t meta,
     }
 }
 
+// Headers with options are not verified: no list of fields describes them. A
+// wrong checksum stays wrong on the way out, and the receiver drops them.
 control EzVerifyChecksum(inout headers_t hdr, inout metadata_t meta) {
     apply {
         verify_checksum(hdr.ipv4.isValid() && hdr.ipv4.ihl == 5,
@@ -79,9 +96,10 @@ control EzVerifyChecksum(inout headers_t hdr, inout metadata_t meta) {
     }
 }
 
+// Of headers that this switch made. A routed one's is kept right in underlay.p4.
 control EzComputeChecksum(inout headers_t hdr, inout metadata_t meta) {
     apply {
-        update_checksum(hdr.ipv4.isValid() && hdr.ipv4.ihl == 5,
+        update_checksum(hdr.ipv4.isValid() && meta.encapsulated == 1,
             { hdr.ipv4.version, hdr.ipv4.ihl, hdr.ipv4.tos, hdr.ipv4.total_len,
               hdr.ipv4.id, hdr.ipv4.flags, hdr.ipv4.frag_offset, hdr.ipv4.ttl,
               hdr.ipv4.protocol, hdr.ipv4.src, hdr.ipv4.dst },
@@ -99,6 +117,7 @@ control EzDeparser(packet_out packet, in headers_t hdr) {
         packet.emit(hdr.vxlan);
         packet.emit(hdr.inner_ethernet);
         packet.emit(hdr.inner_ipv4);
+        packet.emit(hdr.inner_ipv6);
         packet.emit(hdr.inner_ports);
     }
 }

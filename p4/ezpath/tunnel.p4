@@ -26,11 +26,15 @@ control Tunnel(inout headers_t hdr, inout metadata_t meta,
         size = TENANT_TAG_ENTRIES;
     }
 
+    // To whose tunnel end point is it addressed? Peers' are listed beside this
+    // ToR's own, for the peer cannot tell this ToR's tunnels from a frame that
+    // a host of this rack forged in its name.
     action is_local_vtep() { }
+    action is_peer_vtep() { }
     action not_local_vtep() { }
     table local_vtep {
         key = { hdr.ipv4.dst: exact @name("vtep"); }
-        actions = { is_local_vtep; not_local_vtep; }
+        actions = { is_local_vtep; is_peer_vtep; not_local_vtep; }
         default_action = not_local_vtep();
         size = LOCAL_VTEP_ENTRIES;
     }
@@ -108,7 +112,7 @@ control Tunnel(inout headers_t hdr, inout metadata_t meta,
         hdr.ipv4.tos = meta.tunnel_tos;
         hdr.ipv4.total_len = frame_bytes + IPV4_BYTES + UDP_BYTES + VXLAN_BYTES;
         hdr.ipv4.id = 0;
-        hdr.ipv4.flags = 2;          // do not fragment
+        hdr.ipv4.flags = IPV4_DONT;
         hdr.ipv4.frag_offset = 0;
         hdr.ipv4.ttl = 64;
         hdr.ipv4.protocol = PROTO_UDP;
@@ -142,6 +146,10 @@ control Tunnel(inout headers_t hdr, inout metadata_t meta,
         hdr.inner_ethernet.setInvalid();
     }
 
+    // Priority is DSCP's business, which crosses the fabric with the frame. The
+    // tag is made between a host and its ToR: its priority bits are ignored on
+    // the way in and zero on the way out. A tag of the container's own is
+    // payload, and keeps its bits.
     action retag() {
         hdr.vlan.pcp = 0;
         hdr.vlan.dei = 0;
@@ -157,6 +165,15 @@ control Tunnel(inout headers_t hdr, inout metadata_t meta,
         // decapsulator does not merge a congestion mark.
         meta.tunnel_tos = hdr.inner_ipv4.tos & 0xfc;
     }
+    // The halves of the addresses folded into each other until 32 bits are left.
+    action read_inner_ipv6() {
+        bit<64> src = hdr.inner_ipv6.src[127:64] ^ hdr.inner_ipv6.src[63:0];
+        bit<64> dst = hdr.inner_ipv6.dst[127:64] ^ hdr.inner_ipv6.dst[63:0];
+        meta.inner_src = src[63:32] ^ src[31:0];
+        meta.inner_dst = dst[63:32] ^ dst[31:0];
+        meta.inner_protocol = hdr.inner_ipv6.next_header;
+        meta.tunnel_tos = hdr.inner_ipv6.traffic_class & 0xfc;
+    }
     action read_inner_ports() {
         meta.inner_sport = hdr.inner_ports.sport;
         meta.inner_dport = hdr.inner_ports.dport;
@@ -164,10 +181,9 @@ control Tunnel(inout headers_t hdr, inout metadata_t meta,
 
     apply {
         bit<1> lookup = 0;
+        bit<1> to_vtep = 0;
 
-        if (std.parser_error != error.NoError) {
-            meta.drop_reason = DROP_PARSER;
-        } else if (hdr.vlan.isValid()) {
+        if (hdr.vlan.isValid()) {
             // From a host that was told to tag this tenant's frames.
             meta.flow_src = hdr.ethernet.src;
             meta.flow_dst = hdr.ethernet.dst;
@@ -187,14 +203,18 @@ control Tunnel(inout headers_t hdr, inout metadata_t meta,
             }
             switch (local_vtep.apply().action_run) {
                 is_local_vtep: {
-                    if (std.checksum_error == 1) {
-                        meta.drop_reason = DROP_BAD_IPV4;
-                    } else if (!hdr.inner_ethernet.isValid()) {
-                        meta.drop_reason = DROP_BAD_VXLAN;
-                    } else if (tunnel_source.apply().hit) {
-                        meta.from_fabric = 1;
-                        lookup = 1;
-                    }
+                    to_vtep = 1;
+                    meta.from_fabric = 1;
+                }
+                is_peer_vtep: {
+                    to_vtep = 1;
+                }
+            }
+            if (to_vtep == 1) {
+                if (meta.from_fabric == 1 && !hdr.inner_ethernet.isValid()) {
+                    meta.drop_reason = DROP_BAD_VXLAN;
+                } else if (tunnel_source.apply().hit) {
+                    lookup = meta.from_fabric;
                 }
             }
         }
@@ -212,6 +232,8 @@ control Tunnel(inout headers_t hdr, inout metadata_t meta,
             } else if (meta.encapsulated == 1) {
                 if (hdr.inner_ipv4.isValid()) {
                     read_inner_ipv4();
+                } else if (hdr.inner_ipv6.isValid()) {
+                    read_inner_ipv6();
                 }
                 if (hdr.inner_ports.isValid()) {
                     read_inner_ports();

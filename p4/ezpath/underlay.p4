@@ -3,6 +3,24 @@
 #ifndef EZPATH_UNDERLAY_P4
 #define EZPATH_UNDERLAY_P4
 
+// What no router passes on (RFC 1812, 5.2.2), whoever it is for. Behind the
+// headers that a router reads a frame may be cut off anywhere: it goes on as it
+// is, untouched. The total length is not judged: a segmentation offload frame
+// on a software switch may be longer than its 16 bits can say.
+control Sanity(in headers_t hdr, inout metadata_t meta, in standard_metadata_t std) {
+    apply {
+        if (hdr.ipv4.isValid()) {
+            bit<32> header_end = ETHERNET_BYTES + (bit<32>) (hdr.ipv4.ihl ++ 2w0);
+            if (hdr.ipv4.version != 4 || hdr.ipv4.ihl < 5 || std.checksum_error == 1
+                || std.packet_length < header_end) {
+                meta.drop_reason = DROP_BAD_IPV4;
+            }
+        } else if (std.parser_error != error.NoError && !hdr.vlan.isValid()) {
+            meta.drop_reason = DROP_PARSER;
+        }
+    }
+}
+
 control Underlay(inout headers_t hdr, inout metadata_t meta,
                  inout standard_metadata_t std) {
 
@@ -10,7 +28,7 @@ control Underlay(inout headers_t hdr, inout metadata_t meta,
         hdr.ethernet.dst = hdr.ethernet.src;
         hdr.ethernet.src = mac;
         ipv4_t asked = hdr.arp.target_ip;
-        hdr.arp.op = 2;
+        hdr.arp.op = ARP_REPLY;
         hdr.arp.target_mac = hdr.arp.sender_mac;
         hdr.arp.target_ip = hdr.arp.sender_ip;
         hdr.arp.sender_mac = mac;
@@ -56,23 +74,30 @@ control Underlay(inout headers_t hdr, inout metadata_t meta,
         size = ROUTE_ENTRIES;
     }
 
+    // RFC 1624, equation 3: the checksum follows the one word that changes. So
+    // it is right for headers with options too, and stays wrong where it was.
+    action age() {
+        hdr.ipv4.ttl = hdr.ipv4.ttl - 1;
+        bit<17> sum = (bit<17>) ~hdr.ipv4.checksum + 17w0xfeff;
+        hdr.ipv4.checksum = ~(sum[15:0] + (bit<16>) sum[16:16]);
+    }
+
     apply {
         if (meta.encapsulated == 1) {
             route.apply();
         } else if (hdr.arp.isValid()) {
-            if (hdr.arp.op == 1) {
+            if (hdr.arp.op == ARP_REQUEST && hdr.arp.htype == ARP_ETHERNET
+                && hdr.arp.ptype == ETHERTYPE_IPV4 && hdr.arp.hlen == 6 && hdr.arp.plen == 4) {
                 arp_responder.apply();
             } else {
                 meta.drop_reason = DROP_ARP;
             }
         } else if (hdr.ipv4.isValid()) {
-            if (hdr.ipv4.version != 4 || std.checksum_error == 1) {
-                meta.drop_reason = DROP_BAD_IPV4;
-            } else if (router_mac.apply().hit) {
+            if (router_mac.apply().hit) {
                 if (hdr.ipv4.ttl <= 1) {
                     meta.drop_reason = DROP_TTL;
                 } else {
-                    hdr.ipv4.ttl = hdr.ipv4.ttl - 1;
+                    age();
                     route.apply();
                 }
             }

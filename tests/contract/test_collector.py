@@ -22,10 +22,10 @@ from ezpath_collector.poller import Poller
 from ezpath_collector.source import P4RuntimeSource
 from tor_server import ServerOnly, WholeTor
 
-from p4rt import Client, P4Info
+from p4rt import Client, P4Info, TableEntry, Update
 
 ROOT = Path(__file__).parents[2]
-STAGE1, STAGE2, DROPS = "EzIngress.monitor.stage1", "EzIngress.monitor.stage2", "EzIngress.drops"
+STAGE1, STAGE4, DROPS = "EzIngress.monitor.stage1", "EzIngress.monitor.stage4", "EzIngress.drops"
 FLOW = (5001, 0x020000000001, 0x020000000003)
 
 
@@ -96,7 +96,7 @@ async def polling(bus: Bus, *tors: ServerOnly | WholeTor, interval_s: float = 0.
 
 def put_cell(tor: ServerOnly, register: str, index: int, packets: int, octets: int) -> None:
     value = 1
-    for field, bits in zip((*FLOW, packets, octets, 123), (24, 48, 48, 32, 48, 48), strict=True):
+    for field, bits in zip((*FLOW, octets, 12, packets, 34), (24, 48, 48, 48, 16, 40, 24), strict=True):
         value = value << bits | field
     tor.plane.registers[register][index] = np.frombuffer(value.to_bytes(32, "big"), np.uint8)
 
@@ -104,7 +104,7 @@ def put_cell(tor: ServerOnly, register: str, index: int, packets: int, octets: i
 async def test_a_poll_becomes_a_sample(bus, tor, samples):
     async with loaded(tor):
         put_cell(tor, STAGE1, 7, 5, 500)
-        put_cell(tor, STAGE2, 9, 2, 200)
+        put_cell(tor, STAGE4, 9, 2, 200)
         tor.plane.counters[DROPS][4] = 3, 180
         async with polling(bus, tor):
             first, second, *_ = await samples.when(lambda got: len(got) >= 2)
@@ -113,7 +113,7 @@ async def test_a_poll_becomes_a_sample(bus, tor, samples):
     assert second.interval_s == pytest.approx((second.monotonic_ns - first.monotonic_ns) / 1e9)
     assert abs(first.wall_ns / 1e9 - time.time()) < 20
     assert [column.tolist() for column in (first.vni, first.src, first.dst)] == [[FLOW[0]], [FLOW[1]], [FLOW[2]]]
-    assert (first.packets.tolist(), first.bytes.tolist()) == ([7], [700])
+    assert (first.packets.tolist(), first.bytes.tolist()) == ([5], [500])
 
 
 async def test_it_waits_for_the_writer_and_says_so(bus, tor, samples):
@@ -168,6 +168,11 @@ async def test_a_slow_switch_does_not_hold_up_another(bus, tmp_path, samples):
         await tor.stop()
 
 
+TO_HOST3 = (
+    TableEntry("router_mac", {"mac": 0x02000000FF01}, "for_router"),
+    TableEntry("route", {"prefix": (0x0A010301, 32)}, "next_hop", {"port": 2, "src": 1, "dst": 2}),
+)
+"""What the frame below needs to be passed on: only that counts."""
 SEND_VXLAN = """
 import socket, struct, sys
 def mac(n): return n.to_bytes(6, "big")
@@ -191,7 +196,8 @@ async def test_real_frames_are_counted(bus, tmp_path, samples, needs):
     tor = WholeTor(tmp_path, f"ezt-co-{os.getpid()}")
     try:
         await tor.start()
-        async with loaded(tor), polling(bus, tor):
+        async with loaded(tor) as writer, polling(bus, tor):
+            await writer.write([Update.insert(entry) for entry in TO_HOST3])
             await samples.when(lambda got: got != [])
             command = ["ip", "netns", "exec", tor.namespace, sys.executable, "-c", SEND_VXLAN, "25"]
             await asyncio.to_thread(subprocess.run, command, check=True)

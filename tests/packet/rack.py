@@ -25,6 +25,7 @@ C1, C2, C3 = "02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:03"
 """Containers: C1 on host 1, C2 on host 2, C3 in the other rack; red and blue use the same addresses."""
 
 DROPS = "EzIngress.drops"
+STAGES = tuple(f"EzIngress.monitor.stage{number}" for number in (1, 2, 3, 4))
 UNKNOWN_TAG, UNKNOWN_DST, TUNNEL_SOURCE, UNKNOWN_ENDPOINT, BAD_VXLAN, TTL, NO_ROUTE = 1, 2, 3, 4, 5, 6, 7
 NOT_FOR_ROUTER, BAD_ARP, NOT_IPV4, PARSER, BAD_IPV4 = 8, 9, 10, 11, 12
 """Indexes of the drop counter, as p4/ezpath/headers.p4 has them."""
@@ -40,13 +41,14 @@ def _number(text: str) -> int:
 class Rack:
     """The plane on its wires. ``exchange`` is what most tests need."""
 
-    def __init__(self, wires: Wires) -> None:
+    def __init__(self, wires: Wires, config: Path = CONFIG) -> None:
         self.wires = wires
         self.plane = TcPlane(PORTS)
+        self._config = config
 
     def start(self) -> None:
         with inside(self.wires.switch):
-            self.plane.load(CONFIG.read_bytes())
+            self.plane.load(self._config.read_bytes())
         self._base_configuration()
         self._endpoints()
 
@@ -89,18 +91,19 @@ class Rack:
         key = b"\1" + vni.to_bytes(3, "big") + mac(src) + mac(dst)
         found = [
             bytes(cell)
-            for stage in ("stage1", "stage2")
-            for cell in self.plane.read_register(f"EzIngress.monitor.{stage}")
+            for stage in STAGES
+            for cell in self.plane.read_register(stage)
             if cell[0] and bytes(cell[:16]) == key
         ]
         assert len(found) <= 1, "one flow in two cells"
         if not found:
             return (0, 0)
-        return int.from_bytes(found[0][16:20], "big"), int.from_bytes(found[0][20:26], "big")
+        return int.from_bytes(found[0][24:29], "big"), int.from_bytes(found[0][16:22], "big")
 
     def _base_configuration(self) -> None:
         self._add(_UNDERLAY + "router_mac", (_number(ROUTER),), "for_router")
         self._add(_TUNNEL + "local_vtep", (ip(VTEP),), "is_local_vtep")
+        self._add(_TUNNEL + "local_vtep", (ip(PEER_VTEP),), "is_peer_vtep")
         self._add(_TUNNEL + "tunnel_source", (FABRIC, ip(PEER_VTEP)), "allow_source")
         for port, address in ((HOST1, "10.1.1.0"), (HOST2, "10.1.2.0"), (FABRIC, "10.9.1.1")):
             self._add(_UNDERLAY + "arp_responder", (port, ip(address)), "arp_reply", _number(ROUTER))

@@ -50,7 +50,7 @@ def test_control_flow_is_nested_as_in_p4(source: str) -> None:
     [body] = functions(source, "ingress")
 
     assert body.count("goto ") == 1, "only route.apply(), which P4 has at two places"
-    assert "} else if (s->headers->valid.vlan) {" in body
+    assert "} else if (s->headers->valid.arp) {" in body
     assert "switch (apply_EzIngress_tunnel_local_vtep(s)) {" in body
 
 

@@ -15,6 +15,8 @@ from ezpath_tor.plane import PlaneError, Unsupported
 
 PROGRAM = json.loads((Path(__file__).parents[2] / "p4" / "ezpath.json").read_text())
 Json = dict[str, Any]
+AGE = "EzIngress.underlay.age"
+"""The action whose first statement is replaced."""
 
 
 def action(document: Json, name: str) -> Json:
@@ -43,15 +45,17 @@ def add_loop(document: Json) -> None:
 
 
 def pipeline_loop(document: Json) -> None:
-    table(document, "tbl_ezpath45")["next_tables"]["ezpath45"] = "node_65"
+    pipeline = document["pipelines"][0]
+    last = next(table for table in pipeline["tables"] if table["name"].startswith("tbl_ezpath"))
+    last["next_tables"][last["actions"][0]] = pipeline["init_table"]
 
 
 def assign(document: Json, value: Json) -> None:
-    first_primitive(document, "underlay75", "assign", {"type": "field", "value": ["scalars", "tmp_7"]}, value)
+    first_primitive(document, AGE, "assign", {"type": "field", "value": ["scalars", "tmp_7"]}, value)
 
 
 def wide_sum(document: Json) -> None:
-    cell = {"type": "field", "value": ["scalars", "monitor_c1"]}
+    cell = {"type": "field", "value": ["scalars", "monitor_cell"]}
     total = {"type": "expression", "value": {"op": "+", "left": cell, "right": cell}}
     shifted = {"op": ">>", "left": total, "right": {"type": "hexstr", "value": "0x80"}}
     assign(document, {"type": "expression", "value": shifted})
@@ -86,7 +90,7 @@ def with_table(name: str, **changes: object) -> Callable[[Json], None]:
 
 
 def with_primitive(op: str, *parameters: Json) -> Callable[[Json], None]:
-    return lambda document: first_primitive(document, "underlay75", op, *parameters)
+    return lambda document: first_primitive(document, AGE, op, *parameters)
 
 
 def match_type(kind: str) -> Callable[[Json], None]:
@@ -96,21 +100,34 @@ def match_type(kind: str) -> Callable[[Json], None]:
     return edit
 
 
+def at(thing: Json) -> str:
+    """The P4 line that the compiler noted for it."""
+    return f"{thing['source_info']['filename']}({thing['source_info']['line']})"
+
+
 SESSION = ({"type": "hexstr", "value": "0x1"}, {"type": "hexstr", "value": "0x0"})
-AT_75 = "ezpath/underlay.p4(75)"
-ROUTE_LINE = "ezpath/underlay.p4(52)"
+AT_AGE = at(action(PROGRAM, AGE)["primitives"][0])
+ROUTE_LINE = at(table(PROGRAM, "EzIngress.underlay.route"))
+HASH_LINE = at(
+    next(
+        primitive
+        for each in PROGRAM["actions"]
+        for primitive in each["primitives"]
+        if {"type": "calculation", "value": PROGRAM["calculations"][1]["name"]} in primitive["parameters"]
+    )
+)
 PROGRAM_FILE = "ezpath.p4"
 
 REFUSALS: dict[str, tuple[Callable[[Json], None], str, str]] = {
-    "clone": (with_primitive("clone_ingress_pkt_to_egress", *SESSION), "clone", AT_75),
-    "resubmit": (with_primitive("resubmit", SESSION[0]), "resubmit", AT_75),
-    "recirculate": (with_primitive("recirculate", SESSION[0]), "recirculate", AT_75),
-    "digest": (with_primitive("generate_digest", *SESSION), "digest", AT_75),
-    "random": (with_primitive("modify_field_rng_uniform", *SESSION), "random", AT_75),
-    "truncate": (with_primitive("truncate", SESSION[0]), "truncate", AT_75),
-    "meter call": (with_primitive("execute_meter", *SESSION), "meter", AT_75),
-    "log_msg": (with_primitive("log_msg", *SESSION), "log_msg", AT_75),
-    "unknown extern": (with_primitive("do_magic"), "do_magic", AT_75),
+    "clone": (with_primitive("clone_ingress_pkt_to_egress", *SESSION), "clone", AT_AGE),
+    "resubmit": (with_primitive("resubmit", SESSION[0]), "resubmit", AT_AGE),
+    "recirculate": (with_primitive("recirculate", SESSION[0]), "recirculate", AT_AGE),
+    "digest": (with_primitive("generate_digest", *SESSION), "digest", AT_AGE),
+    "random": (with_primitive("modify_field_rng_uniform", *SESSION), "random", AT_AGE),
+    "truncate": (with_primitive("truncate", SESSION[0]), "truncate", AT_AGE),
+    "meter call": (with_primitive("execute_meter", *SESSION), "meter", AT_AGE),
+    "log_msg": (with_primitive("log_msg", *SESSION), "log_msg", AT_AGE),
+    "unknown extern": (with_primitive("do_magic"), "do_magic", AT_AGE),
     "meter": (
         edited("meter_arrays", [{"name": "m", "source_info": {"filename": "x.p4", "line": 3}}]),
         "meter m",
@@ -128,11 +145,11 @@ REFUSALS: dict[str, tuple[Callable[[Json], None], str, str]] = {
     "signed": (edited("header_types.6.fields.0", ["sport", 16, True]), "signed field udp_t.sport", PROGRAM_FILE),
     "multicast": (
         with_primitive("assign", {"type": "field", "value": ["standard_metadata", "mcast_grp"]}, SESSION[0]),
-        *("standard_metadata.mcast_grp", AT_75),
+        *("standard_metadata.mcast_grp", AT_AGE),
     ),
     "queue depth": (
         lambda document: assign(document, {"type": "field", "value": ["standard_metadata", "enq_qdepth"]}),
-        *("standard_metadata.enq_qdepth", AT_75),
+        *("standard_metadata.enq_qdepth", AT_AGE),
     ),
     "ternary": (match_type("ternary"), "ternary match on prefix", ROUTE_LINE),
     "range": (match_type("range"), "range match on prefix", ROUTE_LINE),
@@ -154,21 +171,25 @@ REFUSALS: dict[str, tuple[Callable[[Json], None], str, str]] = {
     "direct counter array": (
         edited("counter_arrays.0.is_direct", True),
         "direct counter EzIngress.drops",
-        "ezpath.p4(28)",
+        at(PROGRAM["counter_arrays"][0]),
     ),
     "direct meter": (with_table("EzIngress.underlay.route", direct_meters="m"), "direct meter of table", ROUTE_LINE),
     "idle timeout": (with_table("EzIngress.underlay.route", support_timeout=True), "idle timeout of table", ROUTE_LINE),
     "parser loop": (add_loop, "parser loop through state parse_inner_", "parser state parse_inner_"),
     "pipeline loop": (pipeline_loop, "loop through", "ezpath"),
-    "hash algorithm": (edited("calculations.1.algo", "xxh64"), "hash algorithm xxh64", "ezpath/monitor.p4(33)"),
-    "wide arithmetic": (wide_sum, "operator + on values wider than 64 bits", AT_75),
-    "negative number": (negative, "comparing an untruncated result with <", "ezpath/tunnel.p4(168)"),
+    "hash algorithm": (edited("calculations.1.algo", "xxh64"), "hash algorithm xxh64", HASH_LINE),
+    "wide arithmetic": (wide_sum, "operator + on values wider than 64 bits", AT_AGE),
+    "negative number": (
+        negative,
+        "comparing an untruncated result with <",
+        at(PROGRAM["pipelines"][0]["conditionals"][0]),
+    ),
     "operator": (
         lambda document: assign(
             document,
             {"type": "expression", "value": {"op": "two_comp_mod", "left": SESSION[0], "right": SESSION[1]}},
         ),
-        *("operator two_comp_mod", AT_75),
+        *("operator two_comp_mod", AT_AGE),
     ),
     "extract with length": (
         lambda document: state(document, "parse_arp")["parser_ops"][0].update(op="extract_VL"),

@@ -52,6 +52,20 @@ def bare(payload: bytes = b"x" * 30, *, tos: int = 0, sport: int = 1000, protoco
     return ethernet(C3, C1, IPV4, ipv4("10.0.0.1", "10.0.0.3", transport, protocol, tos=tos))
 
 
+def bare6(
+    payload: bytes = b"x" * 30, *, tos: int = 0, sport: int = 1000, dst: str = "fd00::3", protocol: int = UDP
+) -> bytes:
+    """C1 to C3 in IPv6."""
+    transport = tcp(sport, 80, payload) if protocol == TCP else udp(sport, 80, payload, csum=0x1234)
+    packet = ipv6("fd00::1", dst, transport, protocol)
+    return ethernet(C3, C1, IPV6, struct.pack("!I", 6 << 28 | tos << 20 | 0xABCDE) + packet[4:])
+
+
+def folded(address: bytes) -> int:
+    one, two, three, four = struct.unpack("!IIII", address)
+    return one ^ two ^ three ^ four
+
+
 def on_fabric(inner: bytes, sport: int, *, vni: int = RED, tos: int = 0) -> bytes:
     """What the switch has to make of ``inner``: every byte."""
     packet = udp(sport, 4789, vxlan(vni, inner))
@@ -130,6 +144,48 @@ def test_dscp_is_copied_and_ecn_is_not(rack: Rack, tos: int, outer: int) -> None
     assert out == on_fabric(bare(tos=tos), source_port(out), tos=outer)
 
 
+@pytest.mark.parametrize("tos, outer", [(0x00, 0x00), (0xB8, 0xB8), (0x03, 0x00), (0x2D, 0x2C)])
+def test_the_dscp_of_ipv6_is_copied_too(rack: Rack, tos: int, outer: int) -> None:
+    inner = bare6(tos=tos)
+
+    out = encapsulated(rack, inner)
+
+    assert out == on_fabric(inner, source_port(out), tos=outer)
+
+
+@pytest.mark.parametrize("protocol", [UDP, TCP])
+@pytest.mark.parametrize("sport", [0, 1000, 65535])
+def test_the_source_port_is_made_of_the_five_tuple_of_ipv6(rack: Rack, sport: int, protocol: int) -> None:
+    inner = bare6(sport=sport, protocol=protocol, dst="fd00:1234:5678::9abc:3")
+
+    out = encapsulated(rack, inner)
+
+    src, dst = int.from_bytes(inner[6:12], "big"), int.from_bytes(inner[:6], "big")
+    addresses = ((folded(inner[22:38]), 32), (folded(inner[38:54]), 32))
+    ports = ((sport, 16), (80, 16))
+    digest = crc16(packed((src, 48), (dst, 48), *addresses, (protocol, 8), *ports))
+    assert source_port(out) == 49152 + digest % 16384
+
+
+def test_all_fragments_of_a_datagram_take_the_same_way(rack: Rack) -> None:
+    def piece(flags: int, offset: int, payload: bytes) -> bytes:
+        return ethernet(C3, C1, IPV4, ipv4("10.0.0.1", "10.0.0.3", payload, UDP, flags=flags, offset=offset))
+
+    whole = udp(4000, 80, bytes(range(240)))
+    pieces = [piece(1, 0, whole[:80]), piece(1, 10, whole[80:160]), piece(0, 20, whole[160:])]
+
+    assert len({source_port(encapsulated(rack, one)) for one in pieces}) == 1
+
+
+def test_other_vxlan_flags_than_the_vni_s_are_ignored(rack: Rack) -> None:
+    inner = ethernet(C1, C3, 0x88B5, b"group policy and whatever comes next")
+    packet = udp(50000, 4789, vxlan(RED, inner, flags=0x88))
+
+    out = rack.exchange(FABRIC, ethernet(ROUTER, SPINE_MAC, IPV4, ipv4(PEER_VTEP, VTEP, packet)))
+
+    assert out == {HOST1: [tagged(inner, RED_VID)]}
+
+
 @pytest.mark.parametrize("pcp, dei", [(0, 0), (7, 0), (5, 1)])
 def test_vlan_priority_bits_do_not_matter_and_do_not_travel(rack: Rack, pcp: int, dei: int) -> None:
     out = rack.exchange(HOST1, tagged(bare(), RED_VID, pcp, dei))
@@ -165,6 +221,10 @@ def inner_frames() -> dict[str, bytes]:
         "arp": ethernet(C3, C1, ARP, arp(2, C1, "10.0.0.1", C3, "10.0.0.3")),
         "arp padded": ethernet(C3, C1, ARP, arp_request[14:] + bytes(18)),
         "ipv6": ethernet(C3, C1, IPV6, ipv6("fd00::1", "fd00::3", udp(1, 2, b"six", csum=0x1234))),
+        "ipv6 extension header": ethernet(C3, C1, IPV6, ipv6("fd00::1", "fd00::3", bytes(16), 0)),
+        "ipv6 cut off": ethernet(C3, C1, IPV6, ipv6("fd00::1", "fd00::3", b"")[:31]),
+        "ipv4 cut off": ethernet(C3, C1, IPV4, ipv4("10.0.0.1", "10.0.0.3", b"")[:17]),
+        "priority tag": tagged(ethernet(C3, C1, 0x88B5, b"a priority of the container's own"), 0, pcp=6, dei=1),
         "ipv6 jumbo": ethernet(C3, C1, IPV6, ipv6("fd00::1", "fd00::3", udp(1, 2, bytes(8000)))),
         "fragment": ethernet(C3, C1, IPV4, ipv4("10.0.0.1", "10.0.0.3", bytes(64), flags=1, offset=185)),
         "options": ethernet(C3, C1, IPV4, ipv4("10.0.0.1", "10.0.0.3", udp(1, 2, b"o"), options=b"\x94\x04\0\0")),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from packet.frames import ARP, IPV4, arp, ethernet, ipv4, udp, vxlan
+from packet.frames import ARP, IPV4, arp, checksum, ethernet, ipv4, udp, vxlan
 from packet.rack import (
     C1,
     C3,
@@ -77,14 +77,36 @@ def test_packets_of_all_kinds_are_routed(rack: Rack, packet: bytes) -> None:
     assert routed[26:] == packet[12:]
 
 
-def test_a_packet_with_options_is_routed_with_its_options(rack: Rack) -> None:
-    options = b"\x94\x04\x00\x00"
-    sent = ethernet(ROUTER, HOST1_MAC, IPV4, ipv4(HOST1_IP, HOST2_IP, udp(1, 2, b"opt"), options=options))
+@pytest.mark.parametrize("words", [1, 4, 10])
+def test_a_packet_with_options_is_routed_with_its_options_and_a_right_checksum(rack: Rack, words: int) -> None:
+    packet, options = udp(1, 2, b"opt"), b"\x94\x04\x00\x00" * words
+    sent = ethernet(ROUTER, HOST1_MAC, IPV4, ipv4(HOST1_IP, HOST2_IP, packet, options=options))
+    routed = ethernet(HOST2_MAC, ROUTER, IPV4, ipv4(HOST1_IP, HOST2_IP, packet, options=options, ttl=63))
 
-    [routed] = rack.exchange(HOST1, sent)[HOST2]
+    assert rack.exchange(HOST1, sent) == {HOST2: [routed]}
 
-    assert routed[34:] == sent[34:]
-    assert routed[22] == 63
+
+def test_a_wrong_checksum_over_options_is_still_wrong_for_the_receiver(rack: Rack) -> None:
+    packet = ipv4(HOST1_IP, HOST2_IP, udp(1, 2, b"opt"), options=b"\x94\x04\x00\x00")
+    damaged = packet[:12] + bytes([packet[12] ^ 0x10]) + packet[13:]
+
+    [routed] = rack.exchange(HOST1, ethernet(ROUTER, HOST1_MAC, IPV4, damaged))[HOST2]
+
+    assert checksum(routed[14:38]) == checksum(damaged[:24]) != 0
+
+
+@pytest.mark.parametrize("identification", range(0, 65536, 4681))
+def test_the_checksum_is_right_whatever_it_was(rack: Rack, identification: int) -> None:
+    """The checksum is adjusted, not calculated anew: carries and zeros are where that goes wrong."""
+    for checksum_before in (0x0000, 0x0001, 0x00FF, 0x0100, 0xFEFF, 0xFF00, 0xFFFE, identification):
+        packet = ipv4(HOST1_IP, HOST2_IP, b"", 253, ttl=64, identification=0)
+        number = (checksum(packet[:10] + bytes(2) + packet[12:]) - checksum_before) % 65535
+        sent = ipv4(HOST1_IP, HOST2_IP, b"", 253, ttl=64, identification=number)
+        assert int.from_bytes(sent[10:12], "big") == checksum_before
+
+        [routed] = rack.exchange(HOST1, ethernet(ROUTER, HOST1_MAC, IPV4, sent))[HOST2]
+
+        assert routed[14:] == ipv4(HOST1_IP, HOST2_IP, b"", 253, ttl=63, identification=number)
 
 
 def test_ethernet_padding_stays(rack: Rack) -> None:
@@ -109,6 +131,27 @@ def test_the_overlay_between_hosts_passes_untouched_and_is_counted(rack: Rack) -
     packets, octets = rack.monitored(RED, C1, C3)
     inner = len(sent) + 14 - 50
     assert (packets - before[0], octets - before[1]) == (1, inner)
+
+
+def test_a_fragment_of_somebody_s_vxlan_is_routed_and_not_counted(rack: Rack) -> None:
+    before = rack.monitored(RED, C1, C3)
+    whole = overlay(bytes(64))
+    first = ipv4(HOST1_IP, "10.1.3.1", whole[20:], flags=1, ttl=64)
+
+    [routed] = rack.exchange(HOST1, ethernet(ROUTER, HOST1_MAC, IPV4, first))[FABRIC]
+
+    assert routed[34:] == first[20:]
+    assert rack.monitored(RED, C1, C3) == before
+
+
+def test_what_is_not_passed_on_is_not_counted(rack: Rack) -> None:
+    before = rack.monitored(RED, C1, C3)
+    sent = overlay(b"nowhere")
+
+    rack.exchange(HOST1, ethernet("02:00:00:00:00:99", HOST1_MAC, IPV4, sent))
+    rack.exchange(HOST1, ethernet(ROUTER, HOST1_MAC, IPV4, sent[:8] + b"\1" + sent[9:]))
+
+    assert rack.monitored(RED, C1, C3) == before
 
 
 def test_an_arp_request_for_the_router_is_answered(rack: Rack) -> None:

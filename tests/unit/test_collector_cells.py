@@ -9,9 +9,12 @@ import pytest
 from ezpath_collector.cells import CELL_BYTES, decode
 
 
-def cell(vni: int, src: int, dst: int, packets: int, octets: int, seen: int = 0, used: int = 1) -> np.ndarray:
+def cell(
+    vni: int, src: int, dst: int, packets: int, octets: int, *, epoch: int = 0, strength: int = 0, used: int = 1
+) -> np.ndarray:
     value = used
-    for field, bits in ((vni, 24), (src, 48), (dst, 48), (packets, 32), (octets, 48), (seen, 48)):
+    counters = ((octets, 48), (epoch, 16), (packets, 40), (strength, 24))
+    for field, bits in ((vni, 24), (src, 48), (dst, 48), *counters):
         value = value << bits | field
     return np.frombuffer(value.to_bytes(CELL_BYTES, "big"), np.uint8)
 
@@ -29,14 +32,14 @@ def rows(flows) -> list[tuple[int, ...]]:
 
 
 def test_a_cell_is_read_field_by_field():
-    flows = decode([stage(cell(5001, 0x020000000001, 0x020000000003, 7, 10_500, seen=2**47))])
+    flows = decode([stage(cell(5001, 0x020000000001, 0x020000000003, 7, 10_500, epoch=9, strength=1500))])
     assert rows(flows) == [(5001, 0x020000000001, 0x020000000003, 7, 10_500)]
     assert flows.bytes.dtype == np.uint64
 
 
 def test_the_greatest_values_fit():
-    biggest = (2**24 - 1, 2**48 - 1, 2**48 - 1, 2**32 - 1, 2**48 - 1)
-    assert rows(decode([stage(cell(*biggest, seen=2**48 - 1))])) == [biggest]
+    biggest = (2**24 - 1, 2**48 - 1, 2**48 - 1, 2**40 - 1, 2**48 - 1)
+    assert rows(decode([stage(cell(*biggest, epoch=2**16 - 1, strength=2**24 - 1))])) == [biggest]
 
 
 def test_unused_cells_are_no_flows():
@@ -44,12 +47,13 @@ def test_unused_cells_are_no_flows():
     assert rows(decode([])) == []
 
 
-def test_a_flow_in_both_stages_is_added_up_and_its_neighbours_are_not():
-    one, two = (
-        stage(cell(1, 10, 20, 5, 500), cell(1, 10, 21, 1, 60)),
-        stage(cell(1, 10, 20, 2, 200), cell(2, 10, 20, 9, 900)),
+def test_a_flow_in_two_stages_counts_where_the_switch_counts_it_and_its_neighbours_stay():
+    one, two, three = (
+        stage(cell(1, 10, 21, 1, 60)),
+        stage(cell(1, 10, 20, 5, 500)),
+        stage(cell(1, 10, 20, 9, 900), cell(2, 10, 20, 9, 900)),
     )
-    assert rows(decode([one, two])) == [(1, 10, 20, 7, 700), (1, 10, 21, 1, 60), (2, 10, 20, 9, 900)]
+    assert rows(decode([one, two, three])) == [(1, 10, 20, 5, 500), (1, 10, 21, 1, 60), (2, 10, 20, 9, 900)]
 
 
 def test_both_directions_and_both_tenants_stay_apart():
@@ -64,13 +68,12 @@ def test_another_programs_cells_are_refused():
 
 def test_a_full_monitor_is_decoded_in_a_fraction_of_a_poll():
     generator = np.random.default_rng(1)
-    full = generator.integers(0, 256, (32768, CELL_BYTES), dtype=np.uint8)
+    full = generator.integers(0, 256, (65536, CELL_BYTES), dtype=np.uint8)
     full[:, 0] = 1
     began = time.perf_counter()
-    flows = decode([full, full[::-1]])
+    flows = decode(np.split(full, 4))
     took_s = time.perf_counter() - began
-    assert len(flows.vni) == 32768
-    assert np.array_equal(
-        np.sort(flows.packets), np.sort(2 * full[:, 16:20].copy().view(">u4").ravel().astype(np.uint64))
-    )
+    assert len(flows.vni) == 65536
+    octets = np.pad(full[:, 16:22], ((0, 0), (2, 0))).view(">u8").ravel()
+    assert np.array_equal(np.sort(flows.bytes), np.sort(octets))
     assert took_s < 0.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 P4 = Path(__file__).resolve().parents[2] / "p4"
+PROGRAM = Path(__file__).parent / "p4_program.json"
+"""A program small enough to reckon with: see test_p4_sram.py."""
 
 
 def run_check(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -28,7 +31,10 @@ def test_given_what_is_committed_then_it_belongs_together() -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("name", ["ezpath.p4", "ezpath/tunnel.p4", "ezpath.json", "ezpath.p4info.txtpb"])
+OUTPUTS = ["ezpath.json", "ezpath.p4info.txtpb", "ezpath.bmv2.json", "ezpath.bmv2.p4info.txtpb"]
+
+
+@pytest.mark.parametrize("name", ["ezpath.p4", "ezpath/tunnel.p4", *OUTPUTS])
 def test_given_a_change_in_a_source_or_an_output_then_it_is_told(copy: Path, name: str) -> None:
     with (copy / name).open("a") as file:
         file.write("\n")
@@ -42,10 +48,11 @@ def test_given_a_new_source_then_it_is_told(copy: Path) -> None:
     assert run_check(copy).returncode == 1
 
 
-def test_given_no_stamp_then_the_missing_file_is_named(copy: Path) -> None:
-    (copy / "ezpath.stamp").unlink()
+@pytest.mark.parametrize("name", ["ezpath.stamp", *OUTPUTS])
+def test_given_a_missing_stamp_or_output_then_it_is_named(copy: Path, name: str) -> None:
+    (copy / name).unlink()
     done = run_check(copy)
-    assert done.returncode == 1 and "ezpath.stamp" in done.stderr
+    assert done.returncode == 1 and name in done.stderr
 
 
 def compiler(folder: Path, name: str, body: str) -> Path:
@@ -64,14 +71,21 @@ def run_build(folder: Path, path: str) -> subprocess.CompletedProcess[str]:
 
 def test_given_p4c_on_path_then_its_output_is_taken_and_stamped(copy: Path) -> None:
     # given a p4c (its interface, not its work: the real one is not to be had everywhere)
-    found = compiler(copy.parent, "p4c", 'echo "$@" > "$7.asked"; echo json > "$9/ezpath.json"; echo info > "$7"')
+    given = PROGRAM.read_text()
+    body = f'cp {PROGRAM} "$9/ezpath.json"; echo compiled with ${{10}} > "$7"'
+    found = compiler(copy.parent, "p4c", body)
     (copy / "ezpath" / "more.p4").write_text("// more\n")
     # when
     done = run_build(copy, f"{found}:/usr/bin:/bin")
-    # then
+    # then both builds are there, each with its own options, and belong to the sources
     assert done.returncode == 0, done.stderr
-    assert (copy / "ezpath.json").read_text() == "json\n"
+    assert [(copy / name).read_text() for name in OUTPUTS] == [
+        *(given, "compiled with\n"),
+        *(given, "compiled with -DNARROW_CELLS\n"),
+    ]
     assert run_check(copy).returncode == 0
+    # and it said what the program takes
+    assert re.search(r"^router +exact +64 .*^total ", done.stdout, re.MULTILINE | re.DOTALL)
 
 
 def test_given_a_compiler_that_fails_then_what_is_committed_stays(copy: Path) -> None:

@@ -188,7 +188,7 @@ def test_names_ids_widths_and_sizes_of_our_own_program_are_found() -> None:
     assert info.tables["EzIngress.tunnel.endpoint"] is endpoint
     assert [(field.name, field.width) for field in endpoint.fields] == [("vni", 24), ("mac", 48)]
     assert [param.name for param in info.actions["to_tunnel"].params] == ["local_ip", "vtep"]
-    assert (info.registers["stage1"].size, info.registers["stage1"].width_bytes) == (32768, 32)
+    assert (info.registers["stage1"].size, info.registers["stage1"].width_bytes) == (16384, 32)
     assert info.counters["drops"].size == 16
 
 

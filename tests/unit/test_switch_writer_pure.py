@@ -65,7 +65,10 @@ def test_base_configuration_comes_from_the_inventory(inventory):
         by_table.setdefault(entry.table, []).append(entry)
     mac = 0x02000000FF01
     assert by_table["router_mac"] == [TableEntry("router_mac", {"mac": mac}, "for_router")]
-    assert by_table["local_vtep"] == [TableEntry("local_vtep", {"vtep": 0x0AFF0001}, "is_local_vtep")]
+    assert by_table["local_vtep"] == [
+        TableEntry("local_vtep", {"vtep": 0x0AFF0001}, "is_local_vtep"),
+        TableEntry("local_vtep", {"vtep": 0x0AFF0002}, "is_peer_vtep"),
+    ]
     # Tunnels are taken from the other switch, on the fabric port, and nowhere else
     assert by_table["tunnel_source"] == [
         TableEntry("tunnel_source", {"ingress_port": 10, "vtep": 0x0AFF0002}, "allow_source")

@@ -132,7 +132,7 @@ _BAD: dict[str, tuple[Callable[[Any], tuple[messages.P4Info | None, bytes]], str
     "register of another size": (
         lambda rig: (rig.info.proto, _json(rig, lambda program: program["register_arrays"][0].update(size=9))),
         "INVALID_ARGUMENT",
-        "register EzIngress.monitor.stage1 has 32768 cells in the one and 9 in the other",
+        "register EzIngress.monitor.stage1 has 16384 cells in the one and 9 in the other",
     ),
     "ternary match": (
         lambda rig: (_edited(rig, f"tables {{ preamble {{ id: 1 name: 't' }} {_TERNARY} }}"), rig.config),

@@ -161,9 +161,9 @@ async def test_entries_forward_packets_and_registers_and_counters_tell_of_them(
         namespace.send("q1", FRAME.replace("81000064", "81000065"), 5)
         # Then port 2 has sent 7, the monitor has one cell with the flow's key, and 5 drops are counted
         assert namespace.sent("p2") == 7
-        stages = [await client.read_register(name) for name in ("stage1", "stage2")]
+        stages = [await client.read_register(name) for name in ("stage1", "stage2", "stage3", "stage4")]
         cells = [cell.tobytes() for cells in stages for cell in cells[cells[:, 0] == 1]]
-        assert [(cell[:16].hex(), int.from_bytes(cell[16:20], "big")) for cell in cells] == [
+        assert [(cell[:16].hex(), int.from_bytes(cell[24:29], "big")) for cell in cells] == [
             ("01" + f"{5001:06x}" + SRC + DST, 7)
         ]
         assert (await client.read_counter("drops"))[:, 0].sum() - before == 5
@@ -194,14 +194,14 @@ async def test_registers_and_counters_are_written_through(namespace: Namespace, 
             request.updates.add(type=messages.Update.MODIFY)
         cell = request.updates[0].entity.register_entry
         cell.register_id, cell.data.bitstring = INFO.registers["stage2"].id, b"\xab\xcd"
-        cell.index.index = 32767
+        cell.index.index = 16383
         count = request.updates[1].entity.counter_entry
         count.counter_id, count.index.index = INFO.counters["drops"].id, 15
         count.data.packet_count, count.data.byte_count = 3, 2**40
         await client._rpc().write(request)
         cells = await client.read_register("stage2")
-        assert cells[32767].tobytes() == bytes(30) + b"\xab\xcd"
-        assert not cells[:32767].any()
+        assert cells[16383].tobytes() == bytes(30) + b"\xab\xcd"
+        assert not cells[:16383].any()
         assert (await client.read_counter("drops"))[15].tolist() == [3, 2**40]
 
 

@@ -6,9 +6,12 @@
     1-3      VNI
     4-9      inner source MAC
     10-15    inner destination MAC
-    16-19    packets
-    20-25    bytes
-    26-31    when last seen, microseconds
+    16-21    bytes
+    22-23    epoch
+    24-28    packets
+    29-31    strength
+
+Epoch and strength are the switch's own business: by them it decides whose the cell is.
 """
 
 from __future__ import annotations
@@ -39,7 +42,10 @@ class Flows:
 
 
 def decode(stages: Sequence[RawCells]) -> Flows:
-    """The flows of all ``stages``, equal keys added up.
+    """The flows of all ``stages``.
+
+    A flow that moves while the stages are read may be seen in two. The switch counts it in the first that has it, so
+    that is the one to believe.
 
     Raises ValueError where a cell is not 256 bits wide: the switch runs another program than this one.
     """
@@ -49,13 +55,10 @@ def decode(stages: Sequence[RawCells]) -> Flows:
             raise ValueError(f"monitor cells are {width} bits wide, where this collector knows {CELL_BYTES * 8}")
     used = [stage[stage[:, 0] == 1] for stage in stages]
     cells = np.concatenate(used) if used else np.zeros((0, CELL_BYTES), np.uint8)
-    return _added_up(
-        vni=_integers(cells, 1, 3),
-        src=_integers(cells, 4, 6),
-        dst=_integers(cells, 10, 6),
-        packets=_integers(cells, 16, 4),
-        octets=_integers(cells, 20, 6),
-    )
+    vni, src, dst = _integers(cells, 1, 3), _integers(cells, 4, 6), _integers(cells, 10, 6)
+    once = _first_of_each(vni, src, dst)
+    packets, octets = _integers(cells, 24, 5), _integers(cells, 16, 6)
+    return Flows(vni[once], src[once], dst[once], packets[once], octets[once])
 
 
 def _integers(cells: RawCells, first: int, width: int) -> Columns:
@@ -65,19 +68,10 @@ def _integers(cells: RawCells, first: int, width: int) -> Columns:
     return wide.view(">u8").reshape(-1).astype(np.uint64)
 
 
-def _added_up(vni: Columns, src: Columns, dst: Columns, packets: Columns, octets: Columns) -> Flows:
-    """A flow that moved from one stage to the other stands in both for a while."""
-    if len(vni) == 0:
-        return Flows(vni, src, dst, packets, octets)
-    order = np.lexsort((dst, src, vni))
+def _first_of_each(vni: Columns, src: Columns, dst: Columns) -> npt.NDArray[np.intp]:
+    """Where each key stands first, in the order of keys."""
+    order = np.lexsort((dst, src, vni))  # stable: equal keys stay in the order of their stages
     vni, src, dst = vni[order], src[order], dst[order]
     new = np.ones(len(order), bool)
     new[1:] = (vni[1:] != vni[:-1]) | (src[1:] != src[:-1]) | (dst[1:] != dst[:-1])
-    starts = np.flatnonzero(new)
-    return Flows(
-        vni[starts],
-        src[starts],
-        dst[starts],
-        np.add.reduceat(packets[order], starts),
-        np.add.reduceat(octets[order], starts),
-    )
+    return order[new]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ezpath_collector.cells import RawCells
 from p4rt import Client
 
-STAGES = ("EzIngress.monitor.stage1", "EzIngress.monitor.stage2")
+STAGES = tuple(f"EzIngress.monitor.stage{number}" for number in (1, 2, 3, 4))
 DROPS = "EzIngress.drops"
 
 

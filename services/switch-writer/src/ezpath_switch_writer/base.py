@@ -25,6 +25,9 @@ def _entries(inventory: Inventory, name: SwitchName) -> Iterator[TableEntry]:
         key = {"ingress_port": port.number, "target_ip": ipv4_to_int(port.address)}
         yield TableEntry("arp_responder", key, "arp_reply", {"mac": mac})
     peers = [other.config.vtep for other in inventory.switches.values() if other.name != name]
+    for vtep in peers:
+        # What a host of this rack forges in this ToR's name is dropped here: the peer could not tell it from a tunnel.
+        yield TableEntry("local_vtep", {"vtep": ipv4_to_int(vtep)}, "is_peer_vtep")
     for port in switch.ports:
         # Tunnels come in from the fabric only: a host that forges a ToR's address is dropped at its port.
         for vtep in peers if port.fabric else ():
