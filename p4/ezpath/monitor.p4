@@ -11,7 +11,8 @@
 //   127..80   bytes     } grow while the flow holds the cell, and are never
 //    63..24   packets   } reset: readers keep the difference for themselves
 //    79..64   the epoch (about a second) in which the strength was last true
-//    23..0    strength: the flow's bytes of late, halved with every epoch
+//    23..0    strength: the flow's bytes of late, halved with every epoch, and
+//             its lowest bit set: a used cell is never as weak as an unused one
 //
 // A flow has one candidate cell in each stage. Where it holds one of them, its
 // packet is counted there. Where it does not, the packet weakens the weakest
@@ -57,8 +58,7 @@ typedef bit<256> cell_t;
 #endif
 
 // The flow's candidate in one stage: is it the flow's own, and if not, is it
-// weaker than those before? An unused cell has strength 0, a used one at
-// least 1, so that nobody is pushed out while there is room.
+// weaker than those before? Of equally weak ones the first is taken.
 #define LOOK(stage, number, index)                                         \
     READ(stage, index, cell)                                               \
     age = now - cell[79:64];                                               \

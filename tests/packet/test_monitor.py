@@ -1,11 +1,13 @@
-"""The flow monitor's registers: whose packets, how many, how many bytes, when."""
+"""The flow monitor: what is counted, in which cell, and who has to make room for whom."""
 
 from __future__ import annotations
 
-import zlib
+from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
-from packet.frames import IPV4, ethernet, ipv4, mac, tagged, udp, vxlan
+from packet.frames import IPV4, ethernet, ipv4, tagged, udp, vxlan
+from packet.monitor_cells import OUTER, Cell, Key, key_at, overlay, read, start_of_an_epoch, write
 from packet.rack import (
     BLUE,
     BLUE_VID,
@@ -19,28 +21,21 @@ from packet.rack import (
     RED_VID,
     ROUTER,
     SPINE_MAC,
+    STAGES,
     VTEP,
     Rack,
 )
 
 pytestmark = pytest.mark.root
 
-CELLS = 1 << 15
-STAGES = ("EzIngress.monitor.stage1", "EzIngress.monitor.stage2")
+UNMONITORED = "EzIngress.monitor.unmonitored"
 
 
 def frame(dst: str, src: str, size: int) -> bytes:
     return ethernet(dst, src, IPV4, ipv4("10.0.0.1", "10.0.0.3", udp(1, 2, bytes(size))))
 
 
-def key(vni: int, src: str, dst: str) -> bytes:
-    return vni.to_bytes(3, "big") + mac(src) + mac(dst)
-
-
-def places(vni: int, src: str, dst: str) -> tuple[int, int]:
-    """Where the program keeps a flow: two slices of the CRC-32 of its key."""
-    digest = zlib.crc32(key(vni, src, dst))
-    return digest % CELLS, (digest >> 16) % CELLS
+# ---- what is counted -------------------------------------------------------------------------------------------------
 
 
 def test_offloaded_traffic_is_counted_without_tag_and_tunnel(rack: Rack) -> None:
@@ -62,6 +57,15 @@ def test_both_ends_of_a_tunnel_count_the_same(rack: Rack) -> None:
     assert (packets - before[0], octets - before[1]) == (1, len(inner))
 
 
+def test_traffic_inside_the_rack_is_counted_once(rack: Rack) -> None:
+    before = rack.monitored(RED, C1, C2)
+
+    rack.exchange(HOST1, tagged(frame(C2, C1, 100), RED_VID))
+
+    packets, octets = rack.monitored(RED, C1, C2)
+    assert (packets - before[0], octets - before[1]) == (1, 142)
+
+
 def test_tenants_with_the_same_addresses_are_counted_apart(rack: Rack) -> None:
     red, blue = rack.monitored(RED, C1, C3), rack.monitored(BLUE, C1, C3)
 
@@ -71,80 +75,175 @@ def test_tenants_with_the_same_addresses_are_counted_apart(rack: Rack) -> None:
     assert rack.monitored(BLUE, C1, C3) == (blue[0] + 1, blue[1] + 142)
 
 
-def test_a_flow_is_where_its_crc_says(rack: Rack) -> None:
-    rack.exchange(HOST1, tagged(frame(C2, C1, 0), RED_VID))
-
-    first, second = places(RED, C1, C2)
-    cells = (rack.plane.read_register(STAGES[0])[first], rack.plane.read_register(STAGES[1])[second])
-    assert any(bytes(cell[:16]) == b"\1" + key(RED, C1, C2) for cell in cells)
+# ---- who has which cell ----------------------------------------------------------------------------------------------
 
 
-def test_time_stands_in_the_cell(rack: Rack) -> None:
-    first, _ = places(RED, C1, C2)
-
-    def seen_us() -> int:
-        rack.exchange(HOST1, tagged(frame(C2, C1, 0), RED_VID))
-        return int.from_bytes(bytes(rack.plane.read_register(STAGES[0])[first][26:]), "big")
-
-    earlier, later = seen_us(), seen_us()
-    assert 0 < later - earlier < 60_000_000
+FLOW, RIVAL = key_at(5, 100), key_at(5, 100, salt=1)
+NOBODY = Cell()
 
 
-def occupied(vni: int, src: str, dst: str, seen_us: int) -> int:
-    return int.from_bytes(b"\1" + key(vni, src, dst) + bytes(4) + bytes(6) + seen_us.to_bytes(6, "big"), "big")
+class Candidates:
+    """The four cells where FLOW may stand, and nobody else's."""
+
+    def __init__(self, rack: Rack) -> None:
+        self._rack = rack
+        self.epoch = start_of_an_epoch()
+
+    def put(self, *cells: Cell) -> None:
+        for stage, cell in enumerate(cells):
+            write(self._rack.plane, stage, FLOW.places[stage], cell)
+        self._rack.plane.write_counter(UNMONITORED, 0, 0, 0)
+
+    def held_by_others(self, *strengths: int) -> list[Cell]:
+        """Cells of other flows, seen just now; one strength each."""
+        return [
+            Cell(Key(1, 2, 3 + number), 1_000_000 + number, self.epoch, 700 + number, strength)
+            for number, strength in enumerate(strengths)
+        ]
+
+    def send(self, octets: int, key: Key = FLOW) -> list[Cell]:
+        """A packet. The cells after it."""
+        assert list(self._rack.exchange(HOST1, overlay(key, octets))) == [FABRIC]
+        return [read(self._rack.plane, stage, index) for stage, index in enumerate(FLOW.places)]
+
+    def unmonitored(self) -> list[int]:
+        counted: list[int] = self._rack.plane.read_counter(UNMONITORED)[0].tolist()
+        return counted
+
+    def new(self, octets: int, key: Key = FLOW) -> Cell:
+        """The flow's cell after its first packet."""
+        return Cell(key, octets, self.epoch, 1, octets)
 
 
 @pytest.fixture
-def crowded(rack: Rack) -> Rack:
-    """Both places of the flow C1 to C2 are empty before and after."""
-    for stage, place in zip(STAGES, places(RED, C1, C2), strict=True):
-        rack.plane.write_register(stage, place, 0)
-    return rack
+def candidates(rack: Rack) -> Iterator[Candidates]:
+    found = Candidates(rack)
+    yield found
+    found.put(*[NOBODY] * len(STAGES))
 
 
-def now_us(rack: Rack) -> int:
-    """The switch's clock, from a cell it just wrote."""
-    rack.exchange(HOST1, tagged(frame(C2, C1, 0), RED_VID))
-    cells = zip(STAGES, places(RED, C1, C2), strict=True)
-    newest = max(int.from_bytes(bytes(rack.plane.read_register(stage)[place][26:]), "big") for stage, place in cells)
-    for stage, place in zip(STAGES, places(RED, C1, C2), strict=True):
-        rack.plane.write_register(stage, place, 0)
-    return newest
+def test_a_new_flow_takes_its_first_cell(candidates: Candidates) -> None:
+    candidates.put(*[NOBODY] * 4)
+
+    assert candidates.send(500) == [candidates.new(500), NOBODY, NOBODY, NOBODY]
 
 
-def test_a_flow_that_is_alive_is_not_displaced_and_the_newcomer_goes_to_the_second_stage(crowded: Rack) -> None:
-    first, second = places(RED, C1, C2)
-    alive = occupied(77, C3, C3, now_us(crowded))
-    crowded.plane.write_register(STAGES[0], first, alive)
+@pytest.mark.parametrize("free", [1, 2, 3])
+def test_while_one_is_free_nobody_is_pushed_out_however_weak(candidates: Candidates, free: int) -> None:
+    cells = candidates.held_by_others(0, 0, 0, 0)
+    cells[free] = NOBODY
+    candidates.put(*cells)
 
-    crowded.exchange(HOST1, tagged(frame(C2, C1, 0), RED_VID))
-
-    assert bytes(crowded.plane.read_register(STAGES[0])[first]) == alive.to_bytes(32, "big")
-    assert bytes(crowded.plane.read_register(STAGES[1])[second][:16]) == b"\1" + key(RED, C1, C2)
-
-
-def test_where_both_places_are_alive_the_packet_counts_as_unmonitored(crowded: Rack) -> None:
-    now = now_us(crowded)
-    for stage, place in zip(STAGES, places(RED, C1, C2), strict=True):
-        crowded.plane.write_register(stage, place, occupied(77, C3, C3, now))
-    crowded.plane.write_counter("EzIngress.monitor.unmonitored", 0, 0, 0)
-
-    crowded.exchange(HOST1, tagged(frame(C2, C1, 10), RED_VID))
-
-    assert crowded.plane.read_counter("EzIngress.monitor.unmonitored").tolist() == [[1, 42 + 10 + 4]]
-    assert crowded.monitored(RED, C1, C2) == (0, 0)
-    for stage, place in zip(STAGES, places(RED, C1, C2), strict=True):
-        crowded.plane.write_register(stage, place, 0)
+    cells[free] = candidates.new(60)
+    assert candidates.send(60) == cells
 
 
-def test_an_idle_flow_gives_its_place_to_a_busy_one(crowded: Rack) -> None:
-    first, _ = places(RED, C1, C2)
-    idle_us = 10_000_001
-    crowded.plane.write_register(STAGES[0], first, occupied(77, C3, C3, now_us(crowded) - idle_us))
+@pytest.mark.parametrize("stage", range(4))
+def test_its_packets_count_in_the_cell_it_has_though_an_earlier_one_is_free(candidates: Candidates, stage: int) -> None:
+    cells = [NOBODY] * 4
+    cells[stage] = Cell(FLOW, 10_000, candidates.epoch, 20, 3001)
+    candidates.put(*cells)
 
-    crowded.exchange(HOST1, tagged(frame(C2, C1, 10), RED_VID))
+    cells[stage] = Cell(FLOW, 10_500, candidates.epoch, 21, 3501)
+    assert candidates.send(500) == cells
+    assert candidates.unmonitored() == [0, 0]
 
-    cell = bytes(crowded.plane.read_register(STAGES[0])[first])
-    assert cell[:16] == b"\1" + key(RED, C1, C2)
-    assert int.from_bytes(cell[16:20], "big") == 1
-    assert int.from_bytes(cell[20:26], "big") == 52
+
+@pytest.mark.parametrize("weakest", range(4))
+def test_where_all_are_stronger_the_weakest_loses_the_strength_of_the_packet_and_nothing_else(
+    candidates: Candidates, weakest: int
+) -> None:
+    strengths = [9000, 9000, 9000, 9000]
+    strengths[weakest] = 501
+    cells = candidates.held_by_others(*strengths)
+    candidates.put(*cells)
+
+    cells[weakest] = replace(cells[weakest], strength=1)
+    assert candidates.send(500) == cells
+    assert candidates.unmonitored() == [1, 500 + OUTER]
+
+
+@pytest.mark.parametrize("strength", [0, 1, 499, 500, 501])
+@pytest.mark.parametrize("weakest", range(4))
+def test_where_the_weakest_has_no_more_than_the_packet_it_has_to_go(
+    candidates: Candidates, weakest: int, strength: int
+) -> None:
+    strengths = [9000, 9000, 9000, 9000]
+    strengths[weakest] = strength
+    cells = candidates.held_by_others(*strengths)
+    candidates.put(*cells)
+
+    cells[weakest] = candidates.new(501)
+    assert candidates.send(501) == cells
+    assert candidates.unmonitored() == [0, 0]
+
+
+def test_of_equally_weak_ones_the_first_has_to_go(candidates: Candidates) -> None:
+    cells = candidates.held_by_others(9000, 40, 40, 40)
+    candidates.put(*cells)
+
+    assert candidates.send(500) == [cells[0], candidates.new(500), *cells[2:]]
+
+
+def test_a_heavy_flow_wears_a_light_one_down_packet_by_packet(candidates: Candidates) -> None:
+    candidates.put(*candidates.held_by_others(9000, 9000, 2601, 9000))
+
+    holders = [candidates.send(1000)[2] for _ in range(3)]
+
+    assert [holder.strength for holder in holders] == [1601, 601, 1000]
+    assert holders[2] == candidates.new(1000)
+    assert candidates.unmonitored() == [2, 2 * (1000 + OUTER)]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "left"),
+    [(1, 0x400001), (3, 0x100001), (12, 0x801), (16, 0x81), (17, 0x41), (23, 1), (24, 1), (32767, 1)],
+)
+def test_who_is_silent_loses_half_its_strength_with_every_epoch(candidates: Candidates, epochs: int, left: int) -> None:
+    quiet, *others = candidates.held_by_others(0x800000, 0xFFFFFF, 0xFFFFFF, 0xFFFFFF)
+    candidates.put(quiet.aged(epochs), *others)
+
+    after = candidates.send(64)[0]
+
+    assert after == (replace(quiet, strength=left - 64) if left > 64 else candidates.new(64))
+
+
+def test_an_idle_giant_goes_before_a_busy_mouse(candidates: Candidates) -> None:
+    giant, *mice = candidates.held_by_others(0xFFFFFF, 300, 300, 300)
+    candidates.put(giant.aged(20), *mice)
+
+    assert candidates.send(60) == [candidates.new(60), *mice]
+
+
+def test_its_own_strength_ages_too(candidates: Candidates) -> None:
+    candidates.put(Cell(FLOW, 90_000, candidates.epoch, 60, 40_004).aged(2))
+
+    assert candidates.send(500)[0] == Cell(FLOW, 90_500, candidates.epoch, 61, 10_501)
+
+
+def test_a_cell_from_the_next_epoch_is_not_old(candidates: Candidates) -> None:
+    """On several cores, one may be there first."""
+    cells = candidates.held_by_others(501, 9000, 9000, 9000)
+    candidates.put(cells[0].aged(-1), *cells[1:])
+
+    assert candidates.send(500)[0] == replace(cells[0], strength=1)
+
+
+def test_strength_stops_at_its_largest_value(candidates: Candidates) -> None:
+    candidates.put(Cell(FLOW, 5, candidates.epoch, 5, 0xFFFFF0))
+
+    assert candidates.send(500)[0].strength == 0xFFFFFF
+
+
+def test_counters_wrap_and_do_not_touch_each_other(candidates: Candidates) -> None:
+    candidates.put(Cell(FLOW, (1 << 48) - 100, candidates.epoch, (1 << 40) - 1, 77))
+
+    assert candidates.send(500)[0] == Cell(FLOW, 400, candidates.epoch, 0, 577)
+
+
+def test_a_flow_that_lost_its_cell_counts_from_zero_when_it_is_back(candidates: Candidates) -> None:
+    mine, *others = [Cell(FLOW, 90_000, candidates.epoch, 60, 41), *candidates.held_by_others(9000, 9000, 9000)]
+    candidates.put(mine, *others)
+
+    assert candidates.send(500, RIVAL) == [candidates.new(500, RIVAL), *others]
+    assert candidates.send(600) == [candidates.new(600), *others]

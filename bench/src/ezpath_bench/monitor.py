@@ -123,7 +123,17 @@ def _show_verdicts(ours: Sequence[tuple[Trace, Result]]) -> None:
     report.show(
         f"EZPath's monitor, {CELLS:,} cells of {EZPATH_BITS} bits: {kib:,} KiB of SRAM. The {TOP:,} heaviest flows by "
         f"bytes; to reach: recall ≥ {LEAST_RECALL:.0%}, errors ≤ {MOST_ERROR:.0%}",
-        ("trace", "recall", "byte error", "mean error", "each second", "worst", f"top {MORE:,}", "uncounted", "verdict"),
+        (
+            "trace",
+            "recall",
+            "byte error",
+            "mean error",
+            "each second",
+            "worst",
+            f"top {MORE:,}",
+            "uncounted",
+            "verdict",
+        ),
         [
             (
                 *(_name(trace), _percent(one.whole.recall), _percent(one.whole.total), _percent(one.whole.mean)),
