@@ -103,11 +103,29 @@ def test_given_another_collector_then_its_first_sample_is_only_a_start(series: S
     assert rates(series) == {"red.red-1.red-3": 4000}
 
 
-def test_given_packets_past_32_bits_then_they_wrap(series: Series) -> None:
-    series.add(sample(1, (RED, A, B, (1 << 32) - 5, 0)), now=1)
+def test_given_a_flow_that_lost_its_cell_and_is_back_with_more_bytes_then_it_counts_from_zero(series: Series) -> None:
+    series.add(sample(1, (RED, A, B, 900, 60_000)), now=1)
+    series.add(sample(2, (RED, A, B, 50, 70_000)), now=2)
+    ((_, rate, _),) = series.pairs()
+    assert (rate.bits_s, rate.packets_s) == (70_000 * 8, 50)
+
+
+def test_given_a_flow_that_was_away_for_a_poll_then_it_counts_from_zero(series: Series) -> None:
+    series.add(sample(1, (RED, A, B, 10, 1000)), now=1)
+    series.add(sample(2), now=2)
+    series.add(sample(3, (RED, A, B, 20, 5000)), now=3)
+    ((_, rate, _),) = series.pairs()
+    assert (rate.bits_s, rate.packets_s) == (5000 * 8, 20)
+
+
+@pytest.mark.parametrize("before", [((1 << 40) - 5, 900), (7, (1 << 48) - 900)])
+def test_given_a_counter_that_wrapped_then_a_poll_counts_too_little_and_not_too_much(
+    series: Series, before: tuple[int, int]
+) -> None:
+    series.add(sample(1, (RED, A, B, *before)), now=1)
     series.add(sample(2, (RED, A, B, 5, 1000)), now=2)
     ((_, rate, _),) = series.pairs()
-    assert rate.packets_s == 10
+    assert (rate.bits_s, rate.packets_s) == (8000, 5)
 
 
 @pytest.mark.parametrize("vni, src, dst", [(9, A, B), (RED, 0xDEAD, B), (RED, A, A), (5002, A, 0x020000000002)])

@@ -14,9 +14,6 @@ from ezpath.events import FlowSample
 from ezpath.inventory import Inventory, Pair
 from ezpath.names import Mac, PairId, SwitchName, Vni, mac_to_int
 
-COUNTER_WRAP = 1 << 32
-"""Packets are counted in 32 bits (p4/ezpath/monitor.p4)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Rate:
@@ -108,9 +105,12 @@ def _counted(sample: FlowSample) -> dict[tuple[int, int, int], tuple[int, int]]:
 
 
 def _rate(before: tuple[int, int] | None, now: tuple[int, int], seconds: float) -> Rate:
-    """The rate between two counts. A flow that is new, or was forgotten in between, counts from zero."""
+    """The rate between two counts. A flow that is new, or lost its cell and is back, counts from zero.
+
+    So does one whose counter wrapped (48 bits of bytes, 40 of packets): too little once in days, never too much.
+    """
     packets0, octets0 = before or (0, 0)
     packets1, octets1 = now
-    if octets1 < octets0:
+    if octets1 < octets0 or packets1 < packets0:
         packets0, octets0 = 0, 0
-    return Rate((octets1 - octets0) * 8 / seconds, ((packets1 - packets0) % COUNTER_WRAP) / seconds)
+    return Rate((octets1 - octets0) * 8 / seconds, (packets1 - packets0) / seconds)
