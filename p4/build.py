@@ -27,8 +27,8 @@ import sram
 HERE = Path(__file__).resolve().parent
 PROGRAM = "ezpath.p4"
 BUILDS: dict[str, tuple[str, ...]] = {"ezpath": (), "ezpath.bmv2": ("-DNARROW_CELLS",)}
-"""Name to preprocessor options. BMv2 shows its registers through a port that knows 64 bits at most: for it, a monitor
-cell is four narrow registers. All else is the same."""
+"""Name to preprocessor options. BMv2 shows its registers through a port that knows signed 64-bit integers: for it, a
+monitor cell is six narrow registers. All else is the same."""
 SUFFIXES = (".json", ".p4info.txtpb")
 OUTPUTS = tuple(name + suffix for name in BUILDS for suffix in SUFFIXES)
 STAMP = "ezpath.stamp"

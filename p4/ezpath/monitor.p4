@@ -25,32 +25,41 @@
 
 typedef bit<256> cell_t;
 
-// Four narrow registers a stage for BMv2, whose Thrift port shows 64 bits at
-// most; everywhere else a cell is one register entry, which a reader gets in
-// one piece. Only these three know the difference.
+// For BMv2 a stage is six narrow registers, the highest bits first: its Thrift
+// port shows signed 64-bit integers, so 63 bits of a cell at most. Everywhere
+// else a cell is one register entry, which a reader gets in one piece. Only
+// these three know the difference.
 #ifdef NARROW_CELLS
 #define STAGE(stage)                                  \
-    register<bit<64>>(MONITOR_STAGE_CELLS) stage##_a; \
-    register<bit<64>>(MONITOR_STAGE_CELLS) stage##_b; \
-    register<bit<64>>(MONITOR_STAGE_CELLS) stage##_c; \
-    register<bit<64>>(MONITOR_STAGE_CELLS) stage##_d;
-#define READ(stage, index, cell)      \
-    {                                 \
-        bit<64> a;                    \
-        bit<64> b;                    \
-        bit<64> c;                    \
-        bit<64> d;                    \
-        stage##_a.read(a, index);     \
-        stage##_b.read(b, index);     \
-        stage##_c.read(c, index);     \
-        stage##_d.read(d, index);     \
-        cell = a ++ b ++ c ++ d;      \
+    register<bit<32>>(MONITOR_STAGE_CELLS) stage##_a; \
+    register<bit<48>>(MONITOR_STAGE_CELLS) stage##_b; \
+    register<bit<48>>(MONITOR_STAGE_CELLS) stage##_c; \
+    register<bit<48>>(MONITOR_STAGE_CELLS) stage##_d; \
+    register<bit<56>>(MONITOR_STAGE_CELLS) stage##_e; \
+    register<bit<24>>(MONITOR_STAGE_CELLS) stage##_f;
+#define READ(stage, index, cell)           \
+    {                                      \
+        bit<32> a;                         \
+        bit<48> b;                         \
+        bit<48> c;                         \
+        bit<48> d;                         \
+        bit<56> e;                         \
+        bit<24> f;                         \
+        stage##_a.read(a, index);          \
+        stage##_b.read(b, index);          \
+        stage##_c.read(c, index);          \
+        stage##_d.read(d, index);          \
+        stage##_e.read(e, index);          \
+        stage##_f.read(f, index);          \
+        cell = a ++ b ++ c ++ d ++ e ++ f; \
     }
-#define WRITE(stage, index, cell)             \
-    stage##_a.write(index, cell[255:192]);    \
-    stage##_b.write(index, cell[191:128]);    \
-    stage##_c.write(index, cell[127:64]);     \
-    stage##_d.write(index, cell[63:0]);
+#define WRITE(stage, index, cell)          \
+    stage##_a.write(index, cell[255:224]); \
+    stage##_b.write(index, cell[223:176]); \
+    stage##_c.write(index, cell[175:128]); \
+    stage##_d.write(index, cell[127:80]);  \
+    stage##_e.write(index, cell[79:24]);   \
+    stage##_f.write(index, cell[23:0]);
 #else
 #define STAGE(stage) register<cell_t>(MONITOR_STAGE_CELLS) stage;
 #define READ(stage, index, cell) stage.read(cell, index);

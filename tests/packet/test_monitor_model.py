@@ -206,8 +206,8 @@ def test_the_model_and_the_program_hold_the_same_cells(lab: Callable[..., Lab], 
 
 
 def narrow_cells(rack: Rack) -> npt.NDArray[np.uint8]:
-    """As :func:`read_all` for the build for BMv2, where a cell is four registers."""
-    return np.stack([np.hstack([rack.plane.read_register(f"{stage}_{part}") for part in "abcd"]) for stage in STAGES])
+    """As :func:`read_all` for the build for BMv2, where a cell is six registers."""
+    return np.stack([np.hstack([rack.plane.read_register(f"{stage}_{part}") for part in "abcdef"]) for stage in STAGES])
 
 
 def ordinary_frames() -> list[tuple[int, bytes]]:
