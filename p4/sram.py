@@ -4,8 +4,7 @@
     python3 p4/sram.py                 of the committed program
     python3 p4/sram.py OTHER.json      of another one, as p4c-bm2-ss wrote it
 
-Widths and sizes come from the compiled program. What hardware adds on top is its own: slack of hash tables, whole
-blocks, and TCAM in place of SRAM for longest-prefix tables. Standard library only.
+Widths and sizes come from the compiled program. Standard library only.
 """
 
 from __future__ import annotations
@@ -17,6 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+NOTE = """\
+Widths in bits. overhead: one bit that says the entry is used and, for lpm keys, the length of the prefix.
+Not counted is what hardware adds of its own: slack of hash tables, whole blocks, TCAM for lpm tables."""
 COUNTER_BITS = 64
 """Of packets, and of bytes: what P4Runtime's CounterData carries. The JSON has no width for them."""
 
@@ -36,7 +38,7 @@ class Memory:
     data: int = 0
     """The widest action's parameters, or a cell."""
     overhead: int = 0
-    """Of a table entry: one bit that says it is used and, for a longest-prefix key, the length of the prefix."""
+    """Of a table entry: see NOTE."""
 
     @property
     def bits(self) -> int:
@@ -96,7 +98,7 @@ def _arrays(program: Json) -> Iterator[Memory]:
 
 
 def report(found: Sequence[Memory]) -> str:
-    """The bill as a table of text, with its total."""
+    """The bill as a table of text, with its total and what it means."""
     head = ("", "kind", "entries", "key", "action", "data", "overhead", "bits", "KiB")
     rows = [
         (one.name, one.kind, *map(str, (one.entries, one.key, one.action, one.data, one.overhead, one.bits)), _kib(one))
@@ -106,7 +108,7 @@ def report(found: Sequence[Memory]) -> str:
     widths = [max(len(row[column]) for row in (head, *rows, total)) for column in range(len(head))]
     lines = [_line(row, widths) for row in (head, *rows, total)]
     rule = "-" * len(lines[0])
-    return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+    return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1], NOTE])
 
 
 def _kib(memory: Memory) -> str:

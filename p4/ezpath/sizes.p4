@@ -9,7 +9,7 @@ const int ARP_ENTRIES           = 256;    // addresses this ToR answers ARP for
 const int LOCAL_VTEP_ENTRIES    = 1024;   // tunnel end points: this ToR's own and its peers'
 const int TUNNEL_SOURCE_ENTRIES = 4096;   // (port, peer VTEP) that may send to it
 const int TENANT_TAG_ENTRIES    = 8192;   // (port, VLAN id) -> tenant
-const int ENDPOINT_ENTRIES      = 65536;  // (VNI, inner MAC) -> where it is
+const int ENDPOINT_ENTRIES      = 131072; // (VNI, inner MAC) -> where it is
 
 // Cells of EzIngress.drops, one for each DROP_* of headers.p4 and some to spare.
 const bit<32> DROP_REASONS      = 16;

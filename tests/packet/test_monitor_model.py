@@ -74,7 +74,8 @@ class Lab:
             self.interfaces = {port: socket.if_nametoindex(name) for port, name in PORTS.items()}
 
     def run(self, frame: bytes, port: int = HOST1) -> Result:
-        return run_program(self.rack.plane.program_fd, frame, self.interfaces[port])
+        with inside(self.rack.wires.switch):
+            return run_program(self.rack.plane.program_fd, frame, self.interfaces[port])
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import numpy as np
 
 from ezpath_bench import report
 from ezpath_bench.monitor_models import EZPATH_BITS
-from ezpath_bench.monitor_score import TOP, Candidate, Error, candidates, error
+from ezpath_bench.monitor_score import RULES, TOP, Candidate, Error, candidates, error
 from ezpath_bench.monitor_trace import Trace, hashes, keys, seconds
 
 CELLS = 1 << 16
@@ -121,8 +121,7 @@ def command(seed: int, churn: float, quick: bool, out: Path | None) -> None:
 def _show_verdicts(ours: Sequence[tuple[Trace, Result]]) -> None:
     kib = CELLS * EZPATH_BITS // 8 // 1024
     report.show(
-        f"EZPath's monitor, {CELLS:,} cells of {EZPATH_BITS} bits: {kib:,} KiB of SRAM. The {TOP:,} heaviest flows by "
-        f"bytes; to reach: recall ≥ {LEAST_RECALL:.0%}, errors ≤ {MOST_ERROR:.0%}",
+        f"EZPath's monitor, {CELLS:,} cells of {EZPATH_BITS} bits: {kib:,} KiB of SRAM",
         (
             "trace",
             "recall",
@@ -144,6 +143,13 @@ def _show_verdicts(ours: Sequence[tuple[Trace, Result]]) -> None:
             for trace, one in ours
         ],
     )
+    click.echo(
+        f"Of the {TOP:,} heaviest flows by bytes, over the whole trace: recall (to reach: {LEAST_RECALL:.0%}); byte "
+        "error, the sum of all errors over the sum of bytes; mean error, of each flow's own "
+        f"(at most {MOST_ERROR:.0%} each).\n"
+        f"each second, worst: recall of the {TOP:,} heaviest of each second alone, on average and at worst. "
+        f"top {MORE:,}: recall of that many; there is no target for it. uncounted: part of all bytes.\n"
+    )
 
 
 def _show_others(results: Sequence[tuple[Trace, Result]]) -> None:
@@ -156,6 +162,8 @@ def _show_others(results: Sequence[tuple[Trace, Result]]) -> None:
         ("trace", *names),
         [(_name(trace), *map(_recall_and_error, ones)) for trace, ones in by_trace.items()],
     )
+    for name in names:
+        click.echo(f"{name}: {RULES[name]}.")
 
 
 def _show_curve(results: Sequence[tuple[Trace, Result]]) -> None:

@@ -14,6 +14,18 @@ from ezpath_bench.monitor_trace import Integers, Second
 TOP = 1000
 """How many of the heaviest flows have to be found."""
 
+RULES = {
+    "EZPath": f"{models.EZPATH_BITS} bits a cell, {models.STAGES} stages; the weakest of a flow's cells, "
+    "by bytes of late, goes when newcomers have worn it down (p4/ezpath/monitor.p4)",
+    "HashPipe": f"{models.HASHPIPE_BITS} bits a cell, {models.HASHPIPE_STAGES} stages, by bytes (SOSR 2017); runs on, "
+    "and is read like EZPath's",
+    "HashPipe, cleared": "the same, emptied at each poll: a window of a second, as in its paper, and one reader only",
+    "single, patient": f"{models.SINGLE_BITS} bits a cell, one stage; another flow's packet takes a cell whose holder "
+    "was silent for a whole epoch (1.05 s), else it is not counted",
+    "single, replacing": "the same, but another flow's packet always takes the cell",
+}
+"""Each monitor's memory and replacement rule, for people."""
+
 NOTHING = np.zeros(0, np.int64)
 Feed = Callable[[Integers, Integers, Second], object]
 """Packets of a second into cells; the second argument holds the flows' hashes."""
