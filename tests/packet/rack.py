@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from ezpath_tor.plane import ActionCall, Lpm
 from ezpath_tor.tc import TcPlane
-from packet.frames import ARP, arp, ethernet, ip, mac
+from packet.entries import entry, insert
+from packet.frames import ARP, arp, ethernet, mac
+from packet.in_memory import Result, run_program
 from packet.wire import Captured, Wires, inside
+
+from p4rt import P4Info
 
 CONFIG = Path(__file__).parents[2] / "p4" / "ezpath.json"
 PORTS = {1: "ezt-pkt-1", 2: "ezt-pkt-2", 10: "ezt-pkt-10"}
@@ -31,11 +35,40 @@ NOT_FOR_ROUTER, BAD_ARP, NOT_IPV4, PARSER, BAD_IPV4 = 8, 9, 10, 11, 12
 """Indexes of the drop counter, as p4/ezpath/headers.p4 has them."""
 
 _SENTINEL = "169.254.1.1"
-_TUNNEL, _UNDERLAY = "EzIngress.tunnel.", "EzIngress.underlay."
 
-
-def _number(text: str) -> int:
-    return int.from_bytes(mac(text), "big")
+ENTRIES = (
+    entry("router_mac", {"mac": ROUTER}, "for_router"),
+    entry("local_vtep", {"vtep": VTEP}, "is_local_vtep"),
+    entry("local_vtep", {"vtep": PEER_VTEP}, "is_peer_vtep"),
+    entry("tunnel_source", {"ingress_port": FABRIC, "vtep": PEER_VTEP}, "allow_source"),
+    *(
+        entry("arp_responder", {"ingress_port": port, "target_ip": address}, "arp_reply", mac=ROUTER)
+        for port, address in ((HOST1, "10.1.1.0"), (HOST2, "10.1.2.0"), (FABRIC, "10.9.1.1"))
+    ),
+    *(
+        entry("route", {"prefix": prefix}, "next_hop", port=port, src=ROUTER, dst=next_hop)
+        for prefix, port, next_hop in (
+            ((HOST1_IP, 32), HOST1, HOST1_MAC),
+            ((HOST2_IP, 32), HOST2, HOST2_MAC),
+            (("10.1.0.0", 16), FABRIC, SPINE_MAC),
+            ((PEER_VTEP, 32), FABRIC, SPINE_MAC),
+        )
+    ),
+    *(
+        entry("tenant_tag", {"ingress_port": port, "vid": vid}, "set_tenant", vni=vni)
+        for port, vid, vni in ((HOST1, RED_VID, RED), (HOST2, RED_VID2, RED), (HOST1, BLUE_VID, BLUE))
+    ),
+    *(
+        entry("endpoint", {"vni": vni, "mac": container}, "to_port", port=port, vid=vid)
+        for vni, container, port, vid in (
+            (RED, C1, HOST1, RED_VID),
+            (RED, C2, HOST2, RED_VID2),
+            (BLUE, C1, HOST1, BLUE_VID),
+        )
+    ),
+    *(entry("endpoint", {"vni": vni, "mac": C3}, "to_tunnel", local_ip=VTEP, vtep=PEER_VTEP) for vni in (RED, BLUE)),
+)
+"""What one rack's switch holds: two hosts, the fabric, two tenants."""
 
 
 class Rack:
@@ -49,8 +82,13 @@ class Rack:
     def start(self) -> None:
         with inside(self.wires.switch):
             self.plane.load(self._config.read_bytes())
-        self._base_configuration()
-        self._endpoints()
+        info = P4Info.load(self._config.with_suffix(".p4info.txtpb"))
+        sentinels = [
+            entry("arp_responder", {"ingress_port": port, "target_ip": _SENTINEL}, "arp_reply", mac=ROUTER)
+            for port in PORTS
+        ]
+        for one in (*ENTRIES, *sentinels):
+            insert(self.plane, info, one)
 
     def stop(self) -> None:
         with inside(self.wires.switch):
@@ -61,6 +99,11 @@ class Rack:
         for frame in frames:
             self.wires.far[port].send(frame)
         return {number: [one.data for one in out] for number, out in self.settle(port).items()}
+
+    def in_memory(self, port: int, frame: bytes) -> Result:
+        """What the program makes of ``frame`` from ``port`` without any wire."""
+        with inside(self.wires.switch):
+            return run_program(self.plane.program_fd, frame, socket.if_nametoindex(PORTS[port]))
 
     def settle(self, port: int) -> dict[int, list[Captured]]:
         """All frames that came out after what was last sent into ``port`` has gone through the switch.
@@ -99,38 +142,3 @@ class Rack:
         if not found:
             return (0, 0)
         return int.from_bytes(found[0][24:29], "big"), int.from_bytes(found[0][16:22], "big")
-
-    def _base_configuration(self) -> None:
-        self._add(_UNDERLAY + "router_mac", (_number(ROUTER),), "for_router")
-        self._add(_TUNNEL + "local_vtep", (ip(VTEP),), "is_local_vtep")
-        self._add(_TUNNEL + "local_vtep", (ip(PEER_VTEP),), "is_peer_vtep")
-        self._add(_TUNNEL + "tunnel_source", (FABRIC, ip(PEER_VTEP)), "allow_source")
-        for port, address in ((HOST1, "10.1.1.0"), (HOST2, "10.1.2.0"), (FABRIC, "10.9.1.1")):
-            self._add(_UNDERLAY + "arp_responder", (port, ip(address)), "arp_reply", _number(ROUTER))
-            self._add(_UNDERLAY + "arp_responder", (port, ip(_SENTINEL)), "arp_reply", _number(ROUTER))
-        for prefix, length, port, next_hop in (
-            (HOST1_IP, 32, HOST1, HOST1_MAC),
-            (HOST2_IP, 32, HOST2, HOST2_MAC),
-            ("10.1.0.0", 16, FABRIC, SPINE_MAC),
-            (PEER_VTEP, 32, FABRIC, SPINE_MAC),
-        ):
-            self._add(
-                *(_UNDERLAY + "route", (Lpm(ip(prefix), length),), "next_hop"),
-                *(port, _number(ROUTER), _number(next_hop)),
-            )
-
-    def _endpoints(self) -> None:
-        for port, vid, vni in ((HOST1, RED_VID, RED), (HOST2, RED_VID2, RED), (HOST1, BLUE_VID, BLUE)):
-            self._add(_TUNNEL + "tenant_tag", (port, vid), "set_tenant", vni)
-        for vni, container, port, vid in (
-            (RED, C1, HOST1, RED_VID),
-            (RED, C2, HOST2, RED_VID2),
-            (BLUE, C1, HOST1, BLUE_VID),
-        ):
-            self._add(_TUNNEL + "endpoint", (vni, _number(container)), "to_port", port, vid)
-        for vni in (RED, BLUE):
-            self._add(_TUNNEL + "endpoint", (vni, _number(C3)), "to_tunnel", ip(VTEP), ip(PEER_VTEP))
-
-    def _add(self, table: str, key: tuple[int | Lpm, ...], action: str, *params: int) -> None:
-        control = table.rsplit(".", 1)[0]
-        self.plane.insert(table, key, ActionCall(f"{control}.{action}", params))

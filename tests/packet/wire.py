@@ -16,6 +16,7 @@ from pathlib import Path
 CLONE_NEWNET = 0x40000000
 ETH_P_ALL = 3
 SOL_PACKET = 263
+SO_RCVBUFFORCE = 33
 PACKET_AUXDATA, PACKET_VNET_HDR, PACKET_IGNORE_OUTGOING = 8, 15, 23
 TP_STATUS_VLAN_VALID = 1 << 4
 VNET_HEADER = struct.Struct("=BBHHHH")
@@ -62,7 +63,7 @@ class Port:
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         for option in (PACKET_AUXDATA, PACKET_VNET_HDR, PACKET_IGNORE_OUTGOING):
             self._socket.setsockopt(SOL_PACKET, option, 1)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+        self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
         self._socket.bind((interface, ETH_P_ALL))
 
     def send(self, frame: bytes) -> None:
@@ -103,11 +104,12 @@ def _captured(data: bytes, ancillary: list[tuple[int, int, bytes]]) -> Captured:
 class Wires:
     """A switch namespace with one interface a port, and a namespace with the far ends. Context manager."""
 
-    def __init__(self, ports: Mapping[int, str], name: str = "tor") -> None:
+    def __init__(self, ports: Mapping[int, str], name: str = "tor", mtu: int = MTU) -> None:
         suffix = f"{name}-{os.getpid()}"
         self.switch = f"ezt-pkt-{suffix}"
         self._far = f"ezt-pkt-far-{suffix}"
         self._ports = dict(ports)
+        self._mtu = str(mtu)
         self.far: dict[int, Port] = {}
 
     def __enter__(self) -> Wires:
@@ -136,9 +138,9 @@ class Wires:
     def _link(self, name: str) -> None:
         far = f"{name}-far"
         peer = ("peer", "name", far, "netns", self._far)
-        run("ip", "-n", self.switch, "link", "add", name, "mtu", str(MTU), "type", "veth", *peer)
+        run("ip", "-n", self.switch, "link", "add", name, "mtu", self._mtu, "type", "veth", *peer)
         run("ip", "-n", self.switch, "link", "set", name, "up")
-        run("ip", "-n", self._far, "link", "set", far, "mtu", str(MTU), "up")
+        run("ip", "-n", self._far, "link", "set", far, "mtu", self._mtu, "up")
         self._wait_for_carrier(name)
 
     def _wait_for_carrier(self, name: str) -> None:

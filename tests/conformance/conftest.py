@@ -1,0 +1,51 @@
+"""The switches that the vectors run on."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conformance.target import TARGETS, Bmv2, Program, Target
+
+P4 = Path(__file__).parents[2] / "p4"
+CONFIGS = [path for path in (P4 / "ezpath.json", P4 / "ezpath.bmv2.json") if path.exists()]
+
+
+@pytest.fixture(scope="module", params=CONFIGS, ids=lambda path: path.name)
+def program(request: pytest.FixtureRequest) -> Program:
+    return Program.read(request.param)
+
+
+@pytest.fixture(scope="module")
+def runner() -> Iterator[asyncio.Runner]:
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+@pytest.fixture(scope="module", params=TARGETS)
+def target(
+    request: pytest.FixtureRequest,
+    runner: asyncio.Runner,
+    tmp_path_factory: pytest.TempPathFactory,
+    needs: Callable[..., None],
+) -> Iterator[Target]:
+    """Started, without a program."""
+    needs("ip", "clang", "sysctl", root=True)
+    kind = TARGETS[request.param]
+    if kind is Bmv2 and shutil.which(Bmv2.BINARY) is None:
+        # The one tool that CI may lack: there is no package of it.
+        pytest.skip(f"{Bmv2.BINARY} is not on PATH: the reference switch has to be built (github.com/p4lang)")
+    target = kind(runner, tmp_path_factory.mktemp(kind.name))
+    target.start()
+    yield target
+    target.stop()
+
+
+@pytest.fixture(scope="module")
+def loaded(target: Target, program: Program) -> Target:
+    """Started, with the program, tables empty."""
+    target.load(program)
+    return target
