@@ -5,9 +5,10 @@ BIN := .venv/bin
 KEEP ?=
 BENCH_OPTIONS ?=
 LAB_OPTIONS ?=
+FUZZ ?=
 PYTEST_OPTIONS ?=
 
-.PHONY: help setup lab lab-down test check format bench-monitor p4 p4-check clean
+.PHONY: help setup lab lab-down test fuzz check format bench-monitor p4 p4-check clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +24,9 @@ lab-down: ## Remove everything a lab left: processes, namespaces, files
 
 test: setup ## Run all tests; those that need root or a tool skip with the reason, in CI they fail
 	@$(BIN)/pytest $(PYTEST_OPTIONS)
+
+fuzz: setup ## Random packets on BMv2 and on the software ToR; FUZZ='--packets 100000 --seed 7' (needs root)
+	@PYTHONPATH=tests $(BIN)/python -m conformance.fuzz $(FUZZ)
 
 check: setup p4-check ## Lint, types and import rules
 	@$(BIN)/ruff check .

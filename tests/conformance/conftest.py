@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from bmv2 import need_bmv2
 from conformance.target import TARGETS, Bmv2, Program, Target
 
 P4 = Path(__file__).parents[2] / "p4"
@@ -35,9 +35,8 @@ def target(
     """Started, without a program."""
     needs("ip", "clang", "sysctl", root=True)
     kind = TARGETS[request.param]
-    if kind is Bmv2 and shutil.which(Bmv2.BINARY) is None:
-        # The one tool that CI may lack: there is no package of it.
-        pytest.skip(f"{Bmv2.BINARY} is not on PATH: the reference switch has to be built (github.com/p4lang)")
+    if kind is Bmv2:
+        need_bmv2()
     target = kind(runner, tmp_path_factory.mktemp(kind.name))
     target.start()
     yield target

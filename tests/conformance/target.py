@@ -20,6 +20,7 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
+from bmv2 import BINARY
 from conformance.vector import Outcome, Sent
 from packet.entries import entry
 from packet.frames import IPV4, ethernet, ipv4, udp
@@ -34,8 +35,8 @@ DROPS = "EzIngress.drops"
 
 _START_S = 20
 _SETTLE_S = 10
-_IN_FLIGHT = 256 << 10
-"""Bytes that are sent before the switch is given time to take them: a capture ring has room for a little more."""
+_IN_FLIGHT, _IN_FLIGHT_OCTETS = 48, 256 << 10
+"""What is sent before the switch is given time: BMv2's queue of a port has 64 places, and drops silently."""
 
 _SENTINEL_MAC, _SENTINEL_SRC = "02:00:00:5e:00:01", "169.254.200.1"
 _SENTINEL_IPS = {port: f"169.254.200.{100 + port}" for port in PORTS}
@@ -66,15 +67,18 @@ class Program:
 class Target(abc.ABC):
     """One switch. ``start``, ``load``, then ``install`` and ``observe`` as often as wanted, and ``stop``.
 
-    ``runner`` is one event loop that all targets of a process share.
+    ``runner`` is one event loop that all targets of a process share; ``label`` tells two of a kind apart.
     """
 
     name: ClassVar[str]
+    segments: ClassVar[bool] = True
+    """Its ports may be handed segments that the hardware has to cut."""
 
-    def __init__(self, runner: asyncio.Runner, directory: Path) -> None:
+    def __init__(self, runner: asyncio.Runner, directory: Path, label: str = "") -> None:
+        self.label = label or self.name
         self._runner = runner
         self._directory = directory
-        self._wires = Wires(PORTS, name=f"con-{self.name}", mtu=MTU)
+        self._wires = Wires(PORTS, name=f"con-{self.label}", mtu=MTU)
         self._process: subprocess.Popen[bytes] | None = None
         self._client = Client(self.address, DEVICE_ID)
         self._held: frozenset[TableEntry] = frozenset()
@@ -88,7 +92,7 @@ class Target(abc.ABC):
 
     @property
     def address(self) -> str:
-        return f"unix:{self._directory}/{self.name}.sock"
+        return f"unix:{self._directory}/{self.label}.sock"
 
     @property
     def namespace(self) -> str:
@@ -98,7 +102,7 @@ class Target(abc.ABC):
     @property
     def log(self) -> str:
         """What the process has written so far."""
-        return (self._directory / f"{self.name}.log").read_text(errors="replace")
+        return (self._directory / f"{self.label}.log").read_text(errors="replace")
 
     # ---- the switch's life
 
@@ -106,8 +110,11 @@ class Target(abc.ABC):
         """The process runs, and this is its primary."""
         self._wires.__enter__()
         try:
-            run("ip", "-n", self._wires.switch, "link", "set", "lo", "up")
-            with (self._directory / f"{self.name}.log").open("ab") as log:
+            run("ip", "-n", self.namespace, "link", "set", "lo", "up")
+            for interface in () if self.segments else PORTS.values():
+                off = [argument for feature in ("tso", "gso", "gro") for argument in (feature, "off")]
+                self._wires.switch_command("ethtool", "-K", interface, *off)
+            with (self._directory / f"{self.label}.log").open("ab") as log:
                 inside = ["ip", "netns", "exec", self._wires.switch]
                 self._process = subprocess.Popen([*inside, *self.command()], stdout=log, stderr=log)
             self._runner.run(self._become_primary())
@@ -132,13 +139,13 @@ class Target(abc.ABC):
         deadline = time.monotonic() + _START_S
         while True:
             assert self._process is not None
-            assert self._process.poll() is None, f"{self.name} did not start: {self.log[-2000:]}"
+            assert self._process.poll() is None, f"{self.label} did not start: {self.log[-2000:]}"
             try:
                 await self._client.connect()
                 await self._client.become_primary(1)
                 return
             except P4RuntimeError as error:
-                assert time.monotonic() < deadline, f"{self.name} does not answer: {error}; {self.log[-2000:]}"
+                assert time.monotonic() < deadline, f"{self.label} does not answer: {error}; {self.log[-2000:]}"
             await asyncio.sleep(0.05)
 
     # ---- what it holds
@@ -164,7 +171,7 @@ class Target(abc.ABC):
         ]
         updates += [Update.modify(one) if one.default else Update.insert(one) for one in new]
         failures = self._runner.run(self._client.write(updates))
-        assert not failures, f"{self.name}: {failures[0]}"
+        assert not failures, f"{self.label}: {failures[0]}"
         self._held = wanted
 
     def counter(self, name: str) -> npt.NDArray[np.uint64]:
@@ -188,7 +195,8 @@ class Target(abc.ABC):
             for reason, (packets, octets) in enumerate(self._dropped - before)
             if packets or octets
         }
-        return Outcome({port: tuple(frames) for port, frames in sorted(out.items())}, drops)
+        visible = {port: tuple(filter(_can_be_seen, frames)) for port, frames in sorted(out.items())}
+        return Outcome({port: frames for port, frames in visible.items() if frames}, drops)
 
     def settle(self, port: int) -> Mapping[int, Sequence[bytes]]:
         """All that comes out of all ports before what is sent into ``port`` now comes out of each of them."""
@@ -206,8 +214,16 @@ class Target(abc.ABC):
     def _receive(self, port: int) -> bytes:
         frame = self._wires.far[port].receive(_SETTLE_S)
         if frame is None:
-            raise Stuck(f"{self.name}: nothing comes out of port {port} any more, not even the sentinel; {self.log}")
+            raise Stuck(f"{self.label}: nothing comes out of port {port} any more, not even the sentinel; {self.log}")
         return frame.data
+
+
+def _can_be_seen(frame: bytes) -> bool:
+    """Linux drops a tagged frame with less than two bytes behind the EtherType, unless its tag came beside the bytes.
+
+    So one switch's may be captured and another one's not: no such frame counts.
+    """
+    return len(frame) >= 20 or frame[12:14] not in (b"\x81\x00", b"\x88\xa8")
 
 
 class Stuck(Exception):
@@ -220,18 +236,16 @@ def _sentinel(address: str, payload: bytes, ttl: int) -> bytes:
 
 
 def _in_flight(frames: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
-    """Runs of frames that a port's buffers hold at once."""
+    """Runs of frames that a port's queues hold at once."""
     some: list[bytes] = []
     octets = 0
     for frame in frames:
-        # A short frame takes a slot of a few hundred bytes too.
-        octets += max(len(frame), 512)
-        if some and octets > _IN_FLIGHT:
+        if len(some) == _IN_FLIGHT or octets + len(frame) > _IN_FLIGHT_OCTETS:
             yield some
-            some, octets = [], max(len(frame), 512)
+            some, octets = [], 0
         some.append(frame)
-    if some:
-        yield some
+        octets += len(frame)
+    yield some
 
 
 class SoftwareTor(Target):
@@ -249,11 +263,12 @@ class Bmv2(Target):
     """``simple_switch_grpc``, the reference."""
 
     name = "bmv2"
-    BINARY = "simple_switch_grpc"
+    # With them, its capture ring has slots for the largest segment there is: eight of them.
+    segments = False
 
     def command(self) -> list[str]:
         ports = [argument for number, interface in PORTS.items() for argument in ("-i", f"{number}@{interface}")]
-        switch = [shutil.which(self.BINARY) or self.BINARY, "--no-p4", "--device-id", str(DEVICE_ID), *ports]
+        switch = [shutil.which(BINARY) or BINARY, "--no-p4", "--device-id", str(DEVICE_ID), *ports]
         return [*switch, "--", "--grpc-server-addr", self.address]
 
 

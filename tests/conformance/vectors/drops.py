@@ -85,6 +85,7 @@ _CASES = {
         "the priority tag, VLAN id 0": (HOST1, _tagged(vid=0)),
         "a tagged frame from the fabric": (FABRIC, _tagged()),
         "a tenant's tag only behind another one": (HOST1, tagged(_tagged(), 4000)),
+        "five tags and no tenant": (HOST1, tagged(tagged(tagged(tagged(_tagged(), 1), 2), 3), 4000)),
         "a tagged IPv6 frame of no tenant": (HOST1, tagged(ethernet(C3, C1, IPV6, bytes(40)), 4000)),
     },
     UNKNOWN_DST: {

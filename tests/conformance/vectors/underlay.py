@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from conformance.vector import Vector, passes
 from conformance.vectors.stacks import BROADCAST, NOBODY, container_frame, routed
@@ -35,7 +36,7 @@ def _hop(packet: bytes, next_hop: str = HOST2_MAC) -> bytes:
     return ethernet(next_hop, ROUTER, IPV4, bytes(header) + packet[len(header) :])
 
 
-def _to_host2(payload: bytes = b"ordinary", protocol: int = 253, **fields: int) -> bytes:
+def _to_host2(payload: bytes = b"ordinary", protocol: int = 253, **fields: Any) -> bytes:
     return ipv4(HOST1_IP, HOST2_IP, payload, protocol, **fields)
 
 

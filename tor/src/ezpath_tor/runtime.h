@@ -198,14 +198,12 @@ static __always_inline bool receive(struct __sk_buff *skb, struct frame *f)
 #pragma unroll
 	for (u32 i = 0; i <= MAX_TAGS; i++) {
 		u32 type_at = ETH_MACS + TAG_OCTETS * i;
-		if (f->tags == i && type_at + 2 <= f->loaded && type_at + 2 <= IN_OCTETS &&
+		// A tag without the EtherType behind it is payload.
+		if (f->tags == i && type_at + TAG_OCTETS + 2 <= f->length && type_at + 2 <= IN_OCTETS &&
 		    is_tag(be16(f->in + type_at)))
 			f->tags = i + 1;
 	}
-	if (f->tags <= MAX_TAGS)
-		return true;
-	lost(LOST_TAGS);
-	return false;
+	return true;
 }
 
 // ---- headers into the output buffer --------------------------------------------------------------------------
@@ -245,14 +243,15 @@ static __always_inline bool is_ip(u32 protocol)
 	return protocol == bpf_htons(ETH_P_IP) || protocol == bpf_htons(ETH_P_IPV6);
 }
 
-// Takes all tags out, wherever the kernel keeps them. Popping one makes the kernel lift the next out of the bytes.
-static __always_inline bool pop_tags(struct __sk_buff *skb, u32 tags)
+// Takes all tags out, wherever the kernel keeps them. Popping one makes the kernel lift the next out of the bytes; it
+// says that the pop failed where that one is cut off, and then has popped all the same.
+static __always_inline bool pop_tags(struct __sk_buff *skb, const struct frame *f)
 {
 #pragma unroll
 	for (u32 i = 0; i < MAX_TAGS; i++)
-		if (i < tags && bpf_skb_vlan_pop(skb))
-			return false;
-	return !skb->vlan_present;
+		if (i < f->tags)
+			bpf_skb_vlan_pop(skb);
+	return !skb->vlan_present && skb->len == f->length - TAG_OCTETS * f->tags;
 }
 
 // What the kernel has to know of an IP/UDP encapsulation of an Ethernet frame to segment it later. `bytes` are
@@ -355,10 +354,12 @@ static __always_inline int transmit(struct __sk_buff *skb, struct frame *f, u32 
 	struct way_out *out = bpf_map_lookup_elem(&interface_by_port, &port);
 	if (!out || !out->interface)
 		return lost(LOST_PORT);
+	if (f->tags > MAX_TAGS)
+		return lost(LOST_TAGS);
 	if (!emit_unparsed_tags(f))
 		return lost(LOST_HEADERS);
 
-	if (f->tags && !pop_tags(skb, f->tags))
+	if (f->tags && !pop_tags(skb, f))
 		return lost(LOST_REWRITE);
 	u32 old = f->parsed - TAG_OCTETS * f->tags;
 	u32 octets = f->emitted;

@@ -1,0 +1,95 @@
+"""Two switches, or more, that are given the same: do they do the same? And if not, what is the least that shows it?"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from conformance.frames import Frames
+from conformance.grammar import MOST_TAGS, tags
+from conformance.parser import Branch, Parser
+from conformance.shrink import Case, shrink
+from conformance.states import States
+from conformance.target import Target
+from conformance.vector import Outcome, Vector
+
+from p4rt import P4Info
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The minimal vector, with the first switch's outcome as what is expected, and each switch's own outcome."""
+
+    vector: Vector
+    outcomes: dict[str, Outcome]
+
+
+@dataclass
+class Tally:
+    """What a run was made of: how much it means that there was no difference."""
+
+    batches: int = 0
+    packets: int = 0
+    frames_out: int = 0
+    drops: Counter[int] = field(default_factory=Counter)
+    branches: Counter[Branch] = field(default_factory=Counter)
+
+
+def cases(seed: int, info: P4Info, packets: int, batch: int, first: int = 0) -> Iterator[tuple[int, Case]]:
+    """Batches of frames, each with a table state of its own. A batch depends on its number and the seed alone."""
+    number = first
+    while packets > 0:
+        source = random.Random(f"{seed}/{number}")
+        tables = States(source, info).state()
+        frames = itertools.islice(Frames(source, tables), min(batch, packets))
+        # Ordered by port: what comes in through two ports at once has no order that switches could agree on.
+        sent = sorted(frames, key=lambda one: one[0])
+        yield number, Case(tables, tuple(sent))
+        packets -= len(sent)
+        number += 1
+
+
+class Differ:
+    """Holds switches, with their programs loaded, against the first of them."""
+
+    def __init__(self, targets: Sequence[Target], parser: Parser) -> None:
+        self._targets = targets
+        self._parser = parser
+        self.tally = Tally()
+
+    def check(self, name: str, case: Case) -> Difference | None:
+        """The difference that the case shows, made small."""
+        outcomes = self._outcomes(case)
+        self._count(case, outcomes[0])
+        if not _differ(outcomes):
+            return None
+        least = shrink(case, self._differs)
+        outcomes = self._outcomes(least)
+        vector = Vector(name, least.sent, outcomes[0], least.tables)
+        names = [target.label for target in self._targets]
+        return Difference(vector, dict(zip(names, outcomes, strict=True)))
+
+    def _differs(self, case: Case) -> bool:
+        return all(tags(frame) <= MOST_TAGS for _, frame in case.sent) and _differ(self._outcomes(case))
+
+    def _outcomes(self, case: Case) -> list[Outcome]:
+        found = []
+        for target in self._targets:
+            target.install(case.tables)
+            found.append(target.observe(case.sent))
+        return found
+
+    def _count(self, case: Case, outcome: Outcome) -> None:
+        self.tally.batches += 1
+        self.tally.packets += len(case.sent)
+        self.tally.frames_out += sum(len(frames) for frames in outcome.out.values())
+        self.tally.drops.update({reason: packets for reason, (packets, _) in outcome.drops.items()})
+        for _, frame in case.sent:
+            self.tally.branches.update(self._parser.walk(frame).branches)
+
+
+def _differ(outcomes: Sequence[Outcome]) -> bool:
+    return any(outcome != outcomes[0] for outcome in outcomes[1:])

@@ -1,0 +1,48 @@
+"""The values that random tables and random frames both draw from, so that they meet."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+
+from conformance.target import PORTS
+from packet.entries import Value
+from packet.rack import (
+    BLUE,
+    BLUE_VID,
+    C1,
+    C2,
+    C3,
+    HOST1_IP,
+    HOST1_MAC,
+    HOST2_IP,
+    HOST2_MAC,
+    PEER_VTEP,
+    RED,
+    RED_VID,
+    RED_VID2,
+    ROUTER,
+    SPINE_MAC,
+    VTEP,
+)
+
+PORT_NUMBERS = tuple(PORTS)
+MACS = (C1, C2, C3, ROUTER, ROUTER, ROUTER, HOST1_MAC, HOST2_MAC, SPINE_MAC, "ff:ff:ff:ff:ff:ff", "01:00:5e:00:00:fb")
+IPS = (HOST1_IP, HOST2_IP, VTEP, VTEP, PEER_VTEP, PEER_VTEP, "10.1.1.0", "10.1.2.0", "10.1.3.1", "10.9.1.1", "0.0.0.0")
+VIDS = (RED_VID, RED_VID2, BLUE_VID, 0, 4095)
+VNIS = (RED, BLUE, 0, 0xFFFFFF)
+
+_BY_WIDTH: Mapping[int, Sequence[Value]] = {
+    # Some ports that the switch does not have, and v1model's drop port.
+    9: (*PORT_NUMBERS, *PORT_NUMBERS, *PORT_NUMBERS, 0, 3, 511),
+    12: VIDS,
+    24: VNIS,
+    32: IPS,
+    48: MACS,
+}
+
+
+def any_value(source: random.Random, width: int) -> Value:
+    """A value for a field or parameter of so many bits: most often one that frames have as well."""
+    pool = _BY_WIDTH.get(width, ())
+    return source.choice(pool) if pool and source.random() < 0.95 else source.getrandbits(width)

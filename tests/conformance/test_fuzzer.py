@@ -1,0 +1,153 @@
+"""The fuzzer itself: it finds what is planted and makes it small, it finds nothing where nothing is, and it repeats."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conformance.differ import Differ, Difference, cases
+from conformance.parser import Parser
+from conformance.render import as_source
+from conformance.shrink import Case, shrink
+from conformance.target import Program, SoftwareTor
+from conformance.vector import Outcome, Vector
+from conformance.vectors import VECTORS
+from packet.entries import default, entry
+
+CONFIG = Path(__file__).parents[2] / "p4" / "ezpath.json"
+Json = dict[str, Any]
+
+
+# ---- small and pure
+
+
+def test_a_case_shrinks_to_what_its_difference_needs() -> None:
+    # Given a difference that needs one of many entries and two bytes of one of many frames
+    entries = tuple(entry("router_mac", {"mac": number}, "for_router") for number in range(40))
+    sent = tuple((1, bytes([number]) * 200) for number in range(60))
+
+    def differs(case: Case) -> bool:
+        return entries[17] in case.tables and any(frame[2:4] == b"\x2a\x2a" for _, frame in case.sent)
+
+    # When it is made small, then nothing else is left
+    assert shrink(Case(entries, sent), differs) == Case((entries[17],), ((1, b"\0\0\x2a\x2a" + bytes(10)),))
+
+
+def test_what_is_printed_is_the_vector() -> None:
+    program = Program.read(CONFIG)
+    parser = Parser(program.config)
+
+    for vector in VECTORS:
+        names = {"Vector": Vector, "Outcome": Outcome, "entry": entry, "default": default}
+        assert eval(as_source(vector, program.info, parser), names) == vector
+
+
+def test_a_batch_depends_on_seed_and_number_alone() -> None:
+    info = Program.read(CONFIG).info
+    (_, (_, second)) = cases(7, info, packets=200, batch=100)
+
+    assert list(cases(7, info, packets=100, batch=100, first=1)) == [(1, second)]
+    assert list(cases(8, info, packets=100, batch=100, first=1)) != [(1, second)]
+
+
+# ---- two software ToRs
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory, needs: Callable[..., None]) -> Iterator[list[SoftwareTor]]:
+    """Two of them; the first runs the program."""
+    needs("ip", "clang", "sysctl", root=True)
+    directory = tmp_path_factory.mktemp("pair")
+    with asyncio.Runner() as runner:
+        switches = [SoftwareTor(runner, directory, label) for label in ("right", "wrong")]
+        try:
+            for switch in switches:
+                switch.start()
+            switches[0].load(Program.read(CONFIG))
+            yield switches
+        finally:
+            for switch in switches:
+                switch.stop()
+
+
+def fuzz(pair: list[SoftwareTor], packets: int) -> tuple[Differ, Difference | None]:
+    program = Program.read(CONFIG)
+    differ = Differ(pair, Parser(program.config))
+    checked = (differ.check(f"batch {number}", case) for number, case in cases(1, program.info, packets, batch=100))
+    return differ, next(filter(None, checked), None)
+
+
+@pytest.mark.root
+def test_nothing_is_found_between_two_that_are_the_same(pair: list[SoftwareTor]) -> None:
+    pair[1].load(Program.read(CONFIG))
+
+    differ, difference = fuzz(pair, packets=3000)
+
+    assert difference is None
+    assert differ.tally.packets == 3000
+    assert differ.tally.frames_out > 500, "most packets must not be dropped at once: then nothing would be compared"
+    assert len(differ.tally.drops) >= 12
+
+
+def keep_priority(program: Json) -> None:
+    retag = _action(program, "EzIngress.tunnel.retag")
+    retag["primitives"] = [one for one in retag["primitives"] if one["parameters"][0]["value"] != ["vlan", "pcp"]]
+
+
+def accept_ttl_1(program: Json) -> None:
+    conditions = _ingress(program)["conditionals"]
+    (condition,) = [one for one in conditions if "hdr.ipv4.ttl <= 1" in one["source_info"]["source_fragment"]]
+    condition["expression"]["value"]["right"]["value"] = "0x00"
+
+
+def count_no_route_as_something_else(program: Json) -> None:
+    _action(program, "EzIngress.underlay.no_route")["primitives"][0]["parameters"][1]["value"] = "0x0f"
+
+
+def let_any_source_in(program: Json) -> None:
+    (table,) = [one for one in _ingress(program)["tables"] if one["name"] == "EzIngress.tunnel.tunnel_source"]
+    table["next_tables"]["__MISS__"] = table["next_tables"]["__HIT__"]
+
+
+def read_vxlan_at_another_port(program: Json) -> None:
+    (state,) = [one for one in program["parsers"][0]["parse_states"] if one["name"] == "parse_udp"]
+    state["transitions"][0]["value"] = "0x12b6"
+
+
+def _action(program: Json, name: str) -> Json:
+    found: Json = next(one for one in program["actions"] if one["name"] == name)
+    return found
+
+
+def _ingress(program: Json) -> Json:
+    found: Json = program["pipelines"][0]
+    return found
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    "plant",
+    [keep_priority, accept_ttl_1, count_no_route_as_something_else, let_any_source_in, read_vxlan_at_another_port],
+)
+def test_a_planted_fault_is_found_and_made_small(pair: list[SoftwareTor], plant: Callable[[Json], None]) -> None:
+    # Given a switch whose program has a fault
+    program = Program.read(CONFIG)
+    faulty = json.loads(program.config)
+    plant(faulty)
+    pair[1].load(Program("faulty", program.info, json.dumps(faulty).encode()))
+
+    # When packets are thrown at it and at one that has none
+    _, difference = fuzz(pair, packets=3000)
+
+    # Then the fault is found, and what is printed shows it again with one short frame and few entries
+    assert difference is not None
+    assert len(difference.vector.sent) == 1
+    assert len(difference.vector.sent[0][1]) <= 100
+    assert len(difference.vector.tables) <= 5
+    for switch, agrees in zip(pair, (True, False), strict=True):
+        switch.install(difference.vector.tables)
+        assert (switch.observe(difference.vector.sent) == difference.vector.expected) is agrees
