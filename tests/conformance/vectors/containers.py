@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from conformance.vectors.stacks import UNKNOWN_TYPE, corrupted
-from packet.frames import ARP, IPV4, IPV6, QINQ, TCP, arp, ethernet, ipv4, ipv6, tagged, tcp, udp, vxlan
+from packet.frames import ARP, IPV4, IPV6, QINQ, TCP, VLAN, arp, ethernet, ipv4, ipv6, tagged, tcp, udp, vxlan
 from packet.rack import C1, C3
 
 _SRC, _DST = "10.0.0.1", "10.0.0.3"
@@ -42,6 +42,9 @@ _FRAMES = {
     "unknown EtherType": ethernet(C3, C1, UNKNOWN_TYPE, b"anything at all"),
     "802.3 length instead of an EtherType": ethernet(C3, C1, 3, b"\x42\x42\x03"),
     "a tag of its own": tagged(_frame(ipv4(_SRC, _DST, udp(1, 2, b"own tag"))), 7),
+    "a tag of its own, cut off": ethernet(C3, C1, VLAN, b"\x00\x07"),
+    "a tag of its own, cut off by a byte": ethernet(C3, C1, VLAN, b"\x00\x07\x08"),
+    "a tag of its own and nothing behind": ethernet(C3, C1, VLAN, b"\x00\x07\x08\x00"),
     "a service tag of its own": tagged(_frame(ipv4(_SRC, _DST, udp(1, 2, b"s tag"))), 7, tpid=QINQ),
     "two tags of its own": tagged(tagged(ethernet(C3, C1, UNKNOWN_TYPE, b"customer in provider"), 7), 8, tpid=QINQ),
 }
