@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 
 from conformance.vector import Outcome, Vector, dropped
@@ -12,13 +13,14 @@ from conformance.vectors.stacks import (
     NOBODY,
     STRANGER,
     UNKNOWN_TYPE,
+    checked,
     container_frame,
     corrupted,
     from_fabric,
     routed,
 )
 from packet.entries import entry
-from packet.frames import ARP, IPV6, QINQ, arp, checksum, ethernet, ipv4, ipv6, tagged, udp
+from packet.frames import ARP, IPV4, IPV6, QINQ, arp, ethernet, ipv4, ipv6, tagged, udp
 from packet.rack import (
     BAD_ARP,
     BAD_IPV4,
@@ -68,14 +70,10 @@ def _to_vtep(packet: bytes) -> bytes:
     return routed(packet, src=SPINE_MAC)
 
 
-def _recounted(packet: bytes) -> bytes:
-    """The packet with a right checksum over its first 20 bytes."""
-    empty = packet[:10] + b"\0\0" + packet[12:]
-    return packet[:10] + checksum(empty[:20]).to_bytes(2, "big") + packet[12:]
-
-
-def _arp(op: int, target: str, htype: bytes = b"\0\1") -> bytes:
-    return ethernet(BROADCAST, HOST1_MAC, ARP, htype + arp(op, HOST1_MAC, HOST1_IP, NOBODY, target)[2:])
+def _arp(op: int, target: str, *, htype: int = 1, ptype: int = IPV4, hlen: int = 6, plen: int = 4) -> bytes:
+    """From host 1, whatever kind of addresses it says to speak of."""
+    head = struct.pack("!HHBB", htype, ptype, hlen, plen)
+    return ethernet(BROADCAST, HOST1_MAC, ARP, head + arp(op, HOST1_MAC, HOST1_IP, NOBODY, target)[6:])
 
 
 _CASES = {
@@ -102,6 +100,9 @@ _CASES = {
         "VXLAN from this switch's own VTEP": (FABRIC, from_fabric(TO_C1, src=VTEP)),
         "VXLAN from a host port with a peer's VTEP": (HOST1, TO_VTEP),
         "VXLAN from a host port with its own address": (HOST2, from_fabric(TO_C1, src=HOST2_IP)),
+        "VXLAN to a peer ToR in this ToR's name": (HOST1, from_fabric(TO_C1, src=VTEP, dst=PEER_VTEP)),
+        "VXLAN to a peer ToR with an address of one's own": (HOST1, from_fabric(TO_C1, src=HOST1_IP, dst=PEER_VTEP)),
+        "anything else to a peer ToR": (HOST1, routed(ipv4(HOST1_IP, PEER_VTEP, bytes(8), 1))),
     },
     UNKNOWN_ENDPOINT: {
         "VXLAN with a wrong VNI": (FABRIC, from_fabric(TO_C1, vni=5003)),
@@ -120,6 +121,7 @@ _CASES = {
             FABRIC,
             _to_vtep(ipv4(PEER_VTEP, VTEP, TO_VTEP[34:], options=b"\x94\x04\0\0")),
         ),
+        "a first fragment to the VTEP": (FABRIC, _to_vtep(ipv4(PEER_VTEP, VTEP, TO_VTEP[34:], flags=1))),
         "a later fragment to the VTEP": (FABRIC, _to_vtep(ipv4(PEER_VTEP, VTEP, TO_VTEP[34:], offset=185))),
         "the VTEP's address from a host": (HOST1, routed(ipv4(HOST1_IP, VTEP, bytes(8), 1))),
     },
@@ -145,6 +147,10 @@ _CASES = {
         "an ARP reply": (HOST1, _arp(2, "10.1.1.0")),
         "a reverse ARP operation": (HOST1, _arp(3, "10.1.1.0")),
         "an ARP operation of 0": (HOST1, _arp(0, "10.1.1.0")),
+        "an ARP request for an AppleTalk address": (HOST1, _arp(1, "10.1.1.0", ptype=0x809B)),
+        "an ARP request on another medium": (HOST1, _arp(1, "10.1.1.0", htype=6)),
+        "an ARP request with long addresses": (HOST1, _arp(1, "10.1.1.0", hlen=8)),
+        "an ARP request with short addresses": (HOST1, _arp(1, "10.1.1.0", plen=2)),
     },
     NOT_IPV4: {
         "untagged IPv6": (HOST1, ethernet(ROUTER, HOST1_MAC, IPV6, ipv6("fd00::1", "fd00::2", udp(1, 2, b"")))),
@@ -157,13 +163,18 @@ _CASES = {
         "a wrong checksum": (HOST1, routed(corrupted(ORDINARY))),
         "a wrong checksum where there is no route": (HOST1, routed(corrupted(ipv4(HOST1_IP, "192.0.2.1", b"", 253)))),
         "a wrong checksum to the VTEP": (FABRIC, _to_vtep(corrupted(TO_VTEP[14:]))),
+        "a wrong checksum in a packet for somebody else": (HOST1, routed(corrupted(ORDINARY), dst=STRANGER)),
+        "a header with options that is longer than the frame": (
+            HOST1,
+            routed(ipv4(HOST1_IP, HOST2_IP, b"", options=bytes(40))[:59]),
+        ),
         "a wrong checksum, zero": (HOST1, routed(ORDINARY[:10] + b"\0\0" + ORDINARY[12:])),
         "IPv4 of version 5": (HOST1, routed(b"\x55" + ORDINARY[1:])),
-        "IPv4 of version 5 to the VTEP": (FABRIC, _to_vtep(_recounted(b"\x55" + TO_VTEP[15:]))),
-        "IPv4 of four words": (HOST1, routed(_recounted(b"\x44" + ORDINARY[1:]))),
-        "IPv4 of no words": (HOST1, routed(_recounted(b"\x40" + ORDINARY[1:]))),
-        "IPv4 of four words to the VTEP": (FABRIC, _to_vtep(_recounted(b"\x44" + TO_VTEP[15:]))),
-        "IPv4 of version 5, its checksum right": (HOST1, routed(_recounted(b"\x55" + ORDINARY[1:]))),
+        "IPv4 of version 5 to the VTEP": (FABRIC, _to_vtep(checked(b"\x55" + TO_VTEP[15:]))),
+        "IPv4 of four words": (HOST1, routed(checked(b"\x44" + ORDINARY[1:]))),
+        "IPv4 of no words": (HOST1, routed(checked(b"\x40" + ORDINARY[1:]))),
+        "IPv4 of four words to the VTEP": (FABRIC, _to_vtep(checked(b"\x44" + TO_VTEP[15:]))),
+        "IPv4 of version 5, its checksum right": (HOST1, routed(checked(b"\x55" + ORDINARY[1:]))),
         "IPv4 of version 6": (HOST1, routed(b"\x65" + ORDINARY[1:])),
     },
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from conformance.vector import Outcome, Vector, passes
-from conformance.vectors.containers import frames, outer_tos
+from conformance.vectors.containers import frames
 from conformance.vectors.stacks import container_frame, from_fabric, on_fabric, other_frame, swapped, to
 from packet.entries import default, entry
 from packet.frames import IPV4, QINQ, ethernet, ipv4, tagged, udp
@@ -37,6 +37,15 @@ def _flow(sport: int) -> bytes:
     return ethernet(C3, C1, IPV4, ipv4("10.0.0.1", "10.0.0.3", udp(sport, 80, b"one of many flows")))
 
 
+def _fragment(flags: int, offset: int, payload: bytes) -> bytes:
+    return ethernet(C3, C1, IPV4, ipv4("10.0.0.1", "10.0.0.3", payload, flags=flags, offset=offset))
+
+
+_DATAGRAM = udp(4000, 80, bytes(range(240)))
+FRAGMENTS = (_fragment(1, 0, _DATAGRAM[:80]), _fragment(1, 10, _DATAGRAM[80:160]), _fragment(0, 20, _DATAGRAM[160:]))
+"""Of one datagram."""
+
+
 def _odd_vxlan(inner: bytes) -> bytes:
     """All that a receiver has to leave alone (RFC 7348, section 5) is something else than what we send."""
     header = b"\xff\xaa\xbb\xcc" + RED.to_bytes(3, "big") + b"\xdd"
@@ -50,7 +59,7 @@ VECTORS = (
         passes(
             f"into the tunnel: {kind}",
             (HOST1, tagged(inner, RED_VID)),
-            (FABRIC, on_fabric(inner, tos=outer_tos(inner))),
+            (FABRIC, on_fabric(inner)),
         )
         for kind, inner in frames().items()
     ),
@@ -158,6 +167,11 @@ VECTORS = (
         "a flow keeps its source port and others get others",
         tuple((HOST1, tagged(_flow(sport), RED_VID)) for sport in (0, 1, 1000, 1001, 1000, 65535)),
         Outcome({FABRIC: tuple(on_fabric(_flow(sport)) for sport in (0, 1, 1000, 1001, 1000, 65535))}, {}),
+    ),
+    Vector(
+        "all fragments of a datagram take one way",
+        tuple((HOST1, tagged(piece, RED_VID)) for piece in FRAGMENTS),
+        Outcome({FABRIC: tuple(on_fabric(piece) for piece in FRAGMENTS)}, {}),
     ),
     Vector(
         "frames of two tenants and of no tenant, mixed, come out in their order",

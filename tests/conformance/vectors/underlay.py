@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from conformance.vector import Vector, passes
@@ -40,14 +39,18 @@ def _to_host2(payload: bytes = b"ordinary", protocol: int = 253, **fields: Any) 
     return ipv4(HOST1_IP, HOST2_IP, payload, protocol, **fields)
 
 
-def _with_options() -> Iterator[bytes]:
-    """Packets with every checksum there is."""
-    for identification in range(0x10000):
-        yield ipv4(HOST1_IP, HOST2_IP, b"", 253, options=b"\x94\x04\0\0", identification=identification)
+def _with_checksum(value: int, options: bytes) -> bytes:
+    """A packet with that checksum: adjusting it is where carries and zeros go wrong."""
+    without = ipv4(HOST1_IP, HOST2_IP, b"", 253, options=options)
+    identification = (int.from_bytes(without[_CHECKSUM], "big") - value) % 0xFFFF
+    packet = ipv4(HOST1_IP, HOST2_IP, b"", 253, options=options, identification=identification)
+    assert int.from_bytes(packet[_CHECKSUM], "big") == value
+    return packet
 
 
-def _checksum_of(packet: bytes) -> int:
-    return int.from_bytes(packet[_CHECKSUM], "big")
+def _damaged(packet: bytes) -> bytes:
+    """One bit of the source address is wrong."""
+    return packet[:12] + bytes([packet[12] ^ 0x10]) + packet[13:]
 
 
 def _overlay(inner: bytes, dst: str = OTHER_RACK, flags: int = 8) -> bytes:
@@ -63,6 +66,7 @@ def _reply(asked: str, sender: str = HOST1_IP, padding: int = 0) -> bytes:
     return ethernet(HOST1_MAC, ROUTER, ARP, arp(2, ROUTER, asked, HOST1_MAC, sender) + bytes(padding))
 
 
+_OPTIONS = ipv4(HOST1_IP, HOST2_IP, udp(1, 2, b"opt"), options=b"\x94\x04\x00\x00")
 _PACKETS = {
     "UDP": _to_host2(udp(5, 6, b"routed"), 17, tos=0x2E, identification=77),
     "TCP": _to_host2(bytes(20), TCP),
@@ -79,16 +83,16 @@ _PACKETS = {
     "jumbo": _to_host2(bytes(8980)),
     "total length beyond the frame": _to_host2(total_len=9000),
     "total length shorter than the frame": _to_host2(total_len=20),
-    "options": ipv4(HOST1_IP, HOST2_IP, udp(1, 2, b"opt"), options=b"\x94\x04\x00\x00"),
+    "options": _OPTIONS,
     "options up to the most there can be": ipv4(HOST1_IP, HOST2_IP, udp(1, 2, b"opt"), options=b"\x01" * 40),
     **{
-        f"options, checksum {_checksum_of(packet):#06x}": packet
-        for packet in _with_options()
-        if _checksum_of(packet) in (0x0000, 0xFEFF, 0xFF00, 0xFFFE)
+        f"checksum {value:#06x} {how}": _with_checksum(value, options)
+        for value in (0x0000, 0x0001, 0x00FF, 0x0100, 0xFEFF, 0xFF00, 0xFFFE)
+        for how, options in (("without options", b""), ("with options", b"\x94\x04\0\0"))
     },
     "padding of the frame": _to_host2(b"") + bytes(26),
     "the hosts' VXLAN": _overlay(container_frame(), HOST2_IP),
-    "the hosts' VXLAN, inner frame without payload": _overlay(container_frame()[:14], HOST2_IP)[:-8] + bytes(8),
+    "the hosts' VXLAN, inner frame without payload": _overlay(container_frame()[:14], HOST2_IP),
     "the hosts' VXLAN, inner tag": _overlay(tagged(container_frame(), 5), HOST2_IP),
     "the hosts' VXLAN, reserved flags": _overlay(container_frame(), HOST2_IP, flags=0xFF),
     "UDP to VXLAN's port, but without a VNI": _overlay(container_frame(), HOST2_IP, flags=0),
@@ -96,6 +100,11 @@ _PACKETS = {
 
 VECTORS: tuple[Vector, ...] = (
     *(passes(f"routed: {kind}", (HOST1, routed(packet)), (HOST2, _hop(packet))) for kind, packet in _PACKETS.items()),
+    passes(
+        "a wrong checksum over options stays as wrong as it was",
+        (HOST1, routed(_damaged(_OPTIONS))),
+        (HOST2, _hop(_OPTIONS)[:14] + _damaged(_hop(_OPTIONS)[14:])),
+    ),
     passes(
         "the overlay between racks passes untouched",
         (HOST1, routed(_overlay(container_frame()))),
