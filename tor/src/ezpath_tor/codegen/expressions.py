@@ -17,6 +17,8 @@ from ezpath_tor.bmv2.language import (
     Const,
     Expr,
     FieldRef,
+    LastField,
+    LastIndex,
     Lookahead,
     Param,
     Source,
@@ -31,6 +33,7 @@ from ezpath_tor.plane import Unsupported
 ORDERINGS = frozenset(["<", "<=", ">", ">="])
 DIRTY = UNBOUNDED
 """Width of a term with garbage above the bits that were asked for."""
+MAX_COMPARED_BITS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,8 @@ class Expressions:
                 return Term(self._truth(operand).text, 1, atom=self._truth(operand).atom)
             case BoolConst() | Unary():
                 raise self._refuse("a truth value used as a number")
+            case LastField() | LastIndex():
+                raise self._refuse("the last element of a header stack outside the parser")
             case Binary():
                 return self._binary(expr, lo, n)
 
@@ -295,7 +300,7 @@ class Expressions:
             text = f"{self._truth(left).operand} {op} {self._truth(right).operand}"
             return Term(text, 1, atom=False)
         size = both(left, right, max)
-        if size is None or size >= DIRTY:
+        if size is None or size > MAX_COMPARED_BITS:
             raise self._refuse(f"comparing an untruncated result with {op}")
         if size <= 64:
             text = f"{self.exact(left).operand} {op} {self.exact(right).operand}"
