@@ -35,7 +35,7 @@ def test_each_statement_of_an_action_names_its_p4_line(source: str) -> None:
     statements = [line for line in body.splitlines() if " = " in line and not line.startswith("\t\t")]
 
     assert len(statements) > 20
-    assert all(re.search(r"// ezpath/\w+\.p4\(\d+\)$", line) for line in statements)
+    assert all(re.search(r"// ezpath/\w+\.p4:\d+$", line) for line in statements)
 
 
 def test_each_condition_shows_its_p4_text(source: str) -> None:
@@ -43,7 +43,7 @@ def test_each_condition_shows_its_p4_text(source: str) -> None:
     conditions = [line for line in body.splitlines() if "if (" in line and "apply_" not in line]
 
     assert len(conditions) > 20
-    assert all(re.search(r"// ezpath(/\w+)?\.p4\(\d+\): \S", line) for line in conditions)
+    assert all(re.search(r"// ezpath(/\w+)?\.p4:\d+: \S", line) for line in conditions)
 
 
 def test_control_flow_is_nested_as_in_p4(source: str) -> None:

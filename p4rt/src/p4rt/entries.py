@@ -13,6 +13,7 @@ from enum import Enum
 import grpc
 
 from p4rt import bytestrings, messages
+from p4rt.canonical import does_not_care, pair_problem, priority_problem
 from p4rt.p4info import ActionInfo, MatchField, MatchKind, P4Info, TableInfo, UnknownName
 
 MatchValue = int | tuple[int, int]
@@ -124,6 +125,7 @@ def to_proto(entry: TableEntry, info: P4Info) -> messages.TableEntry:
         action = info.actions[entry.action] if entry.action else None
     except UnknownName as error:
         raise BadEntry(str(error)) from error
+    check_priority(table, entry.priority, default=entry.default)
     proto = messages.TableEntry(table_id=table.id, priority=entry.priority, is_default_action=entry.default)
     unknown = set(entry.match) - {known.name for known in table.fields}
     if unknown:
@@ -131,24 +133,36 @@ def to_proto(entry: TableEntry, info: P4Info) -> messages.TableEntry:
     for known in table.fields:
         value = entry.match.get(known.name)
         if value is not None:
-            _match_to_proto(proto.match.add(), table, known, value)
+            _match_to_proto(proto, table, known, value)
     if action is not None:
         _action_to_proto(proto.action.action, action, entry.params)
     return proto
 
 
-def _match_to_proto(proto: messages.FieldMatch, table: TableInfo, known: MatchField, value: MatchValue) -> None:
+def check_priority(table: TableInfo, priority: int, *, default: bool = False) -> None:
+    """Raises :class:`BadEntry` where an entry has a priority and may not, or needs one."""
+    problem = priority_problem(table, priority, default=default)
+    if problem:
+        raise BadEntry(problem)
+
+
+def _match_to_proto(entry: messages.TableEntry, table: TableInfo, known: MatchField, value: MatchValue) -> None:
+    """Adds a field's match, unless the value matches anything."""
     where = f"field {known.name} of table {table.alias}"
-    proto.field_id = known.id
     if known.kind in (MatchKind.EXACT, MatchKind.OPTIONAL):
         if not isinstance(value, int):
             raise BadEntry(f"{where} is {known.kind.name}: it takes one number, not {value!r}")
+        proto = entry.match.add(field_id=known.id)
         target = proto.exact if known.kind is MatchKind.EXACT else proto.optional
         target.value = _encode(value, known.width, where)
         return
     if isinstance(value, int):
         raise BadEntry(f"{where} is {known.kind.name}: it takes a pair of numbers, not {value!r}")
     first, second = value
+    _check_pair(known, first, second, where)
+    if does_not_care(known, first, second):
+        return
+    proto = entry.match.add(field_id=known.id)
     if known.kind is MatchKind.LPM:
         proto.lpm.value = _encode(first, known.width, where)
         proto.lpm.prefix_len = second
@@ -227,30 +241,24 @@ def _match_value(proto: messages.FieldMatch, table: TableInfo, known: MatchField
     if known.kind in (MatchKind.EXACT, MatchKind.OPTIONAL):
         return _decode(value.value, known.width, where)
     if known.kind is MatchKind.LPM:
-        return _lpm(_decode(value.value, known.width, where), value.prefix_len, known.width, where)
-    if known.kind is MatchKind.TERNARY:
-        bits, mask = _decode(value.value, known.width, where), _decode(value.mask, known.width, where)
-        if mask == 0:
-            raise BadEntry(f"{where}: a field that does not care is left out, not given with mask 0")
-        if bits & ~mask:
-            raise BadEntry(f"{where}: value {bits:#x} has bits outside its mask {mask:#x}")
-        return bits, mask
-    low, high = _decode(value.low, known.width, where), _decode(value.high, known.width, where)
-    if low > high:
-        raise BadEntry(f"{where}: the range {low:#x}..{high:#x} is empty")
-    if (low, high) == (0, (1 << known.width) - 1):
-        raise BadEntry(f"{where}: a field that does not care is left out, not given as the whole range")
-    return low, high
+        first, second = _decode(value.value, known.width, where), value.prefix_len
+    elif known.kind is MatchKind.TERNARY:
+        first, second = _decode(value.value, known.width, where), _decode(value.mask, known.width, where)
+    else:
+        first, second = _decode(value.low, known.width, where), _decode(value.high, known.width, where)
+    nothing = does_not_care(known, first, second)
+    if nothing:
+        raise BadEntry(f"{where}: a field that does not care is left out, not given {nothing}")
+    _check_pair(known, first, second, where)
+    return first, second
 
 
-def _lpm(value: int, prefix_len: int, width: int, where: str) -> tuple[int, int]:
-    if prefix_len == 0:
-        raise BadEntry(f"{where}: a field that does not care is left out, not given with prefix length 0")
-    if not 0 < prefix_len <= width:
-        raise BadEntry(f"{where}: prefix length {prefix_len} is not in 1..{width}")
-    if value & ((1 << (width - prefix_len)) - 1):
-        raise BadEntry(f"{where}: {value:#x}/{prefix_len} has bits set behind its prefix")
-    return value, prefix_len
+def _check_pair(known: MatchField, first: int, second: int, where: str) -> None:
+    for value in (first, second) if known.kind is not MatchKind.LPM else (first,):
+        _encode(value, known.width, where)
+    problem = pair_problem(known, first, second)
+    if problem:
+        raise BadEntry(f"{where}: {problem}")
 
 
 def action_from_proto(

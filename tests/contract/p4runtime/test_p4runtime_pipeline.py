@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
-from ezpath_tor.plane import PlaneError, Unsupported
+from ezpath_tor.plane import Malformed, PlaneError, Unsupported
 from google.protobuf import text_format
 from p4rt.arbitration import uint128
 
@@ -111,14 +111,37 @@ def _json(rig: Any, edit: Callable[[Any], Any]) -> bytes:
     return json.dumps(program).encode()
 
 
-_TERNARY = 'match_fields { id: 3 name: "x" bitwidth: 8 match_type: TERNARY }'
+def _with_kind(rig: Any, kind: str) -> messages.P4Info:
+    """The first field of ``endpoint`` as another kind of match."""
+    p4info = _edited(rig, "")
+    (table,) = (table for table in p4info.tables if table.preamble.alias == "endpoint")
+    table.match_fields[0].match_type = table.match_fields[0].MatchType.Value(kind)
+    return p4info
+
+
+def _with_width(rig: Any, width: int) -> messages.P4Info:
+    """The first field of ``endpoint`` as p4info has it where a type is translated."""
+    p4info = _edited(rig, "")
+    (table,) = (table for table in p4info.tables if table.preamble.alias == "endpoint")
+    table.match_fields[0].bitwidth = width
+    return p4info
+
+
 _BAD: dict[str, tuple[Callable[[Any], tuple[messages.P4Info | None, bytes]], str, str]] = {
     "no p4info": (lambda rig: (None, rig.config), "INVALID_ARGUMENT", "has no p4info"),
     "no config": (lambda rig: (rig.info.proto, b""), "INVALID_ARGUMENT", "has no device config"),
-    "no JSON": (lambda rig: (rig.info.proto, b"\x7fELF"), "INVALID_ARGUMENT", "is no BMv2 JSON"),
-    "JSON of something": (lambda rig: (rig.info.proto, b'{"a": 1}'), "INVALID_ARGUMENT", "it has no pipelines"),
-    "JSON of nonsense": (lambda rig: (rig.info.proto, b'{"pipelines": 5}'), "INVALID_ARGUMENT", "no BMv2 JSON"),
-    "deep JSON": (lambda rig: (rig.info.proto, b"[" * 100000), "INVALID_ARGUMENT", "is no BMv2 JSON"),
+    "no JSON": (lambda rig: (rig.info.proto, b"\x7fELF"), "INVALID_ARGUMENT", "it is no JSON"),
+    "JSON of something": (
+        lambda rig: (rig.info.proto, b'{"a": 1}'),
+        "INVALID_ARGUMENT",
+        "the document: 'register_arrays' is missing",
+    ),
+    "JSON of nonsense": (
+        lambda rig: (rig.info.proto, b'{"pipelines": 5}'),
+        "INVALID_ARGUMENT",
+        "'register_arrays' is missing",
+    ),
+    "deep JSON": (lambda rig: (rig.info.proto, b"[" * 100000), "INVALID_ARGUMENT", "it is no JSON"),
     "action that is not there": (
         lambda rig: (_edited(rig, "tables { preamble { id: 1 name: 't' } action_refs { id: 5 } }"), rig.config),
         "INVALID_ARGUMENT",
@@ -134,10 +157,20 @@ _BAD: dict[str, tuple[Callable[[Any], tuple[messages.P4Info | None, bytes]], str
         "INVALID_ARGUMENT",
         "register EzIngress.monitor.stage1 has 16384 cells in the one and 9 in the other",
     ),
-    "ternary match": (
-        lambda rig: (_edited(rig, f"tables {{ preamble {{ id: 1 name: 't' }} {_TERNARY} }}"), rig.config),
+    "ternary match that is exact in the program": (
+        lambda rig: (_with_kind(rig, "TERNARY"), rig.config),
+        "INVALID_ARGUMENT",
+        "field vni of table EzIngress.tunnel.endpoint is ternary in the one and exact in the other",
+    ),
+    "translated type": (
+        lambda rig: (_with_width(rig, 32), rig.config),
         "UNIMPLEMENTED",
-        "match kind ternary (field x of table t) is not supported",
+        "a translated type (field vni of table EzIngress.tunnel.endpoint: 32 bits for controllers, 24 bits",
+    ),
+    "translated to strings": (
+        lambda rig: (_with_width(rig, 0), rig.config),
+        "UNIMPLEMENTED",
+        "field vni of table EzIngress.tunnel.endpoint: a string for controllers, 24 bits",
     ),
     "action profile": (
         lambda rig: (_edited(rig, "tables { preamble { id: 1 name: 't' } implementation_id: 5 }"), rig.config),
@@ -179,7 +212,7 @@ async def test_a_bad_pipeline_is_refused_and_the_old_one_runs_on(rig: Any, case:
         (Unsupported("varbit", "x.p4:7"), "UNIMPLEMENTED", "x.p4:7: varbit is not supported"),
         (PlaneError("clang said no"), "INTERNAL", "the data plane failed: clang said no"),
         (OSError(1, "Operation not permitted"), "INTERNAL", "Operation not permitted"),
-        (KeyError("cond"), "INVALID_ARGUMENT", "no BMv2 JSON as p4c writes it: KeyError('cond')"),
+        (Malformed("actions[0]: 'name' is missing"), "INVALID_ARGUMENT", "actions[0]: 'name' is missing"),
         (ZeroDivisionError("oops"), "INTERNAL", "a bug: ZeroDivisionError('oops')"),
     ],
 )

@@ -6,14 +6,13 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from importlib import resources
 from pathlib import Path
 
 from ezpath_tor.codegen.crc import crc_tables
+from ezpath_tor.codegen.names import SUPPORT_FILES, support_text
 from ezpath_tor.plane import PlaneError
 
 COMPILE_TIMEOUT_S = 60
-SUPPORT_FILES = ("runtime.h", "numbers.h")
 
 
 def compile_c(source: str) -> bytes:
@@ -23,8 +22,7 @@ def compile_c(source: str) -> bytes:
         raise PlaneError("clang is not on PATH and the P4 program cannot be compiled; apt install clang libbpf-dev")
     with tempfile.TemporaryDirectory(prefix="ezpath-tor-") as folder:
         for name in SUPPORT_FILES:
-            text = resources.files("ezpath_tor").joinpath(name).read_text()
-            Path(folder, name).write_text(text)
+            Path(folder, name).write_text(support_text(name))
         Path(folder, "crc_tables.h").write_text(crc_tables())
         Path(folder, "program.c").write_text(source)
         command = [

@@ -11,7 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ezpath_tor.bmv2.model import Action, Table
+from ezpath_tor.keys import check_key
 from ezpath_tor.plane import ActionCall, Key, Lpm, PlaneError
+
+ANY_MASK = 0xFFFFFFFF
+"""In place of a mask's number in a key that is not masked yet."""
 
 
 def octets_of(width: int) -> int:
@@ -77,7 +81,11 @@ class TableLayout:
 
     An exact key is a struct of its fields. A longest-prefix key is what the kernel's trie asks for: the number of
     significant bits, then bytes with the most significant first, exact fields in front, the lpm field
-    left-aligned at the end. An entry is the action's id and a union of the actions' parameters.
+    left-aligned at the end. A ternary key is a struct in whole 64-bit words: the number of a mask, then the fields
+    under that mask.
+
+    An entry is the action's id, in ternary tables its priority, in tables with a direct counter the number of its
+    cell, and a union of the actions' parameters.
     """
 
     table: Table
@@ -87,11 +95,14 @@ class TableLayout:
     def key_size(self) -> int:
         if self.table.lpm:
             return align(4 + self.lpm_octets, 4)
+        if self.table.ternary:
+            return align(self.key_struct.size, 8)
         return self.key_struct.size
 
     @property
     def key_struct(self) -> Struct:
-        return Struct(tuple(key.width for key in self.table.keys))
+        fields = tuple(key.width for key in self.table.keys)
+        return Struct((32, *fields) if self.table.ternary else fields)
 
     @property
     def lpm_order(self) -> tuple[int, ...]:
@@ -104,41 +115,46 @@ class TableLayout:
         return sum((key.width + 7) // 8 for key in self.table.keys)
 
     @property
+    def entry_head(self) -> tuple[str, ...]:
+        """The 32-bit words in front of the parameters."""
+        priority = ("priority",) if self.table.ternary else ()
+        cell = ("cell",) if self.table.hit_counter is not None else ()
+        return ("action", *priority, *cell)
+
+    @property
     def params_offset(self) -> int:
-        return align(4, max((params_struct(action).alignment for action in self.actions), default=1))
+        alignment = max((params_struct(action).alignment for action in self.actions), default=1)
+        return align(4 * len(self.entry_head), alignment)
 
     @property
     def entry_size(self) -> int:
         if not any(action.params for action in self.actions):
-            return 4
+            return 4 * len(self.entry_head)
         alignment = max(4, *(params_struct(action).alignment for action in self.actions))
         return align(self.params_offset + max(params_struct(action).size for action in self.actions), alignment)
 
     def pack_key(self, key: Key) -> bytes:
-        """The key's bytes. Raises :class:`PlaneError` where it does not fit the table."""
-        name, fields = self.table.name, self.table.keys
-        if len(key) != len(fields):
-            raise PlaneError(f"table {name} has {len(fields)} key fields, the entry {len(key)}")
-        values = [
-            _key_value(name, field.name, field.match, field.width, value)
-            for field, value in zip(fields, key, strict=True)
-        ]
+        """The key's bytes, in exact and lpm tables. Raises :class:`PlaneError` where it does not fit the table."""
+        check_key(self.table, key)
         if not self.table.lpm:
-            return self.key_struct.pack([value for value, _ in values])
+            return self.key_struct.pack([value for value in key if isinstance(value, int)])
         data, bits = b"", 0
         for position in self.lpm_order:
-            width = fields[position].width
+            width, value = self.table.keys[position].width, key[position]
             octets = (width + 7) // 8
-            value, prefix_len = values[position]
-            if fields[position].match == "lpm":
-                data += (value << (8 * octets - width)).to_bytes(octets, "big")
-                bits += prefix_len
-            else:
+            if isinstance(value, Lpm):
+                data += (value.value << (8 * octets - width)).to_bytes(octets, "big")
+                bits += value.prefix_len
+            elif isinstance(value, int):
                 data += value.to_bytes(octets, "big")
                 bits += 8 * octets
         return (bits.to_bytes(4, sys.byteorder) + data).ljust(self.key_size, b"\0")
 
-    def pack_entry(self, call: ActionCall) -> bytes:
+    def pack_masked(self, mask: int, values: Sequence[int]) -> bytes:
+        """A ternary key's bytes under the mask with this number, or, with its masks for values, the mask itself."""
+        return self.key_struct.pack((mask, *values)).ljust(self.key_size, b"\0")
+
+    def pack_entry(self, call: ActionCall, *, priority: int = 0, cell: int = 0) -> bytes:
         """The entry's bytes. Raises :class:`PlaneError` where the action is not one of the table's."""
         action = next((action for action in self.actions if action.name == call.action), None)
         if action is None:
@@ -149,7 +165,8 @@ class TableLayout:
         for param, value in zip(action.params, call.params, strict=True):
             if value < 0 or value >> param.width:
                 raise PlaneError(f"{action.name}: {param.name}={value} does not fit {param.width} bits")
-        data = action.id.to_bytes(4, sys.byteorder)
+        words = {"action": action.id, "priority": priority, "cell": cell}
+        data = b"".join(words[word].to_bytes(4, sys.byteorder) for word in self.entry_head)
         if action.params:
             data = data.ljust(self.params_offset, b"\0") + params_struct(action).pack(call.params)
         return data.ljust(self.entry_size, b"\0")
@@ -157,22 +174,3 @@ class TableLayout:
 
 def params_struct(action: Action) -> Struct:
     return Struct(tuple(param.width for param in action.params))
-
-
-def _key_value(table: str, name: str, match: str, width: int, value: int | Lpm) -> tuple[int, int]:
-    """Value and prefix length of one key field, checked."""
-    if match == "lpm":
-        if not isinstance(value, Lpm):
-            raise PlaneError(f"table {table}: {name} is matched by prefix, got the plain value {value}")
-        number, prefix_len = value.value, value.prefix_len
-        if not 0 <= prefix_len <= width:
-            raise PlaneError(f"table {table}: {name}/{prefix_len} is longer than {width} bits")
-        if number & ((1 << (width - prefix_len)) - 1):
-            raise PlaneError(f"table {table}: {name}={number:#x} has bits set behind its /{prefix_len}")
-    elif isinstance(value, Lpm):
-        raise PlaneError(f"table {table}: {name} is matched exactly, got the prefix {value}")
-    else:
-        number, prefix_len = value, width
-    if number < 0 or number >> width:
-        raise PlaneError(f"table {table}: {name}={number:#x} does not fit {width} bits")
-    return number, prefix_len

@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ezpath_tor.bmv2.model import Call, Program, Register
-from ezpath_tor.bpf import BpfObject, map_delete, map_memory, map_update
-from ezpath_tor.codegen.names import c_name
+from ezpath_tor.bpf import BpfObject, map_delete, map_update
+from ezpath_tor.codegen.names import global_name
 from ezpath_tor.codegen.tables import default_map, has_default_map
+from ezpath_tor.hits import HitCells, shared_array
 from ezpath_tor.layout import TableLayout, limbs_of
-from ezpath_tor.plane import ActionCall, Key, Lpm, PlaneError, TableFull
+from ezpath_tor.plane import ActionCall, Key, PlaneError, TableFull
 
 SETTLE_TRIES = 8
 """How often a register cell that changes while it is read is read again."""
@@ -29,17 +30,23 @@ class TableMap:
         self._program = program
         self._keys: set[bytes] = set()
         self._size = min(self._table.max_size, limit if limit is not None else self._table.max_size)
-        name = c_name(self._table.name)
+        name = global_name(self._table.name)
         self._map = bpf.map_fd(name) if self._table.keys else None
         self._default = bpf.map_fd(default_map(self._table)) if has_default_map(self._table) else None
         if self._default is not None:
             self.set_default(None)
-        for entry in self._table.const_entries or ():
-            key = tuple(
-                value if prefix_len is None else Lpm(value, prefix_len)
-                for value, prefix_len in zip(entry.values, entry.prefix_lens, strict=True)
-            )
-            self._put(layout.pack_key(key), _call(program, entry.call))
+        self._hits = HitCells(layout, bpf)
+        self._open(bpf)
+        for entry in self._table.entries:
+            self.insert(entry.key, call_of(program, entry.call))
+
+    def _open(self, bpf: BpfObject) -> None:
+        """Reach what the kind of table needs beside the map of its entries."""
+
+    @property
+    def hits(self) -> HitCells:
+        """What the table's direct counter has counted."""
+        return self._hits
 
     def insert(self, key: Key, call: ActionCall) -> None:
         """Raises :class:`TableFull` past the table's size or limit, :class:`PlaneError` for a wrong entry."""
@@ -48,13 +55,17 @@ class TableMap:
             raise PlaneError(f"table {self._table.name} has an entry {key} already")
         if len(self._keys) >= self._size:
             raise TableFull(f"table {self._table.name} is full: it has room for {self._size} entries")
-        self._put(packed, call)
+        try:
+            self._put(packed, call, self._hits.take(key))
+        except PlaneError:
+            self._hits.give_back(key)
+            raise
 
     def modify(self, key: Key, call: ActionCall) -> None:
         packed = self._packed(key)
         if packed not in self._keys:
             raise PlaneError(f"table {self._table.name} has no entry {key}")
-        self._put(packed, call)
+        self._put(packed, call, self._hits.of(key))
 
     def delete(self, key: Key) -> None:
         packed = self._packed(key)
@@ -63,13 +74,14 @@ class TableMap:
         assert self._map is not None
         check(map_delete(self._map, packed), f"delete {key} from {self._table.name}")
         self._keys.discard(packed)
+        self._hits.give_back(key)
 
     def set_default(self, call: ActionCall | None) -> None:
         """``None`` puts the program's own back. Raises :class:`PlaneError` where it is constant."""
         if self._default is None:
             raise PlaneError(f"the default action of table {self._table.name} is constant in the program")
         if call is None and self._table.default is not None:
-            call = _call(self._program, self._table.default)
+            call = call_of(self._program, self._table.default)
         if call is None:
             map_delete(self._default, u32(0))
         else:
@@ -79,13 +91,11 @@ class TableMap:
     def _packed(self, key: Key) -> bytes:
         if self._map is None:
             raise PlaneError(f"table {self._table.name} has no key and takes no entries")
-        if self._table.const_entries is not None:
-            raise PlaneError(f"the entries of table {self._table.name} are constant in the program")
         return self._layout.pack_key(key)
 
-    def _put(self, packed: bytes, call: ActionCall) -> None:
+    def _put(self, packed: bytes, call: ActionCall, cell: int) -> None:
         assert self._map is not None
-        status = map_update(self._map, packed, self._layout.pack_entry(call))
+        status = map_update(self._map, packed, self._layout.pack_entry(call, cell=cell))
         if status in (-errno.E2BIG, -errno.ENOSPC):
             raise TableFull(f"table {self._table.name} is full: the kernel holds {len(self._keys)} entries")
         check(status, f"write an entry to {self._table.name}")
@@ -98,7 +108,7 @@ class RegisterMemory:
     def __init__(self, register: Register, bpf: BpfObject) -> None:
         self._register = register
         self._octets = (register.width + 7) // 8
-        self._cells = shared_array(bpf, register.name, (register.size, limbs_of(register.width)))
+        self._cells = shared_array(bpf, global_name(register.name), (register.size, limbs_of(register.width)))
 
     def read(self) -> npt.NDArray[np.uint8]:
         """Cells that a packet changes while they are read are read again, so that none is half old, half new."""
@@ -124,13 +134,8 @@ class RegisterMemory:
         self._cells[index] = np.array(limbs, dtype=np.uint64)
 
 
-def shared_array(bpf: BpfObject, name: str, shape: tuple[int, int]) -> npt.NDArray[np.uint64]:
-    """An array map's cells, as the BPF program sees them; no system call reads or writes one."""
-    memory = map_memory(bpf.map_fd(c_name(name)), 8 * shape[0] * shape[1])
-    return np.frombuffer(memory, dtype=np.uint64, count=shape[0] * shape[1]).reshape(shape)
-
-
-def _call(program: Program, call: Call) -> ActionCall:
+def call_of(program: Program, call: Call) -> ActionCall:
+    """An action of the program's own, with names."""
     return ActionCall(program.actions[call.action].name, call.data)
 
 

@@ -101,6 +101,15 @@ static __always_inline u64 csum16(const u8 *input, u32 octets)
 	return ~sum & 0xffff;
 }
 
+// All 16-bit words, the last one filled up with zeros.
+static __always_inline u64 xor16(const u8 *input, u32 octets)
+{
+	u32 sum = 0;
+	for (u32 i = 0; i + 1 < octets; i += 2)
+		sum ^= be16(input + i);
+	return octets % 2 ? sum ^ (u32)input[octets - 1] << 8 : sum;
+}
+
 // The first eight bytes as a number.
 static __always_inline u64 identity(const u8 *input, u32 octets)
 {

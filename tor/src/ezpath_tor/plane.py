@@ -27,8 +27,18 @@ class Unsupported(PlaneError):
         super().__init__(f"{where}: {construct} is not supported" if where else f"{construct} is not supported")
 
 
+class Malformed(PlaneError):
+    """The configuration is not what a compiler writes. Says where in it, and what is wrong there."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(
+            f"the pipeline configuration is not BMv2 JSON as p4c-bm2-ss writes it: {problem}; "
+            "compile the program with p4c-bm2-ss"
+        )
+
+
 class TableFull(PlaneError):
-    """The table has as many entries as its size allows."""
+    """The table has as many entries as its size allows, or as many different masks as are looked up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +49,32 @@ class Lpm:
     prefix_len: int
 
 
-Key = tuple[int | Lpm, ...]
-"""One value for each key field of the table, in the program's order."""
+@dataclass(frozen=True, slots=True)
+class Ternary:
+    """One ternary or optional match field: ``value`` with the bits outside ``mask`` zero. Mask 0 does not care."""
+
+    value: int
+    mask: int
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """One range match field; both ends belong to it."""
+
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True)
+class Priority:
+    """Which of several matching entries counts: the one with the highest number."""
+
+    value: int
+
+
+Key = tuple[int | Lpm | Ternary | Range | Priority, ...]
+"""One value for each key field of the table, in the program's order; behind them a :class:`Priority` where the table
+has ternary, range or optional fields: it tells entries apart that match the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +112,12 @@ class DataPlane(Protocol):
 
     def set_default(self, table: str, call: ActionCall | None) -> None:
         """Set a table's default action; ``None`` puts the program's own back."""
+
+    def read_hits(self, table: str, key: Key) -> tuple[int, int]:
+        """Packets and bytes that the table's direct counter has for an entry."""
+
+    def write_hits(self, table: str, key: Key, packets: int, octets: int) -> None:
+        """Set them."""
 
     def read_register(self, name: str) -> npt.NDArray[np.uint8]:
         """All cells, shape (cells, width in bytes), big endian, as they are now."""

@@ -1,55 +1,69 @@
-"""The few things the server itself wants from the BMv2 JSON: does p4info fit, and what is there from the start.
+"""What the server itself wants from the compiled program: does p4info fit, and what is there from the start.
 
 Compiling it is the data plane's business.
 """
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from collections.abc import Mapping
+from typing import TypeVar
 
-from p4rt.p4info import P4Info
+from p4rt.p4info import ActionInfo, MatchField, MatchKind, P4Info, TableInfo
 
+from ezpath_tor.bmv2.model import Action, Call, KeyField, Program
 from ezpath_tor.faults import Fault, invalid, unimplemented
-from ezpath_tor.plane import ActionCall, Key, Lpm
+from ezpath_tor.plane import ActionCall, Key
 
-_Json = dict[str, Any]
+_T = TypeVar("_T")
 
-
-def parse(config: bytes) -> _Json:
-    """The JSON document. Raises :class:`~ezpath_tor.faults.Fault` where it is none."""
-    try:
-        program = json.loads(config)
-    except (ValueError, RecursionError) as error:
-        raise invalid(f"the device config is no BMv2 JSON: {error}") from error
-    if not isinstance(program, dict) or "pipelines" not in program:
-        raise invalid("the device config is no BMv2 JSON: it has no pipelines")
-    return program
+_COMPILED_KINDS = {MatchKind.OPTIONAL: "ternary"}
+"""What p4c makes of kinds of match that BMv2 does not have."""
 
 
-def check_fit(info: P4Info, program: _Json) -> None:
+def check_fit(info: P4Info, program: Program) -> None:
     """p4info and program are of one compilation, as far as the server relies on it. Raises ``Fault``."""
-    tables = {table["name"]: table for table in _tables(program)}
-    params = {action["name"]: len(action["runtime_data"]) for action in program["actions"]}
+    actions = {action.name: action for action in program.actions.values()}
     for table in info.tables:
-        compiled = _find("table", table.name, tables)
-        _same(f"table {table.name}", "key fields", len(table.fields), len(compiled["key"]))
+        compiled = _find("table", table.name, program.tables)
+        _same(f"table {table.name}", "key fields", len(table.fields), len(compiled.keys))
+        for field, key in zip(table.fields, compiled.keys, strict=True):
+            _check_field(table, field, key)
+        names = {program.actions[action].name for action in compiled.actions}
         for action_id in table.entry_actions | table.default_actions:
             action = info.actions.by_id[action_id]
-            if action.name not in compiled["actions"]:
+            if action.name not in names:
                 raise _misfit(f"table {table.name} has no action {action.name}")
-            _same(f"action {action.name}", "parameters", len(action.params), params[action.name])
-    registers = {array["name"]: array for array in program["register_arrays"]}
+            _check_params(action, actions[action.name])
     for register in info.registers:
-        compiled = _find("register", register.name, registers)
-        _same(f"register {register.name}", "cells", register.size, compiled["size"])
-        _same(f"register {register.name}", "bits a cell", register.width, compiled["bitwidth"])
-    counters = {array["name"]: array for array in program["counter_arrays"]}
+        array = _find("register", register.name, program.registers)
+        _same(f"register {register.name}", "cells", register.size, array.size)
+        _same(f"register {register.name}", "bits a cell", register.width, array.width)
     for counter in info.counters:
-        _same(f"counter {counter.name}", "cells", counter.size, _find("counter", counter.name, counters)["size"])
+        size = _find("counter", counter.name, program.counters).size
+        _same(f"counter {counter.name}", "cells", counter.size, size)
 
 
-def _find(kind: str, name: str, objects: dict[str, _Json]) -> _Json:
+def _check_field(table: TableInfo, field: MatchField, key: KeyField) -> None:
+    where = f"field {field.name} of table {table.name}"
+    kind = _COMPILED_KINDS.get(field.kind, field.kind.name.lower())
+    if kind != key.match:
+        raise _misfit(f"{where} is {kind} in the one and {key.match} in the other")
+    _check_width(where, field.width, key.width)
+
+
+def _check_params(action: ActionInfo, compiled: Action) -> None:
+    _same(f"action {action.name}", "parameters", len(action.params), len(compiled.params))
+    for param, other in zip(action.params, compiled.params, strict=True):
+        _check_width(f"parameter {param.name} of action {action.name}", param.width, other.width)
+
+
+def _check_width(where: str, controllers: int, compiled: int) -> None:
+    if controllers != compiled:
+        said = f"{controllers} bits" if controllers else "a string"
+        raise unimplemented(f"a translated type ({where}: {said} for controllers, {compiled} bits in the program) is")
+
+
+def _find(kind: str, name: str, objects: Mapping[str, _T]) -> _T:
     if name not in objects:
         raise _misfit(f"the latter has no {kind} {name}")
     return objects[name]
@@ -64,45 +78,18 @@ def _misfit(reason: str) -> Fault:
     return invalid(f"p4info and device config are not of one program: {reason}")
 
 
-def default_actions(program: _Json) -> dict[str, ActionCall]:
+def default_actions(program: Program) -> dict[str, ActionCall]:
     """Each table's default action as the program sets it, by full table name."""
-    actions = _action_names(program)
+    return {name: _call(program, table.default) for name, table in program.tables.items() if table.default is not None}
+
+
+def initial_entries(program: Program) -> dict[str, list[tuple[Key, ActionCall]]]:
+    """The entries the program comes with, by full table name."""
     return {
-        table["name"]: _call(table["default_entry"], actions)
-        for table in _tables(program)
-        if table.get("default_entry", {}).get("action_id") in actions
+        name: [(entry.key, _call(program, entry.call)) for entry in table.entries]
+        for name, table in program.tables.items()
     }
 
 
-def constant_entries(program: _Json) -> dict[str, list[tuple[Key, ActionCall]]]:
-    """The entries the program comes with, by full table name. Raises ``Fault`` for kinds of match we lack."""
-    actions = _action_names(program)
-    return {
-        table["name"]: [
-            (tuple(_key(field, table["name"]) for field in entry["match_key"]), _call(entry["action_entry"], actions))
-            for entry in table["entries"]
-        ]
-        for table in _tables(program)
-        if table.get("entries")
-    }
-
-
-def _tables(program: _Json) -> list[_Json]:
-    return [table for pipeline in program["pipelines"] for table in pipeline.get("tables", [])]
-
-
-def _action_names(program: _Json) -> dict[int, str]:
-    return {action["id"]: action["name"] for action in program.get("actions", [])}
-
-
-def _call(entry: _Json, actions: dict[int, str]) -> ActionCall:
-    return ActionCall(actions[entry["action_id"]], tuple(int(value, 16) for value in entry.get("action_data", [])))
-
-
-def _key(field: _Json, table: str) -> int | Lpm:
-    kind = field["match_type"]
-    if kind == "exact":
-        return int(field["key"], 16)
-    if kind == "lpm":
-        return Lpm(int(field["key"], 16), field["prefix_length"])
-    raise unimplemented(f"match kind {kind} (constant entries of table {table}) is")
+def _call(program: Program, call: Call) -> ActionCall:
+    return ActionCall(program.actions[call.action].name, call.data)

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 import grpc
 import structlog
 from p4rt.entries import BadEntry
-from p4rt.p4info import MatchKind, P4Info, TableInfo, UnknownName
+from p4rt.p4info import P4Info, TableInfo, UnknownName
 
 from ezpath_tor import program
+from ezpath_tor.bmv2 import read_program
+from ezpath_tor.bmv2.model import Program
 from ezpath_tor.cells import Cells, frame
 from ezpath_tor.faults import Fault, invalid, unimplemented
-from ezpath_tor.plane import DataPlane, PlaneError, TableFull, Unsupported
+from ezpath_tor.plane import DataPlane, Malformed, PlaneError, TableFull, Unsupported
 from ezpath_tor.tables import Tables
 from p4rt import messages
 
@@ -79,18 +80,13 @@ def load(config: messages.ForwardingPipelineConfig, plane: DataPlane, limits: Ma
         except UnknownName as error:
             raise invalid(f"this switch was started with a limit for table {name}: {error}") from error
     with _faults():
-        defaults, constants = program.default_actions(compiled), program.constant_entries(compiled)
-        tables = Tables(info, plane, defaults, constants, sizes)
-        try:
-            plane.load(config.p4_device_config)
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
-            # It looked like a program, and was none in the end: p4c writes nothing that gets here.
-            log.exception("load")
-            raise invalid(f"the device config is no BMv2 JSON as p4c writes it: {error!r}") from error
+        defaults, entries = program.default_actions(compiled), program.initial_entries(compiled)
+        tables = Tables(info, plane, defaults, entries, sizes)
+        plane.load(config.p4_device_config)
     return Pipeline(info, tables, Cells(info, plane), config)
 
 
-def verify(config: messages.ForwardingPipelineConfig) -> tuple[P4Info, dict[str, Any]]:
+def verify(config: messages.ForwardingPipelineConfig) -> tuple[P4Info, Program]:
     """What can be said of a config before compiling it. Raises :class:`Fault`."""
     if not config.HasField("p4info"):
         raise invalid("the pipeline config has no p4info")
@@ -100,27 +96,20 @@ def verify(config: messages.ForwardingPipelineConfig) -> tuple[P4Info, dict[str,
         info = P4Info(config.p4info)
     except (ValueError, KeyError) as error:
         raise invalid(f"p4info: {error}") from error
+    with _faults():
+        compiled = read_program(config.p4_device_config)
     for table in info.tables:
         _check_supported(table)
     for register in info.registers:
         if not register.width:
             raise unimplemented(f"register {register.name} of something else than bit<W> is")
-    try:
-        compiled = program.parse(config.p4_device_config)
-        program.check_fit(info, compiled)
-    except (LookupError, TypeError, AttributeError) as error:
-        raise invalid(f"the device config is no BMv2 JSON as p4c writes it: {error!r}") from error
+    program.check_fit(info, compiled)
     return info, compiled
 
 
 def _check_supported(table: TableInfo) -> None:
-    for field in table.fields:
-        if field.kind not in (MatchKind.EXACT, MatchKind.LPM):
-            raise unimplemented(f"match kind {field.kind.name.lower()} (field {field.name} of table {table.name}) is")
     if table.indirect:
         raise unimplemented(f"an action profile (implementation of table {table.name}) is")
-    if table.initial_entries and not table.const_entries:
-        raise unimplemented(f"a table whose initial entries can be changed ({table.name}) is")
     if table.has_direct:
         raise unimplemented(f"a direct counter or meter (of table {table.name}) is")
 
@@ -145,6 +134,8 @@ def _faults() -> Iterator[None]:
         raise Fault(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error)) from error
     except Unsupported as error:
         raise Fault(grpc.StatusCode.UNIMPLEMENTED, str(error)) from error
+    except Malformed as error:
+        raise invalid(str(error)) from error
     except (PlaneError, OSError) as error:
         raise Fault(grpc.StatusCode.INTERNAL, f"the data plane failed: {error}") from error
     except Exception as error:  # a bug met by one update must not take its batch along

@@ -9,12 +9,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import grpc
-from p4rt.entries import BadEntry, MatchValue, action_from_proto, match_from_proto, table_of, to_proto
+from p4rt.entries import BadEntry, action_from_proto, check_priority, match_from_proto, table_of, to_proto
 from p4rt.entries import TableEntry as NamedEntry
 from p4rt.p4info import ActionInfo, P4Info, TableInfo
 
 from ezpath_tor.faults import Fault, invalid, not_found
-from ezpath_tor.plane import ActionCall, DataPlane, Key, Lpm
+from ezpath_tor.keys import priority_of
+from ezpath_tor.matches import key_of, match_of
+from ezpath_tor.plane import ActionCall, DataPlane, Key
 from p4rt import messages
 
 
@@ -33,7 +35,7 @@ class Tables:
 
     Args:
         defaults: the program's own default action of each table, by full table name.
-        constants: the entries the program comes with, by full table name.
+        initial: the entries the program comes with, by full table name.
         limits: at most so many entries, by full table name, where the program has room for more.
     """
 
@@ -42,7 +44,7 @@ class Tables:
         info: P4Info,
         plane: DataPlane,
         defaults: Mapping[str, ActionCall],
-        constants: Mapping[str, Iterable[tuple[Key, ActionCall]]],
+        initial: Mapping[str, Iterable[tuple[Key, ActionCall]]],
         limits: Mapping[str, int],
     ) -> None:
         self._info = info
@@ -52,9 +54,9 @@ class Tables:
         self._entries: dict[int, dict[Key, _Stored]] = {table.id: {} for table in info.tables}
         self._defaults: dict[int, _Stored] = {}
         for table in info.tables:
-            for key, call in constants.get(table.name, ()):
+            for key, call in initial.get(table.name, ()):
                 answer = self._answer(table, key, call)
-                answer.is_const = True
+                answer.is_const = table.const_entries
                 self._entries[table.id][key] = _Stored(call, b"", 0, _entity(answer))
 
     # ---- write
@@ -137,26 +139,16 @@ class Tables:
 
     def _answer(self, table: TableInfo, key: Key | None, call: ActionCall) -> messages.TableEntry:
         """The entry as a read shows it, all values in their shortest form; the default entry where key is None."""
-        match: dict[str, MatchValue] = {}
-        for field, value in zip(table.fields, key or (), strict=key is not None):
-            if isinstance(value, int):
-                match[field.name] = value
-            elif value.prefix_len:  # a prefix of length 0 does not care, and is left out
-                match[field.name] = value.value, value.prefix_len
+        match = match_of(table, key) if key is not None else {}
+        priority = priority_of(key) if key is not None else 0
         names = [param.name for param in self._info.actions[call.action].params]
         params = dict(zip(names, call.params, strict=True))
-        entry = NamedEntry(table.name, match, call.action, params, default=key is None)
+        entry = NamedEntry(table.name, match, call.action, params, priority, default=key is None)
         return to_proto(entry, self._info)
 
     def _key(self, table: TableInfo, proto: messages.TableEntry) -> Key:
-        if proto.priority:
-            raise invalid(f"table {table.alias} takes no priority: one entry at most can match")
-        match = match_from_proto(proto.match, table)
-        key: list[int | Lpm] = []
-        for field in table.fields:
-            value = match.get(field.name, (0, 0))
-            key.append(value if isinstance(value, int) else Lpm(*value))
-        return tuple(key)
+        check_priority(table, proto.priority)
+        return key_of(table, match_from_proto(proto.match, table), proto.priority)
 
     # ---- read
 
@@ -171,7 +163,7 @@ class Tables:
     def _read_table(self, table: TableInfo, proto: messages.TableEntry) -> Iterator[bytes]:
         if proto.is_default_action:
             selected = [self._default(table)]
-        elif proto.table_id and proto.match:
+        elif proto.table_id and proto.match and (proto.priority or not table.needs_priority):
             found = self._entries[table.id].get(self._key(table, proto))
             selected = [found] if found is not None else []
         else:

@@ -20,11 +20,14 @@ from ezpath_tor.bmv2 import read_program
 from ezpath_tor.bmv2.model import Program
 from ezpath_tor.bpf import BpfObject, TcHook, map_update
 from ezpath_tor.codegen import PROGRAM_NAME, generate
+from ezpath_tor.codegen.names import global_name
 from ezpath_tor.codegen.tables import layout_of
 from ezpath_tor.compiler import compile_c
+from ezpath_tor.hits import shared_array
 from ezpath_tor.links import reaches_other_namespace
-from ezpath_tor.maps import RegisterMemory, TableMap, check, shared_array, u32
+from ezpath_tor.maps import RegisterMemory, TableMap, check, u32
 from ezpath_tor.plane import ActionCall, Key, PlaneError
+from ezpath_tor.ternary_map import TernaryMap
 
 MAX_PORT = 510
 """511 is v1model's drop port."""
@@ -154,6 +157,14 @@ class TcPlane:
         """Set a table's default action; ``None`` puts the program's own back."""
         self._running.table(table).set_default(call)
 
+    def read_hits(self, table: str, key: Key) -> tuple[int, int]:
+        """Packets and bytes that the table's direct counter has for an entry."""
+        return self._running.table(table).hits.read(key)
+
+    def write_hits(self, table: str, key: Key, packets: int, octets: int) -> None:
+        """Set them."""
+        self._running.table(table).hits.write(key, packets, octets)
+
     def read_register(self, name: str) -> npt.NDArray[np.uint8]:
         """All cells, shape (cells, width in bytes), big endian, as they are now."""
         return self._running.register(name).read()
@@ -229,12 +240,12 @@ class _Loaded:
             bpf.close()
             raise PlaneError(f"limit for a table that {program.name} does not have: {', '.join(sorted(unknown))}")
         self._tables = {
-            name: TableMap(layout_of(program, table), program, bpf, limits.get(name))
+            name: (TernaryMap if table.ternary else TableMap)(layout_of(program, table), program, bpf, limits.get(name))
             for name, table in program.tables.items()
         }
         self._registers = {name: RegisterMemory(register, bpf) for name, register in program.registers.items()}
         self._counters = {
-            name: shared_array(bpf, name, (counter.size, 2)) for name, counter in program.counters.items()
+            name: shared_array(bpf, global_name(name), (counter.size, 2)) for name, counter in program.counters.items()
         }
 
         self._losses = shared_array(bpf, "losses", (len(LOSSES), 1))

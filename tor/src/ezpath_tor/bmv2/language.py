@@ -16,7 +16,7 @@ class Source:
     def __str__(self) -> str:
         if not self.line:
             return self.file
-        return f"{self.file}({self.line})"
+        return f"{self.file}:{self.line}"
 
 
 # ---- headers ---------------------------------------------------------------------------------------------
@@ -96,6 +96,22 @@ class Lookahead:
 
 
 @dataclass(frozen=True, slots=True)
+class LastField:
+    """In the parser, a field of the header that was extracted last into a stack (``hs.last.f``)."""
+
+    stack: str
+    field: str
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class LastIndex:
+    """In the parser, the index of the header that was extracted last into a stack (``hs.lastIndex``)."""
+
+    stack: str
+
+
+@dataclass(frozen=True, slots=True)
 class Unary:
     op: str
     operand: Expr
@@ -115,7 +131,7 @@ class Ternary:
     otherwise: Expr
 
 
-Expr = Const | BoolConst | FieldRef | ValidRef | Param | Lookahead | Unary | Binary | Ternary
+Expr = Const | BoolConst | FieldRef | ValidRef | Param | Lookahead | LastField | LastIndex | Unary | Binary | Ternary
 """Numbers are exact integers, as in BMv2: the compiler writes every truncation as ``& mask``."""
 
 
@@ -130,9 +146,21 @@ class Assign:
 
 
 @dataclass(frozen=True, slots=True)
+class HeaderChoice:
+    """One header or the other, as the compiler makes it of ``if (c) { h = g; }`` inside an action."""
+
+    condition: Expr
+    then: HeaderValue
+    otherwise: HeaderValue
+
+
+HeaderValue = str | HeaderChoice
+
+
+@dataclass(frozen=True, slots=True)
 class AssignHeader:
     target: str
-    value: str
+    value: HeaderValue
     source: Source
 
 
@@ -145,6 +173,15 @@ class SetValid:
 @dataclass(frozen=True, slots=True)
 class SetInvalid:
     header: str
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """A header stack's elements move by ``by`` places to the back, or to the front where it is negative."""
+
+    elements: tuple[str, ...]
+    by: int
     source: Source
 
 
@@ -202,6 +239,7 @@ Statement = (
     | AssignHeader
     | SetValid
     | SetInvalid
+    | Shift
     | MarkToDrop
     | RegisterRead
     | RegisterWrite

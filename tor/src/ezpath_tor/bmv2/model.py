@@ -10,16 +10,21 @@ from dataclasses import dataclass
 
 from ezpath_tor.bmv2.language import (
     Assign,
+    AssignHeader,
     Const,
     Expr,
     FieldRef,
     Header,
+    LastField,
     Lookahead,
     Param,
+    SetInvalid,
+    SetValid,
     Source,
     Statement,
     ValidRef,
 )
+from ezpath_tor.plane import Key
 
 STANDARD_METADATA = "standard_metadata"
 """The v1model struct through which a program and the switch talk."""
@@ -43,7 +48,23 @@ class Verify:
     source: Source
 
 
-ParserOp = Extract | Verify | Assign
+@dataclass(frozen=True, slots=True)
+class ExtractNext:
+    """Into the next element of a header stack; the parser leaves with StackOutOfBounds where there is none."""
+
+    stack: str
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """Bytes that the parser takes and puts nowhere."""
+
+    octets: int
+    source: Source
+
+
+ParserOp = Extract | ExtractNext | Advance | Verify | Assign | AssignHeader | SetValid | SetInvalid
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +80,7 @@ class Transition:
 class State:
     name: str
     ops: tuple[ParserOp, ...]
-    keys: tuple[FieldRef | Lookahead, ...]
+    keys: tuple[FieldRef | LastField | Lookahead, ...]
     transitions: tuple[Transition, ...]
     default: str | None
     source: Source
@@ -79,12 +100,14 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class KeyField:
-    """``match`` is ``exact`` or ``lpm``."""
+    """``match`` is ``exact``, ``lpm``, ``ternary`` (``optional`` as well) or ``range``."""
 
     name: str
     match: str
     ref: FieldRef | ValidRef
     width: int
+    mask: int | None = None
+    """What the program itself masks the field with, as in ``key = { hdr.h.f & 0xff : exact; }``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +119,10 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class ConstEntry:
-    """``prefix_lens`` holds None for exact fields."""
+class Entry:
+    """One that the program itself comes with."""
 
-    values: tuple[int, ...]
-    prefix_lens: tuple[int | None, ...]
+    key: Key
     call: Call
 
 
@@ -114,7 +136,9 @@ class Table:
     max_size: int
     default: Call | None
     default_is_const: bool
-    const_entries: tuple[ConstEntry, ...] | None
+    entries: tuple[Entry, ...]
+    hit_counter: str | None
+    """The direct counter: packets and bytes of each entry."""
     next_by_action: Mapping[int, str | None]
     next_hit: str | None
     next_miss: str | None
@@ -124,8 +148,14 @@ class Table:
     source: Source
 
     @property
+    def ternary(self) -> bool:
+        """More than one entry can match: the one with the highest priority does."""
+        return any(key.match in ("ternary", "range") for key in self.keys)
+
+    @property
     def lpm(self) -> bool:
-        return any(key.match == "lpm" for key in self.keys)
+        """The entry with the longest prefix matches. Beside ternary fields a prefix is a mask like others."""
+        return not self.ternary and any(key.match == "lpm" for key in self.keys)
 
     def successors(self) -> tuple[str | None, ...]:
         if self.by_hit:
@@ -206,6 +236,8 @@ class Program:
 
     name: str
     headers: Mapping[str, Header]
+    stacks: Mapping[str, tuple[str, ...]]
+    """Header stack to its elements, which are headers as well."""
     errors: Mapping[str, int]
     states: Mapping[str, State]
     start: str
@@ -221,7 +253,9 @@ class Program:
     def action_label(self, action: Action) -> str:
         """The action's name; p4c makes one for each table that uses it, and the others get their id behind it."""
         first = next(other for other in self.actions.values() if other.name == action.name)
-        return action.name if first is action else f"{action.name}.{action.id}"
+        if first is not action:
+            return f"{action.name}.{action.id}"
+        return f"{action.name}.action" if action.name in self.tables else action.name
 
     @property
     def tables(self) -> dict[str, Table]:

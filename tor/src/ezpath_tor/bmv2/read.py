@@ -5,26 +5,32 @@ What the generator cannot turn into C is refused here, at load, with the constru
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
-from ezpath_tor.bmv2.language import Const, Field, FieldRef, Header, Param, Source
-from ezpath_tor.bmv2.model import STANDARD_METADATA, Action, Calculation, Checksum, Counter, Program, Register
+from ezpath_tor.bmv2.document import Element, parse, unique
+from ezpath_tor.bmv2.language import Param
+from ezpath_tor.bmv2.model import STANDARD_METADATA, Action, Program
 from ezpath_tor.bmv2.read_control import read_pipeline
-from ezpath_tor.bmv2.read_expr import Scope, read_expr
+from ezpath_tor.bmv2.read_declarations import (
+    read_aliases,
+    read_calculation,
+    read_checksum,
+    read_counter,
+    read_headers,
+    read_hit_counters,
+    read_register,
+    read_stacks,
+)
+from ezpath_tor.bmv2.read_expr import Names, Scope
 from ezpath_tor.bmv2.read_parser import read_states
 from ezpath_tor.bmv2.read_statement import read_statement
-from ezpath_tor.bmv2.source import source_of
-from ezpath_tor.plane import PlaneError, Unsupported
-
-HASHES = frozenset(["crc32", "crc16", "csum16", "identity"])
-MAX_FIELD_BITS = 2048
+from ezpath_tor.bmv2.source import Places
+from ezpath_tor.plane import Unsupported
 
 REFUSED_SECTIONS = {
-    "header_stacks": "header stack",
-    "header_unions": "header union",
     "header_union_stacks": "stack of header unions",
+    "header_unions": "header union",
+    "header_union_types": "header union",
     "meter_arrays": "meter",
     "learn_lists": "digest",
     "parse_vsets": "parser value set",
@@ -32,166 +38,109 @@ REFUSED_SECTIONS = {
 }
 """Sections of the JSON that have to be empty, and what their elements are called."""
 
+TOO_SHORT = "PacketTooShort"
+"""The error of a packet that ends before its headers do."""
+
 
 def read_program(config: bytes) -> Program:
     """Read a compiled program.
 
-    Raises :class:`Unsupported` for a construct outside the subset and :class:`PlaneError` for anything that is
-    not BMv2 JSON of a v1model program.
+    Raises :class:`Unsupported` for a construct outside the subset and :class:`~ezpath_tor.plane.Malformed` for
+    anything that is not BMv2 JSON of a v1model program.
     """
-    try:
-        document = json.loads(config)
-        return _Reader(document).program()
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        raise PlaneError(
-            f"the pipeline configuration is not BMv2 JSON as p4c-bm2-ss writes it ({error!r}); "
-            "compile the program with p4c-bm2-ss"
-        ) from error
+    return _Reader(parse(config)).program()
 
 
 class _Reader:
-    def __init__(self, document: Mapping[str, Any]) -> None:
-        self.json = document
-        # Where p4c notes no line for an element, the program's file has to do.
-        self._file = Source(document.get("program", ""))
-        self.headers = self._headers()
-        self.aliases = {
-            (name.split(".", 1)[0], name.split(".", 1)[1]): (target[0], target[1])
-            for name, target in document.get("field_aliases", [])
+    def __init__(self, document: Element) -> None:
+        self._json = document
+        self._places = Places(document)
+        self._refuse_sections()
+        arrays = {
+            kind: frozenset(array["name"].text for array in unique(document[section].elements, "name"))
+            for kind, section in (
+                ("register_array", "register_arrays"),
+                ("counter_array", "counter_arrays"),
+                ("calculation", "calculations"),
+            )
         }
+        headers = read_headers(document, self._places)
+        self._names = Names(headers, read_stacks(document, headers), read_aliases(document), arrays)
 
     def program(self) -> Program:
-        for section, construct in REFUSED_SECTIONS.items():
-            for element in self.json.get(section, []):
-                where = source_of(element, self._file)
-                raise Unsupported(f"{construct} {element.get('name', '')}".rstrip(), str(where))
-        if len(self.json["parsers"]) != 1 or len(self.json["deparsers"]) != 1:
-            raise PlaneError("the program has not one parser and one deparser; v1model has exactly these")
-        parser = self.json["parsers"][0]
-        actions = {action["id"]: self._action(action) for action in self.json["actions"]}
+        json, places = self._json, self._places
+        (parser,), (deparser,) = json["parsers"].exactly(1), json["deparsers"].exactly(1)
+        actions = {action["id"].number: self._action(action) for action in unique(json["actions"].elements, "id")}
+        hits = read_hit_counters(json)
         pipelines = {
-            pipeline["name"]: read_pipeline(pipeline, actions, self._scope) for pipeline in self.json["pipelines"]
+            pipeline["name"].text: read_pipeline(pipeline, actions, hits, self._scope)
+            for pipeline in unique(json["pipelines"].elements, "name")
         }
+        for name in ("ingress", "egress"):
+            if name not in pipelines:
+                raise json["pipelines"].malformed(f"there is no pipeline {name}")
+        states = read_states(parser["parse_states"], self._scope)
+        registers = [read_register(register, places) for register in json["register_arrays"]]
+        counters = [read_counter(counter, places) for counter in json["counter_arrays"]]
+        calculations = [read_calculation(one, self._names, places) for one in json["calculations"]]
         return Program(
-            name=self.json.get("program", ""),
-            headers=self.headers,
-            errors=dict(self.json["errors"]),
-            states=read_states(parser["parse_states"], self._scope),
-            start=parser["init_state"],
+            name=places.program,
+            headers=self._names.headers,
+            stacks=self._names.stacks,
+            errors=self._errors(),
+            states=states,
+            start=parser["init_state"].one_of(states.__contains__, "parser state"),
             actions=actions,
             ingress=pipelines["ingress"],
             egress=pipelines["egress"],
-            registers={register["name"]: _register(register) for register in self.json["register_arrays"]},
-            counters={counter["name"]: _counter(counter) for counter in self.json["counter_arrays"]},
-            calculations={calc["name"]: self._calculation(calc) for calc in self.json["calculations"]},
-            checksums=tuple(self._checksum(checksum) for checksum in self.json["checksums"]),
-            deparse_order=self._deparse_order(self.json["deparsers"][0]),
+            registers={register.name: register for register in registers},
+            counters={counter.name: counter for counter in counters if counter is not None},
+            calculations={calculation.name: calculation for calculation in calculations},
+            checksums=tuple(read_checksum(checksum, self._scope(checksum)) for checksum in json["checksums"]),
+            deparse_order=self._deparse_order(deparser),
         )
 
-    def _scope(self, source: Source, params: Sequence[Param] = ()) -> Scope:
-        return Scope(self.headers, self.aliases, params, source)
+    def _refuse_sections(self) -> None:
+        for section, construct in REFUSED_SECTIONS.items():
+            for element in self._json.each(section):
+                said = element.get("name")
+                name = said.text if said is not None else ""
+                direct = element.get("is_direct")
+                if direct is not None and direct.flag:
+                    construct = f"direct {construct}"
+                where = self._places.of(element, uses_of=name)
+                raise Unsupported(construct if name in ("", construct) else f"{construct} {name}", str(where))
 
-    def _headers(self) -> dict[str, Header]:
-        types = {header_type["name"]: header_type for header_type in self.json["header_types"]}
-        headers = {}
-        for header in self.json["headers"]:
-            header_type = types[header["header_type"]]
-            fields = _fields(header_type, source_of(header_type, self._file))
-            headers[header["name"]] = Header(header["name"], header_type["name"], fields, header["metadata"])
-        for header in headers.values():
-            if not header.metadata and header.bits % 8:
-                raise Unsupported(f"header {header.name} of {header.bits} bits, not whole bytes,", str(self._file))
-        if STANDARD_METADATA not in headers:
-            raise PlaneError("the program has no standard_metadata; compile for v1model")
-        return headers
+    def _scope(self, element: Element) -> Scope:
+        said = element.get("name")
+        return Scope(self._names, self._places.of(element, name=said.text if said is not None else ""))
 
-    def _action(self, action: Mapping[str, Any]) -> Action:
-        source = source_of(action)
+    def _action(self, action: Element) -> Action:
         params = tuple(
-            Param(index, param["name"], param["bitwidth"]) for index, param in enumerate(action["runtime_data"])
+            Param(index, param["name"].text, param["bitwidth"].number)
+            for index, param in enumerate(action["runtime_data"])
         )
-        body = tuple(
-            read_statement(primitive, lambda where: self._scope(where, params), source)
-            for primitive in action["primitives"]
-        )
-        return Action(action["id"], action["name"], params, body, source)
+        unique(action["runtime_data"].elements, "name")
+        source = self._places.of(action, name=f"action {action['name'].text}")
 
-    def _calculation(self, calculation: Mapping[str, Any]) -> Calculation:
-        source = source_of(calculation, self._first_use(calculation["name"]))
-        algorithm = calculation["algo"]
-        if algorithm not in HASHES:
-            raise Unsupported(f"hash algorithm {algorithm}", str(source))
-        scope = self._scope(source)
-        inputs: list[FieldRef | Const] = []
-        widths: list[int] = []
-        for element in calculation["input"]:
-            if element["type"] == "field":
-                ref = scope.target(element)
-                inputs.append(ref)
-                widths.append(ref.width)
-            elif element["type"] == "hexstr":
-                inputs.append(Const(int(element["value"], 16)))
-                widths.append(element["bitwidth"])
-            else:
-                raise scope.refuse(f"{element['type']} as input of a {algorithm} calculation")
-        for field in (field for field in inputs if isinstance(field, FieldRef)):
-            if algorithm != "csum16" and not self.headers[field.header].metadata:
-                # BMv2 leaves an invalid header's fields out, which would make the length vary.
-                raise scope.refuse(f"header field {field.header}.{field.field} as direct input of {algorithm}")
-        return Calculation(calculation["name"], algorithm, tuple(inputs), tuple(widths), source)
+        def scope_at(primitive: Element) -> Scope:
+            return Scope(self._names, self._places.of(primitive, source), params)
 
-    def _first_use(self, calculation: str) -> Source:
-        """p4c notes no line for the calculation of a ``hash()``: the statement that uses it has one."""
-        for action in self.json["actions"]:
-            for primitive in action["primitives"]:
-                if {"type": "calculation", "value": calculation} in primitive["parameters"]:
-                    return source_of(primitive, self._file)
-        return self._file
+        body = tuple(read_statement(primitive, scope_at) for primitive in action["primitives"])
+        return Action(action["id"].number, action["name"].text, params, body, source)
 
-    def _checksum(self, checksum: Mapping[str, Any]) -> Checksum:
-        source = source_of(checksum)
-        scope = self._scope(source)
-        if checksum["type"] != "generic":
-            raise scope.refuse(f"checksum of type {checksum['type']}")
-        condition = checksum.get("if_cond")
-        return Checksum(
-            target=scope.target({"type": "field", "value": checksum["target"]}),
-            calculation=checksum["calculation"],
-            condition=read_expr(condition, scope) if condition else None,
-            verify=checksum["verify"],
-            update=checksum["update"],
-            source=source,
-        )
+    def _errors(self) -> Mapping[str, int]:
+        pairs = [pair.exactly(2) for pair in self._json["errors"]]
+        errors = {name.text: number.number for name, number in pairs}
+        if TOO_SHORT not in errors:
+            raise self._json["errors"].malformed(f"there is no error {TOO_SHORT}; compile for v1model")
+        return errors
 
-    def _deparse_order(self, deparser: Mapping[str, Any]) -> tuple[str, ...]:
-        for primitive in deparser.get("primitives", []):
-            raise Unsupported(f"{primitive['op']} in the deparser", str(source_of(primitive)))
-        return tuple(deparser["order"])
-
-
-def _fields(header_type: Mapping[str, Any], source: Source) -> tuple[Field, ...]:
-    fields = []
-    for name, width, *signed in header_type["fields"]:
-        full = f"{header_type['name']}.{name}"
-        if width == "*":
-            raise Unsupported(f"variable-length field {full}", str(source))
-        if signed and signed[0]:
-            raise Unsupported(f"signed field {full}", str(source))
-        if width > MAX_FIELD_BITS:
-            raise Unsupported(f"field {full} of {width} bits", str(source))
-        fields.append(Field(name, width))
-    return tuple(fields)
-
-
-def _register(register: Mapping[str, Any]) -> Register:
-    source = source_of(register)
-    if register["bitwidth"] > MAX_FIELD_BITS:
-        raise Unsupported(f"register {register['name']} of {register['bitwidth']} bits", str(source))
-    return Register(register["name"], register["size"], register["bitwidth"], source)
-
-
-def _counter(counter: Mapping[str, Any]) -> Counter:
-    source = source_of(counter)
-    if counter["is_direct"]:
-        raise Unsupported(f"direct counter {counter['name']}", str(source))
-    return Counter(counter["name"], counter["size"], source)
+    def _deparse_order(self, deparser: Element) -> tuple[str, ...]:
+        for primitive in deparser.each("primitives"):
+            raise Unsupported(f"{primitive['op'].text} in the deparser", str(self._places.of(primitive)))
+        order = [name.one_of(self._names.headers.__contains__, "header") for name in deparser["order"]]
+        for name, element in zip(order, deparser["order"], strict=True):
+            if self._names.headers[name].metadata or name == STANDARD_METADATA:
+                raise element.malformed(f"{name} is metadata, and no header of packets")
+        return tuple(order)

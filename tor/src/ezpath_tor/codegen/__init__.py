@@ -6,17 +6,17 @@ program stands in ``runtime.h``.
 
 from __future__ import annotations
 
-from importlib import resources
-
 from ezpath_tor.bmv2.model import Program
 from ezpath_tor.codegen.control import PipelineWriter
 from ezpath_tor.codegen.deparser import emitted_octets, write_deparser
-from ezpath_tor.codegen.hashes import scratch_octets, write_calculation, write_checksums
+from ezpath_tor.codegen.hashes import hash_function, scratch_octets, write_calculation, write_checksums
+from ezpath_tor.codegen.names import global_name
 from ezpath_tor.codegen.parser import ParserWriter
-from ezpath_tor.codegen.state import write_reset, write_state
-from ezpath_tor.codegen.statements import write_action, write_constants, write_params
-from ezpath_tor.codegen.tables import layout_of, write_externs, write_table
+from ezpath_tor.codegen.state import check_unique, write_reset, write_state
+from ezpath_tor.codegen.statements import action_name, write_action, write_constants, write_params
+from ezpath_tor.codegen.tables import layout_of, scratch_for_key, write_externs, write_table
 from ezpath_tor.codegen.writer import Writer
+from ezpath_tor.plane import Unsupported
 
 PROGRAM_NAME = "p4_switch"
 """The BPF program's function."""
@@ -27,6 +27,23 @@ TAGGED_FRONT = 26
 
 def generate(program: Program) -> str:
     """The C of ``program``. Raises :class:`~ezpath_tor.plane.Unsupported`."""
+    _check_names(program)
+    try:
+        return _generate(program)
+    except RecursionError:
+        raise Unsupported("control flow or an expression nested as deep as this program's", program.name) from None
+
+
+def _check_names(program: Program) -> None:
+    names = [
+        *(action_name(program, action) for action in program.actions.values()),
+        *(global_name(name) for name in (*program.tables, *program.registers, *program.counters)),
+        *(hash_function(calculation) for calculation in program.calculations.values()),
+    ]
+    check_unique("the program", names)
+
+
+def _generate(program: Program) -> str:
     body = Writer()
     parser = ParserWriter(body, program)
     write_constants(body, program)
@@ -36,7 +53,7 @@ def generate(program: Program) -> str:
     write_reset(body, program)
     parser.write()
     for calculation in program.calculations.values():
-        write_calculation(body, calculation)
+        write_calculation(body, program, calculation)
     write_checksums(body, program)
     for action in program.actions.values():
         write_action(body, program, action)
@@ -54,19 +71,14 @@ def generate(program: Program) -> str:
     return head.text() + body.text()
 
 
-def runtime_header() -> str:
-    """The text of ``runtime.h``, which the generated C includes."""
-    return resources.files("ezpath_tor").joinpath("runtime.h").read_text()
-
-
 def _write_head(out: Writer, program: Program, parse_octets: int) -> None:
-    keys = [layout_of(program, table).key_size for table in program.tables.values() if table.lpm]
+    keys = [scratch_for_key(layout_of(program, table)) for table in program.tables.values()]
     out.comment(f"Generated from {program.name} by ezpath_tor.codegen. Beside each statement: its P4 line.")
     out.line()
     out.comment("Bytes of a frame that are read before the parser, and that the deparser can write.")
     out.line(f"#define IN_OCTETS {max(parse_octets, TAGGED_FRONT)}")
     out.line(f"#define OUT_OCTETS {emitted_octets(program) + TAGGED_FRONT}")
-    out.comment("Inputs of calculations and keys of lpm tables.")
+    out.comment("Inputs of calculations, and keys of lpm and ternary tables.")
     out.line(f"#define SCRATCH_OCTETS {max(64, scratch_octets(program) + 1, *keys, 0)}")
     out.line('#include "runtime.h"')
     out.line()

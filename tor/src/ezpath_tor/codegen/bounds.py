@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from ezpath_tor.bmv2.language import (
     Binary,
@@ -10,6 +10,7 @@ from ezpath_tor.bmv2.language import (
     Const,
     Expr,
     FieldRef,
+    LastField,
     Lookahead,
     Param,
     Ternary,
@@ -41,7 +42,7 @@ def bits_needed(expr: Expr) -> int | None:
     match expr:
         case Const(value):
             return value.bit_length() if value >= 0 else None
-        case FieldRef(width=width) | Param(width=width) | Lookahead(width=width):
+        case FieldRef(width=width) | Param(width=width) | Lookahead(width=width) | LastField(width=width):
             return width
         case ValidRef() | BoolConst() | Unary("b2d"):
             return 1
@@ -73,6 +74,20 @@ def bits_needed(expr: Expr) -> int | None:
             return width
         case _:
             return None
+
+
+def parts_of(expr: Expr) -> Iterator[Expr]:
+    """The expression and all that it is made of."""
+    yield expr
+    match expr:
+        case Unary(operand=operand):
+            yield from parts_of(operand)
+        case Binary(left=left, right=right):
+            yield from parts_of(left)
+            yield from parts_of(right)
+        case Ternary(condition, then, otherwise):
+            for part in (condition, then, otherwise):
+                yield from parts_of(part)
 
 
 def both(left: Expr, right: Expr, join: Callable[[int, int], int]) -> int | None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from ezpath_tor.bmv2.model import Conditional, Node, Pipeline, Program, Table
 from ezpath_tor.codegen.expressions import Expressions
-from ezpath_tor.codegen.names import c_name
+from ezpath_tor.codegen.names import c_name, global_name
 from ezpath_tor.codegen.statements import action_constant
 from ezpath_tor.codegen.tables import is_plain_call, may_exit, write_plain_call
 from ezpath_tor.codegen.writer import Writer, quote
@@ -112,7 +112,7 @@ class PipelineWriter:
             if branches:
                 self._until(self._only_successor(node), meet)
             return
-        call = f"apply_{c_name(node.name)}(s)"
+        call = f"apply_{global_name(node.name)}(s)"
         if not may_exit(self._program, node):
             self._after(node, call, meet, branches=branches)
             return

@@ -17,6 +17,8 @@ from ezpath_tor.bmv2.language import (
     Const,
     Expr,
     FieldRef,
+    LastField,
+    LastIndex,
     Lookahead,
     Param,
     Source,
@@ -31,6 +33,7 @@ from ezpath_tor.plane import Unsupported
 ORDERINGS = frozenset(["<", "<=", ">", ">="])
 DIRTY = UNBOUNDED
 """Width of a term with garbage above the bits that were asked for."""
+MAX_COMPARED_BITS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,8 @@ class Expressions:
             case Lookahead():
                 if self._lookahead is None:
                     raise self._refuse("lookahead outside the parser")
-                return self._shifted_down(self._lookahead(expr), lo)
+                width = min(n, expr.width - lo)
+                return self._lookahead(Lookahead(expr.offset + expr.width - lo - width, width))
             case Ternary(condition, then, otherwise):
                 one, other = self.bits(then, lo, n), self.bits(otherwise, lo, n)
                 text = f"{self._truth(condition).operand} ? {one.operand64} : {other.operand64}"
@@ -137,6 +141,8 @@ class Expressions:
                 return Term(self._truth(operand).text, 1, atom=self._truth(operand).atom)
             case BoolConst() | Unary():
                 raise self._refuse("a truth value used as a number")
+            case LastField() | LastIndex():
+                raise self._refuse("the last element of a header stack outside the parser")
             case Binary():
                 return self._binary(expr, lo, n)
 
@@ -295,7 +301,7 @@ class Expressions:
             text = f"{self._truth(left).operand} {op} {self._truth(right).operand}"
             return Term(text, 1, atom=False)
         size = both(left, right, max)
-        if size is None or size >= DIRTY:
+        if size is None or size > MAX_COMPARED_BITS:
             raise self._refuse(f"comparing an untruncated result with {op}")
         if size <= 64:
             text = f"{self.exact(left).operand} {op} {self.exact(right).operand}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ezpath_tor.bmv2.language import Const, Field, FieldRef
+from itertools import groupby
+
+from ezpath_tor.bmv2.language import Const, Field, FieldRef, Source
 from ezpath_tor.bmv2.model import Calculation, Checksum, Program
 from ezpath_tor.codegen.expressions import Expressions, const_text
 from ezpath_tor.codegen.names import c_name, field_path, valid_path
@@ -15,30 +17,66 @@ def hash_function(calculation: Calculation) -> str:
     return f"hash_{c_name(calculation.name)}"
 
 
-def write_calculation(out: Writer, calculation: Calculation) -> None:
+MAX_OPTIONAL_HEADERS = 4
+"""Of one calculation: each that may be missing doubles the C."""
+
+
+def write_calculation(out: Writer, program: Program, calculation: Calculation) -> None:
     """One C function: the inputs side by side in a buffer, and the algorithm over it."""
-    pieces = [
-        piece
-        for element, width in zip(calculation.inputs, calculation.widths, strict=True)
-        for piece in _pieces(element, width)
-    ]
-    octets = (sum(calculation.widths) + 7) // 8
+    optional = _optional_headers(program, calculation)
+    if len(optional) > MAX_OPTIONAL_HEADERS:
+        raise Unsupported(
+            f"{calculation.algorithm} over fields of more than {MAX_OPTIONAL_HEADERS} headers", str(calculation.source)
+        )
     out.comment(f"calculation {calculation.name} {quote(calculation.source)}", calculation.source)
-    name = hash_function(calculation)
-    with out.block(f"static __always_inline u64 {name}(struct state *s)"):
+    with out.block(f"static __always_inline u64 {hash_function(calculation)}(struct state *s)"):
         # Not on the stack: BPF does not store unaligned words there.
         out.line("u8 *input = s->frame->scratch;")
-        for offset, size, value in whole_octets(pieces):
-            out.line(store_octets("input", offset, size, value))
-        out.line(f"return {calculation.algorithm}(input, {octets});")
+        _write_variants(out, calculation, optional, frozenset())
     out.line()
 
 
-def _pieces(element: FieldRef | Const, width: int) -> list[Piece]:
+def _optional_headers(program: Program, calculation: Calculation) -> tuple[str, ...]:
+    """Headers whose fields BMv2 leaves out of the input where they are not valid, so that the rest moves up.
+
+    They are zero then: in a csum16 that is the same, where whole words of 16 bits are left out.
+    """
+    optional: dict[str, None] = {}
+    offset = 0
+    inputs = zip(calculation.inputs, calculation.widths, strict=True)
+    for header, run in groupby(inputs, lambda one: one[0].header if isinstance(one[0], FieldRef) else ""):
+        width = sum(width for _, width in run)
+        same = calculation.algorithm == "csum16" and offset % 16 == width % 16 == 0
+        if header and not program.headers[header].metadata and not same:
+            optional[header] = None
+        offset += width
+    return tuple(optional)
+
+
+def _write_variants(out: Writer, calculation: Calculation, optional: tuple[str, ...], missing: frozenset[str]) -> None:
+    """The calculation where these headers are missing, and each of the optional ones is or is not."""
+    if optional:
+        with out.block(f"if ({valid_path(optional[0])})"):
+            _write_variants(out, calculation, optional[1:], missing)
+        _write_variants(out, calculation, optional[1:], missing | {optional[0]})
+        return
+    inputs = [
+        (element, width)
+        for element, width in zip(calculation.inputs, calculation.widths, strict=True)
+        if isinstance(element, Const) or element.header not in missing
+    ]
+    pieces = [piece for element, width in inputs for piece in _pieces(element, width, calculation.source)]
+    for offset, size, value in whole_octets(pieces):
+        out.line(store_octets("input", offset, size, value))
+    octets = (sum(width for _, width in inputs) + 7) // 8
+    out.line(f"return {calculation.algorithm}(input, {octets});")
+
+
+def _pieces(element: FieldRef | Const, width: int, source: Source) -> list[Piece]:
     if isinstance(element, FieldRef):
         return pieces_of(Field(element.field, width), field_path(element))
     if width > 64:
-        raise Unsupported(f"constant of {width} bits in a calculation")
+        raise Unsupported(f"a constant of {width} bits in a calculation", str(source))
     return [Piece(const_text(element.value), width)]
 
 

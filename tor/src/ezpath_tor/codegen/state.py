@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ezpath_tor.bmv2.language import Header
 from ezpath_tor.bmv2.model import Program
-from ezpath_tor.codegen.names import ON_STACK, c_name, declaration
+from ezpath_tor.codegen.names import ON_STACK, c_name, declaration, global_name, header_path, member_name
 from ezpath_tor.codegen.writer import Writer
 from ezpath_tor.plane import PlaneError
 
@@ -17,16 +17,16 @@ from ezpath_tor.plane import PlaneError
 def write_state(out: Writer, program: Program) -> None:
     """``struct state``, which every function of the program gets."""
     for type_name, header in _types(program).items():
-        _check_unique(type_name, [c_name(field.name) for field in header.fields])
-        with out.block(f"struct {c_name(type_name)}", tail="};"):
+        check_unique(type_name, [c_name(field.name) for field in header.fields])
+        with out.block(f"struct {global_name(type_name)}", tail="};"):
             for field in header.fields:
                 out.line(declaration(c_name(field.name), field.width))
         out.line()
-    _check_unique("the program", [c_name(name) for name in program.headers])
+    check_unique("the program", [member_name(name) for name in program.headers])
     with out.block("struct headers", tail="};"):
         with out.block("struct", tail="} valid;"):
             for header in _on_wire(program):
-                out.line(f"u8 {c_name(header.name)};")
+                out.line(f"u8 {member_name(header.name)};")
         _members(out, _in_map(program))
     with out.block("struct state", tail="};"):
         out.line("#ifdef STATE_IN_MAP")
@@ -48,13 +48,13 @@ def write_reset(out: Writer, program: Program) -> None:
         out.line("clear(s->headers, sizeof(*s->headers));")
         for header in program.headers.values():
             if header.name in ON_STACK:
-                out.line(f"clear(&s->{c_name(header.name)}, sizeof(s->{c_name(header.name)}));")
+                out.line(f"clear(&{header_path(header.name)}, sizeof({header_path(header.name)}));")
     out.line()
 
 
 def _members(out: Writer, headers: list[Header]) -> None:
     for header in headers:
-        out.line(f"struct {c_name(header.type_name)} {c_name(header.name)};")
+        out.line(f"struct {global_name(header.type_name)} {member_name(header.name)};")
 
 
 def _in_map(program: Program) -> list[Header]:
@@ -69,7 +69,7 @@ def _types(program: Program) -> dict[str, Header]:
     return {header.type_name: header for header in program.headers.values()}
 
 
-def _check_unique(where: str, names: list[str]) -> None:
+def check_unique(where: str, names: list[str]) -> None:
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise PlaneError(f"two names of {where} become the same C name: {', '.join(sorted(twice))}; rename one")

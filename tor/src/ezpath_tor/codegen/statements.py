@@ -5,26 +5,27 @@ from __future__ import annotations
 from ezpath_tor.bmv2.language import (
     Assign,
     AssignHeader,
-    Binary,
     Count,
     Exit,
-    Expr,
     FieldRef,
     HashInto,
+    HeaderChoice,
+    HeaderValue,
     MarkToDrop,
     Nothing,
     RegisterRead,
     RegisterWrite,
     SetInvalid,
     SetValid,
+    Shift,
+    Source,
     Statement,
-    Ternary,
-    Unary,
 )
 from ezpath_tor.bmv2.model import Action, Program
+from ezpath_tor.codegen.bounds import parts_of
 from ezpath_tor.codegen.expressions import Expressions
 from ezpath_tor.codegen.hashes import hash_function
-from ezpath_tor.codegen.names import c_name, declaration, field_path, header_path, valid_path
+from ezpath_tor.codegen.names import c_name, declaration, field_path, global_name, header_path, valid_path
 from ezpath_tor.codegen.writer import Writer
 from ezpath_tor.layout import limbs_of, params_struct
 from ezpath_tor.plane import Unsupported
@@ -36,7 +37,7 @@ NO_ACTION = 0xFFFFFFFF
 
 def action_name(program: Program, action: Action) -> str:
     """The C function of an action."""
-    return c_name(program.action_label(action))
+    return global_name(program.action_label(action))
 
 
 def action_constant(program: Program, action: Action) -> str:
@@ -73,7 +74,7 @@ def write_action(out: Writer, program: Program, action: Action) -> None:
     with out.block(f"static __always_inline void {name}(struct state *s{params})"):
         known_valid: set[str] = set()
         for statement in action.body:
-            _write_statement(out, program, statement, known_valid)
+            write_statement(out, program, statement, known_valid)
             if isinstance(statement, Exit):
                 break
     out.line()
@@ -83,15 +84,16 @@ def exits(action: Action) -> bool:
     return any(isinstance(statement, Exit) for statement in action.body)
 
 
-def _write_statement(out: Writer, program: Program, statement: Statement, known_valid: set[str]) -> None:
+def write_statement(out: Writer, program: Program, statement: Statement, known_valid: set[str]) -> None:
+    """The C of one statement; ``known_valid`` are headers that were made valid above it."""
     expressions = Expressions(statement.source)
     source = statement.source
     match statement:
         case Assign():
             write_assign(out, program, expressions, statement, frozenset(known_valid))
-        case AssignHeader(target):
+        case AssignHeader(target, value):
             known_valid.discard(target)
-            _write_assign_header(out, program, statement)
+            _write_assign_header(out, program, expressions, target, value, source)
         case SetValid(header):
             known_valid.add(header)
             with out.block(f"if (!{valid_path(header)})", source):
@@ -103,6 +105,9 @@ def _write_statement(out: Writer, program: Program, statement: Statement, known_
             with out.block("", source):
                 out.line(f"clear(&{header_path(header)}, sizeof({header_path(header)}));")
                 out.line(f"{valid_path(header)} = 0;")
+        case Shift(elements):
+            known_valid.difference_update(elements)
+            _write_shift(out, statement)
         case MarkToDrop():
             out.line(f"s->standard_metadata.egress_spec = {DROP_PORT};", source)
         case RegisterRead():
@@ -110,7 +115,7 @@ def _write_statement(out: Writer, program: Program, statement: Statement, known_
         case RegisterWrite():
             _write_register_write(out, program, expressions, statement)
         case Count(counter, index):
-            out.line(f"count(&{c_name(counter)}, {expressions.value(index, 32)}, s->frame);", source)
+            out.line(f"count(&{global_name(counter)}, {expressions.value(index, 32)}, s->frame);", source)
         case HashInto():
             _write_hash(out, program, expressions, statement)
         case Exit():
@@ -129,7 +134,7 @@ def write_assign(
         out.line(f"{guard}{field_path(target)} = {expressions.assigned(assign.value, target.width)};", source)
         return
     limbs = expressions.limbs(assign.value, target.width)
-    _write_limbs(out, guard, field_path(target), limbs, assign, aliased=_mentions(assign.value, target))
+    _write_limbs(out, guard, field_path(target), limbs, assign, aliased=target in parts_of(assign.value))
 
 
 def _guard(program: Program, target: FieldRef, known_valid: frozenset[str]) -> str:
@@ -149,28 +154,36 @@ def _write_limbs(out: Writer, guard: str, path: str, limbs: list[str], assign: A
             out.line(f"{path}[{index}] = {limb};")
 
 
-def _mentions(expr: Expr, field: FieldRef) -> bool:
-    match expr:
-        case FieldRef():
-            return expr == field
-        case Unary(operand=operand):
-            return _mentions(operand, field)
-        case Binary(left=left, right=right):
-            return _mentions(left, field) or _mentions(right, field)
-        case Ternary(condition, then, otherwise):
-            return any(_mentions(part, field) for part in (condition, then, otherwise))
-        case _:
-            return False
+def _write_assign_header(
+    out: Writer, program: Program, expressions: Expressions, target: str, value: HeaderValue, source: Source
+) -> None:
+    if isinstance(value, HeaderChoice):
+        with out.block(f"if ({expressions.truth(value.condition)})", source):
+            _write_assign_header(out, program, expressions, target, value.then, source)
+        with out.block("else"):
+            _write_assign_header(out, program, expressions, target, value.otherwise, source)
+    elif program.headers[target].type_name != program.headers[value].type_name:
+        raise Unsupported("assignment between headers of different types", str(source))
+    elif target != value:
+        # An invalid header is all zero, so that a copy of it is invalid and zero as well.
+        with out.block("", source):
+            out.line(f"{header_path(target)} = {header_path(value)};")
+            out.line(f"{valid_path(target)} = {valid_path(value)};")
 
 
-def _write_assign_header(out: Writer, program: Program, statement: AssignHeader) -> None:
-    target, value = header_path(statement.target), header_path(statement.value)
-    if program.headers[statement.target].type_name != program.headers[statement.value].type_name:
-        raise Unsupported("assignment between headers of different types", str(statement.source))
-    # An invalid header is all zero, so that a copy of it is invalid and zero as well.
-    with out.block("", statement.source):
-        out.line(f"{target} = {value};")
-        out.line(f"{valid_path(statement.target)} = {valid_path(statement.value)};")
+def _write_shift(out: Writer, statement: Shift) -> None:
+    """What moves in from outside is not valid."""
+    elements, by = statement.elements, statement.by
+    places = range(len(elements))
+    for place in reversed(places) if by > 0 else places:
+        target, source = elements[place], place - by
+        with out.block("", statement.source):
+            if 0 <= source < len(elements):
+                out.line(f"{header_path(target)} = {header_path(elements[source])};")
+                out.line(f"{valid_path(target)} = {valid_path(elements[source])};")
+            else:
+                out.line(f"clear(&{header_path(target)}, sizeof({header_path(target)}));")
+                out.line(f"{valid_path(target)} = 0;")
 
 
 def _write_register_read(out: Writer, program: Program, expressions: Expressions, statement: RegisterRead) -> None:
@@ -179,7 +192,7 @@ def _write_register_read(out: Writer, program: Program, expressions: Expressions
     guard = _guard(program, target, frozenset())
     with out.block("", statement.source):
         out.line(f"u32 index = {expressions.value(statement.index, 32)};")
-        out.line(f"u64 *cell = bpf_map_lookup_elem(&{c_name(register.name)}, &index);")
+        out.line(f"u64 *cell = bpf_map_lookup_elem(&{global_name(register.name)}, &index);")
         if target.width <= 64:
             value = _truncated("*cell", min(register.width, 64), target.width)
             out.line(f"{guard}{field_path(target)} = cell ? {value} : 0;")
@@ -197,7 +210,7 @@ def _write_register_write(out: Writer, program: Program, expressions: Expression
     register = program.registers[statement.register]
     with out.block("", statement.source):
         out.line(f"u32 index = {expressions.value(statement.index, 32)};")
-        out.line(f"u64 *cell = bpf_map_lookup_elem(&{c_name(register.name)}, &index);")
+        out.line(f"u64 *cell = bpf_map_lookup_elem(&{global_name(register.name)}, &index);")
         with out.block("if (cell)"):
             for index, limb in enumerate(expressions.limbs(statement.value, register.width)):
                 out.line(f"cell[{index}] = {limb};")

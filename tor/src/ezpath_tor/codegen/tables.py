@@ -1,15 +1,17 @@
-"""Tables, registers and counters as BPF maps, and the lookups."""
+"""Tables, registers and counters as BPF maps, and the lookups in exact and lpm tables."""
 
 from __future__ import annotations
 
-from ezpath_tor.bmv2.language import Const, Field, Source, ValidRef
+from ezpath_tor.bmv2.language import Binary, Const, Expr, Field, Source, ValidRef
 from ezpath_tor.bmv2.model import Call, KeyField, Program, Table
 from ezpath_tor.codegen.expressions import Expressions, const_text
-from ezpath_tor.codegen.names import c_name, declaration, field_path
+from ezpath_tor.codegen.names import c_name, declaration, field_path, global_name
 from ezpath_tor.codegen.statements import action_constant, action_name, exits
+from ezpath_tor.codegen.ternary import write_masks, write_search
 from ezpath_tor.codegen.wire import Piece, pieces_of, store_octets, whole_octets
 from ezpath_tor.codegen.writer import Writer
-from ezpath_tor.layout import TableLayout, limbs_of
+from ezpath_tor.layout import ANY_MASK, TableLayout, limbs_of
+from ezpath_tor.tuples import rules_room
 
 
 def layout_of(program: Program, table: Table) -> TableLayout:
@@ -27,22 +29,38 @@ def has_default_map(table: Table) -> bool:
 
 
 def default_map(table: Table) -> str:
-    return f"{c_name(table.name)}__default"
+    return f"{global_name(table.name)}__default"
+
+
+def hits_map(table: Table) -> str:
+    """The cells of the table's direct counter."""
+    return f"{global_name(table.name)}__hits"
+
+
+def scratch_for_key(layout: TableLayout) -> int:
+    """Bytes of scratch memory that a lookup needs."""
+    if layout.table.ternary:
+        return 2 * layout.key_size  # as it is, and under a mask
+    return layout.key_size if layout.table.lpm else 0
 
 
 def write_externs(out: Writer, program: Program) -> None:
     """Registers and counters: arrays that the control side maps into its memory."""
     for register in program.registers.values():
         limbs = limbs_of(register.width)
-        with out.block("struct", register.source, tail=f'}} {c_name(register.name)} SEC(".maps");'):
+        with out.block("struct", register.source, tail=f'}} {global_name(register.name)} SEC(".maps");'):
             _array(out, register.size)
             value = "u64" if limbs == 1 else f"u64[{limbs}]"
             out.line(f"__type(value, {value});")
     for counter in program.counters.values():
-        with out.block("struct", counter.source, tail=f'}} {c_name(counter.name)} SEC(".maps");'):
-            _array(out, counter.size)
-            out.line("__type(value, struct counter_cell);")
+        _write_cells(out, global_name(counter.name), counter.size, counter.source)
     out.line()
+
+
+def _write_cells(out: Writer, name: str, size: int, source: Source) -> None:
+    with out.block("struct", source, tail=f'}} {name} SEC(".maps");'):
+        _array(out, size)
+        out.line("__type(value, struct counter_cell);")
 
 
 def _array(out: Writer, size: int) -> None:
@@ -62,12 +80,17 @@ def write_table(out: Writer, program: Program, table: Table) -> None:
     if is_plain_call(table):
         return
     layout = layout_of(program, table)
-    name = c_name(table.name)
+    name = global_name(table.name)
     out.comment(f"table {table.name}", table.source)
     _write_entry_struct(out, program, layout)
     if has_map(table):
         _write_key_struct(out, layout)
         _write_map(out, table)
+        if table.hit_counter is not None:
+            _write_cells(out, hits_map(table), max(1, table.max_size), table.source)
+        if table.ternary:
+            write_masks(out, layout)
+            write_search(out, layout)
     if has_default_map(table):
         # A hash of one entry and not an array: replacing an entry is atomic.
         with out.block("struct", tail=f'}} {default_map(table)} SEC(".maps");'):
@@ -85,9 +108,10 @@ def write_table(out: Writer, program: Program, table: Table) -> None:
 
 
 def _write_entry_struct(out: Writer, program: Program, layout: TableLayout) -> None:
-    entry = f"struct {c_name(layout.table.name)}_entry"
+    entry = f"struct {global_name(layout.table.name)}_entry"
     with out.block(entry, tail="};"):
-        out.line("u32 action;")
+        for word in layout.entry_head:
+            out.line(f"u32 {word};")
         if any(action.params for action in layout.actions):
             with out.block("union", tail="};"):
                 for action in layout.actions:
@@ -98,12 +122,16 @@ def _write_entry_struct(out: Writer, program: Program, layout: TableLayout) -> N
 
 
 def _write_key_struct(out: Writer, layout: TableLayout) -> None:
-    key = f"struct {c_name(layout.table.name)}_key"
-    with out.block(key, tail="};"):
+    key = f"struct {global_name(layout.table.name)}_key"
+    # Whole 64-bit words, to put a mask over.
+    tail = "} __attribute__((aligned(8)));" if layout.table.ternary else "};"
+    with out.block(key, tail=tail):
         if layout.table.lpm:
             out.line("u32 prefix_len;")
             out.line(f"u8 octets[{layout.lpm_octets}];")
         else:
+            if layout.table.ternary:
+                out.line("u32 mask;  // its number")
             for position, field in enumerate(layout.table.keys):
                 out.line(declaration(_key_name(position, field), field.width))
     out.line(f'_Static_assert(sizeof({key}) == {layout.key_size}, "layout.py");')
@@ -114,26 +142,30 @@ def _key_name(position: int, field: KeyField) -> str:
 
 
 def _write_map(out: Writer, table: Table) -> None:
-    with out.block("struct", table.source, tail=f'}} {c_name(table.name)} SEC(".maps");'):
+    with out.block("struct", table.source, tail=f'}} {global_name(table.name)} SEC(".maps");'):
         if table.lpm:
             out.line("__uint(type, BPF_MAP_TYPE_LPM_TRIE);")
             out.line("__uint(map_flags, BPF_F_NO_PREALLOC);")
         else:
             out.line("__uint(type, BPF_MAP_TYPE_HASH);")
-        out.line(f"__uint(max_entries, {max(1, table.max_size)});")
-        out.line(f"__type(key, struct {c_name(table.name)}_key);")
-        out.line(f"__type(value, struct {c_name(table.name)}_entry);")
+        out.line(f"__uint(max_entries, {rules_room(table) if table.ternary else max(1, table.max_size)});")
+        out.line(f"__type(key, struct {global_name(table.name)}_key);")
+        out.line(f"__type(value, struct {global_name(table.name)}_entry);")
 
 
 def _write_lookup(out: Writer, program: Program, layout: TableLayout) -> None:
     """The entry that matches, or the default one; a default action that cannot change is called at once."""
-    table, name = layout.table, c_name(layout.table.name)
+    table, name = layout.table, global_name(layout.table.name)
     out.line(f"struct {name}_entry *entry = NULL;")
     if has_map(table):
         _write_key(out, layout)
-        out.line(f"entry = bpf_map_lookup_elem(&{name}, key);")
+        found = f"search_{name}(s)" if table.ternary else f"bpf_map_lookup_elem(&{name}, key)"
+        out.line(f"entry = {found};")
     if table.by_hit:
         out.line("bool hit = entry != NULL;")
+    if table.hit_counter is not None:
+        out.line("if (entry)")
+        out.line(f"\tcount(&{hits_map(table)}, entry->cell, s->frame);")
     with out.block("if (!entry)"):
         if has_default_map(table):
             out.line("u32 zero = 0;")
@@ -149,7 +181,7 @@ def _write_lookup(out: Writer, program: Program, layout: TableLayout) -> None:
 
 
 def _write_key(out: Writer, layout: TableLayout) -> None:
-    table, name = layout.table, c_name(layout.table.name)
+    table, name = layout.table, global_name(layout.table.name)
     if table.lpm:
         # Not on the stack: BPF does not store unaligned words there.
         out.line(f"struct {name}_key *key = (void *)s->frame->scratch;")
@@ -161,16 +193,25 @@ def _write_key(out: Writer, layout: TableLayout) -> None:
                 out.line(store_octets("key->octets", offset + piece_offset, octets, value))
             offset += (field.width + 7) // 8
         return
-    out.line(f"struct {name}_key key[1];")
-    out.line("__builtin_memset(key, 0, sizeof(key));")
+    if table.ternary:
+        out.line(f"struct {name}_key *key = (void *)s->frame->scratch;")
+    else:
+        out.line(f"struct {name}_key key[1];")
+    out.line("__builtin_memset(key, 0, sizeof(*key));")
+    if table.ternary:
+        out.line(f"key->mask = {ANY_MASK:#x};")
     for position, field in enumerate(table.keys):
         target = f"key->{_key_name(position, field)}"
         expressions = Expressions(table.source)
         if field.width <= 64:
-            out.line(f"{target} = {expressions.value(field.ref, field.width)};")
+            out.line(f"{target} = {expressions.value(_key_value(field), field.width)};")
         else:
-            for limb, text in enumerate(expressions.limbs(field.ref, field.width)):
+            for limb, text in enumerate(expressions.limbs(_key_value(field), field.width)):
                 out.line(f"{target}[{limb}] = {text};")
+
+
+def _key_value(field: KeyField) -> Expr:
+    return field.ref if field.mask is None else Binary("&", field.ref, Const(field.mask))
 
 
 def _key_pieces(field: KeyField) -> list[Piece]:
@@ -178,6 +219,9 @@ def _key_pieces(field: KeyField) -> list[Piece]:
     if isinstance(field.ref, ValidRef):
         return [Piece(Expressions(Source()).value(field.ref, 8), 8)]
     pieces = pieces_of(Field(field.name, field.width), field_path(field.ref))
+    if field.mask is not None:
+        limbs = Expressions(Source()).limbs(_key_value(field), field.width)
+        pieces = [Piece(f"({text})", piece.width) for piece, text in zip(pieces, reversed(limbs), strict=True)]
     padding = Piece("0", -field.width % 8)
     if not padding.width:
         return pieces

@@ -17,13 +17,13 @@ class Writer:
 
     def line(self, text: str = "", source: Source | None = None) -> None:
         """One line; ``source`` goes behind it as a comment."""
-        comment = f"  // {source}" if source and str(source) else ""
+        comment = f"  // {_one_line(str(source))}" if source and source.line else ""
         self.lines.append(f"{chr(9) * self._depth}{text}{comment}" if text else "")
 
     def comment(self, text: str, source: Source | None = None) -> None:
         """A comment of its own, the P4 text of ``source`` in it."""
-        where = f"{source}: " if source and str(source) else ""
-        self.line(f"// {where}{_one_line(text)}")
+        where = f"{source}: " if source and source.line else ""
+        self.line(f"// {_one_line(where + text)}")
 
     def label(self, name: str) -> None:
         self.lines.append(f"{name}: ;")
@@ -39,8 +39,8 @@ class Writer:
 
     def open(self, text: str, source: Source | None = None, comment: str = "") -> None:
         """A line that starts a block, for blocks that no ``with`` can hold."""
-        where = f"{source}: {comment}" if source and comment else str(source or "")
-        self.lines.append(f"{chr(9) * self._depth}{text}" + (f"  // {where}" if where else ""))
+        where = f"{source}: {comment}".rstrip(": ") if source and source.line else comment
+        self.lines.append(f"{chr(9) * self._depth}{text}" + (f"  // {_one_line(where)}" if where else ""))
         self._depth += 1
 
     def close(self, text: str = "") -> None:
