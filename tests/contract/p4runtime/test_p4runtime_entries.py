@@ -42,7 +42,7 @@ async def test_what_is_written_is_read_and_stands_in_the_data_plane(rig: Any) ->
     assert await client.read_table() == entries
     assert await client.read_table("route") == entries[3:]
     assert await client.read_table("EzIngress.tunnel.endpoint") == entries[:3]
-    assert len(rig.plane.entries["EzIngress.tunnel.endpoint"]) == 3
+    assert len(rig.plane.tables["EzIngress.tunnel.endpoint"]) == 3
 
 
 async def test_each_update_of_a_batch_succeeds_or_fails_on_its_own(rig: Any) -> None:
@@ -81,7 +81,7 @@ async def test_modify_and_delete(rig: Any) -> None:
     await client.write([Update.insert(endpoint(1)), Update.insert(endpoint(2))])
     assert await client.write([Update.modify(endpoint(1, port=2)), Update.delete(endpoint(2))]) == []
     assert await client.read_table() == [endpoint(1, port=2)]
-    keys = list(rig.plane.entries["EzIngress.tunnel.endpoint"].items())
+    keys = list(rig.plane.tables["EzIngress.tunnel.endpoint"].items())
     assert keys[0][1].params == (2, 7)
     assert len(keys) == 1
 

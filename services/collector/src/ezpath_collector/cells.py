@@ -69,7 +69,7 @@ def _added_up(vni: Columns, src: Columns, dst: Columns, packets: Columns, octets
     """A flow that moved from one stage to the other stands in both for a while."""
     if len(vni) == 0:
         return Flows(vni, src, dst, packets, octets)
-    order = np.lexsort((dst, src, vni))
+    order = _order(vni, src, dst)
     vni, src, dst = vni[order], src[order], dst[order]
     new = np.ones(len(order), bool)
     new[1:] = (vni[1:] != vni[:-1]) | (src[1:] != src[:-1]) | (dst[1:] != dst[:-1])
@@ -81,3 +81,19 @@ def _added_up(vni: Columns, src: Columns, dst: Columns, packets: Columns, octets
         np.add.reduceat(packets[order], starts),
         np.add.reduceat(octets[order], starts),
     )
+
+
+def _order(vni: Columns, src: Columns, dst: Columns) -> npt.NDArray[np.intp]:
+    """By VNI, source, destination. NumPy sorts one column of numbers much faster than it sorts by several."""
+    high = vni << np.uint64(40) | src >> np.uint64(8)
+    low = (src & np.uint64(0xFF)) << np.uint64(48) | dst
+    return np.argsort(_ranks(high) << np.uint64(32) | _ranks(low))
+
+
+def _ranks(column: Columns) -> Columns:
+    """Each number's place among the different ones, from 0."""
+    order = np.argsort(column)
+    column = column[order]
+    ranks = np.zeros(len(column), np.uint64)
+    ranks[order[1:]] = np.cumsum(column[1:] != column[:-1], dtype=np.uint64)
+    return ranks
