@@ -6,7 +6,7 @@ from importlib import import_module
 
 import click
 
-BENCHMARKS = {"dataplane": "dataplane.command"}
+BENCHMARKS = {"control": "control", "dataplane": "dataplane.command"}
 """Subcommand to the module whose ``command`` it is."""
 
 

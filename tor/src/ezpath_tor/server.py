@@ -141,25 +141,26 @@ class Switch:
             request = parse(messages.ReadRequest, data)
             check_device(self._device_id, request.device_id)
             check_role(request.role)
-            responses, outcome = await self._in_worker(self._read_batch, request)
+            pipeline = await self._in_worker(self._loaded)
         except Fault as fault:
             await refuse(context, fault)
-        for response in responses:
-            yield response
+        outcome: list[Fault | None] = []
+        for entity in request.entities:
+            # One at a time: an answer may be a thousand times as large as its question.
+            responses, fault_there = await self._in_worker(self._read_entity, pipeline, entity)
+            for response in responses:
+                yield response
+            outcome.append(fault_there)
         if any(outcome):
             await fail_batch(context, "Read failure.", outcome)
 
-    def _read_batch(self, request: messages.ReadRequest) -> tuple[list[bytes], list[Fault | None]]:
-        pipeline = self._loaded()
-        responses: list[bytes] = []
-        outcome: list[Fault | None] = []
-        for entity in request.entities:
-            try:
-                responses += list(pipeline.read(entity))
-                outcome.append(None)
-            except Fault as fault:
-                outcome.append(fault)
-        return responses, outcome
+    def _read_entity(self, pipeline: store.Pipeline, entity: messages.Entity) -> tuple[list[bytes], Fault | None]:
+        if pipeline is not self._pipeline:
+            return [], Fault(grpc.StatusCode.ABORTED, "another pipeline was set while this was being read")
+        try:
+            return list(pipeline.read(entity)), None
+        except Fault as fault:
+            return [], fault
 
     # ---- the pipeline
 
