@@ -7,7 +7,6 @@ and no root is needed. ``WholeTor`` is the `ezpath-tor` process on veth ports in
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
 import subprocess
 import sys
@@ -16,60 +15,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import grpc.aio
-import numpy as np
-import numpy.typing as npt
-from ezpath_tor.plane import ActionCall, Key
 from ezpath_tor.server import Switch, make_server
+from memory_plane import MemoryPlane
 
 from p4rt import Client, TableEntry
-
-
-class TablesInMemory:
-    """A data plane that keeps what it is given and moves no packet."""
-
-    def __init__(self) -> None:
-        self.entries: dict[str, dict[Key, ActionCall]] = {}
-        self.registers: dict[str, npt.NDArray[np.uint8]] = {}
-        self.counters: dict[str, npt.NDArray[np.uint64]] = {}
-        self.hang_s = 0.0
-        self.ports: Mapping[int, str] = {1: "p1", 2: "p2", 10: "p10"}
-
-    def load(self, config: bytes) -> None:
-        program = json.loads(config)
-        tables = [table for pipeline in program["pipelines"] for table in pipeline["tables"]]
-        self.entries = {table["name"]: {} for table in tables}
-        self.registers = {
-            array["name"]: np.zeros((array["size"], array["bitwidth"] // 8), np.uint8)
-            for array in program["register_arrays"]
-        }
-        self.counters = {array["name"]: np.zeros((array["size"], 2), np.uint64) for array in program["counter_arrays"]}
-
-    def close(self) -> None:
-        self.entries = {}
-
-    def insert(self, table: str, key: Key, call: ActionCall) -> None:
-        self.entries[table][key] = call
-
-    modify = insert
-
-    def delete(self, table: str, key: Key) -> None:
-        del self.entries[table][key]
-
-    def set_default(self, table: str, call: ActionCall | None) -> None:
-        raise AssertionError("nobody here sets a default action")
-
-    def read_register(self, name: str) -> npt.NDArray[np.uint8]:
-        time.sleep(self.hang_s)
-        return self.registers[name].copy()
-
-    def write_register(self, name: str, index: int, value: int) -> None:
-        raise AssertionError("nobody here writes a register over P4Runtime")
-
-    def read_counter(self, name: str) -> npt.NDArray[np.uint64]:
-        return self.counters[name].copy()
-
-    def write_counter(self, name: str, index: int, packets: int, octets: int) -> None:
-        raise AssertionError("nobody here writes a counter")
 
 
 class _Readable:
@@ -94,12 +43,12 @@ class ServerOnly(_Readable):
         self.address = f"unix:{directory}/tor{device_id}.sock"
         self.device_id = device_id
         self.limits = dict(limits or {})
-        self.plane = TablesInMemory()
+        self.plane = MemoryPlane({1: "p1", 2: "p2", 10: "p10"})
         self._server: grpc.aio.Server | None = None
         self._switch: Switch | None = None
 
     async def start(self) -> None:
-        self.plane = TablesInMemory()
+        self.plane = MemoryPlane({1: "p1", 2: "p2", 10: "p10"})
         self._switch = Switch(self.device_id, self.plane, self.limits)
         self._server = make_server(self._switch)
         assert self._server.add_insecure_port(self.address)
@@ -143,6 +92,7 @@ class WholeTor(_Readable):
     def _launch(self) -> None:
         command = ["ip", "netns", "exec", self.namespace, str(Path(sys.executable).parent / "ezpath-tor")]
         command += ["--device-id", str(self.device_id), "--listen", self.address, "--die-with-parent"]
+        command += ["--empty"]  # a restart of it is a switch that was switched off
         for port in (1, 2, 10):
             command += ["--port", f"{port}=p{port}"]
         for table, entries in self.limits.items():

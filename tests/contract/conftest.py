@@ -1,4 +1,4 @@
-"""A real nats-server for each test that asks for one: its own free port, its own store, gone at the end."""
+"""Real things for tests that ask for them: a nats-server of their own, a namespace for an `ezpath-tor`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from ezpath.bus import Bus
+from tor_process import Namespace, switch_namespace
 
 
 def free_port() -> int:
@@ -92,3 +93,17 @@ def nats_server(late_nats: NatsServer) -> NatsServer:
 async def bus(nats_server: NatsServer) -> AsyncIterator[Bus]:
     async with await Bus.connect(nats_server.url, "test", wait_s=10) as bus:
         yield bus
+
+
+@pytest.fixture
+def namespace(needs: Callable[..., None]) -> Iterator[Namespace]:
+    """Where `ezpath-tor` runs as a process: ports p1 and p2, whose far ends are q1 and q2."""
+    needs("ip", "tc", "clang", root=True)
+    with switch_namespace() as namespace:
+        yield namespace
+
+
+@pytest.fixture
+def sock(tmp_path: Path) -> Path:
+    """Where it listens."""
+    return tmp_path / "tor.sock"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from ezpath_tor.hook import TcHook
 from ezpath_tor.plane import ActionCall, DataPlane, Lpm, PlaneError, TableFull, Unsupported
 from ezpath_tor.tc import TcPlane
 from packet.calculator import CONFIG, DST, ETHER_TYPE, SRC, Calculator, Numbers
@@ -59,14 +60,12 @@ def test_nothing_is_left_after_close(wires: Wires) -> None:
     with inside(wires.switch):
         plane.load(CALCULATOR)
         assert qdiscs(wires).count("clsact") == 2
-        assert "PROMISC" in wires.switch_command("ip", "-d", "link", "show", "ezt-pl-1") or "promiscuity 1" in (
-            wires.switch_command("ip", "-d", "link", "show", "ezt-pl-1")
-        )
+        assert "PROMISC" in wires.switch_command("ip", "link", "show", "ezt-pl-1")
         plane.close()
         plane.close()
 
     assert "clsact" not in qdiscs(wires)
-    assert "promiscuity 1" not in wires.switch_command("ip", "-d", "link", "show", "ezt-pl-1")
+    assert "PROMISC" not in wires.switch_command("ip", "link", "show", "ezt-pl-1")
 
 
 def test_a_qdisc_that_was_there_before_stays_with_its_filters(wires: Wires) -> None:
@@ -139,21 +138,136 @@ def test_after_a_program_that_the_kernel_refuses_the_old_one_runs_on(wires: Wire
     assert still_calculates(wires, plane)
 
 
-def test_where_one_port_is_gone_all_keep_the_old_program(wires: Wires) -> None:
+def test_where_one_port_does_not_take_the_program_all_keep_the_old_one(
+    wires: Wires, plane: TcPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plane.insert("Calc.wide_exact", (5, 1), LABEL)
+    before = filters(wires, *PORTS.values())
+    attach = TcHook.attach
+
+    def refuse(hook: TcHook, program_fd: int) -> None:
+        if hook.name == PORTS[2] and program_fd != plane.program_fd:
+            raise PlaneError("no")
+        attach(hook, program_fd)
+
+    monkeypatch.setattr(TcHook, "attach", refuse)
+    with pytest.raises(PlaneError, match="no"):
+        plane.load(CALCULATOR)
+
+    assert filters(wires, *PORTS.values()) == before
+    assert Calculator(wires, plane).ask(Numbers(0x50, w=5)).n7 == 3
+
+
+def filters(wires: Wires, *interfaces: str) -> list[str]:
+    """With the ids of the programs."""
+    return [wires.switch_command("tc", "filter", "show", "dev", each, "ingress") for each in interfaces]
+
+
+def test_out_of_a_link_that_is_down_comes_nothing_and_out_of_one_that_is_up_again_everything(
+    wires: Wires, plane: TcPlane
+) -> None:
+    """Also where frames go straight to the other end, and would not notice that this end is down."""
+    wires.switch_command("ip", "link", "set", "ezt-pl-2", "down")
+    plane.refresh()
+    wires.far[1].send(ethernet(DST, SRC, ETHER_TYPE, Numbers(0x50, n5=1).pack()))
+    assert wires.far[2].receive(0.3) is None
+
+    wires.switch_command("ip", "link", "set", "ezt-pl-2", "up")
+    plane.refresh()
+
+    assert still_calculates(wires, plane)
+
+
+def test_a_port_whose_interface_is_gone_gets_a_new_program_when_it_is_back(wires: Wires, plane: TcPlane) -> None:
+    wires.switch_command("ip", "link", "set", "ezt-pl-2", "name", "away")
+    plane.refresh()
+    plane.load(CALCULATOR)
+    assert filters(wires, "away") == [""]
+
+    wires.switch_command("ip", "link", "set", "away", "name", "ezt-pl-2")
+    plane.refresh()
+
+    assert still_calculates(wires, plane)
+
+
+INTERRUPTED = """
+import os, signal
+from pathlib import Path
+from ezpath_tor.hook import TcHook
+from ezpath_tor.hook import TcHook
+from ezpath_tor.plane import ActionCall
+from ezpath_tor.tc import TcPlane
+config = Path("{config}").read_bytes()
+plane = TcPlane({ports})
+plane.load(config)
+plane.insert("Calc.wide_exact", (5, 1), ActionCall("Calc.label", (3,)))
+attach, done = TcHook.attach, []
+def count(hook, program_fd):
+    if len(done) == {after}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    attach(hook, program_fd)
+    done.append(hook)
+TcHook.attach = count
+plane.load(config)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize(("after", "survives"), [(0, "old"), (1, "old"), (2, "new")])
+def test_killed_while_it_changes_programs_one_of_them_runs_on_all_ports_afterwards(
+    wires: Wires, after: int, survives: str
+) -> None:
+    # Given a switch that was killed when the new program was on so many of two ports
+    code = INTERRUPTED.format(config=CONFIG, ports=PORTS, after=after)
+    command = ["ip", "netns", "exec", wires.switch, sys.executable, "-c", code]
+    subprocess.run(command, check=False, capture_output=True)
+    # When another process takes over, then it is the old one with its entry, as long as the new one was not everywhere
     plane = TcPlane(PORTS)
     with inside(wires.switch):
-        plane.load(CALCULATOR)
-        plane.insert("Calc.wide_exact", (5, 1), LABEL)
-        before = wires.switch_command("tc", "filter", "show", "dev", "ezt-pl-1", "ingress")
-        wires.switch_command("ip", "link", "del", "ezt-pl-2")
+        try:
+            assert plane.take_over() is not None
+            assert still_calculates(wires, plane)
+            assert dict(plane.entries("Calc.wide_exact")) == ({(5, 1): LABEL} if survives == "old" else {})
+            one, two = filters(wires, *PORTS.values())
+            assert one[one.index("id ") :] == two[two.index("id ") :]
+        finally:
+            plane.close()
 
-        with pytest.raises(PlaneError, match="port 2: there is no interface ezt-pl-2"):
-            plane.load(CALCULATOR)
 
-        assert wires.switch_command("tc", "filter", "show", "dev", "ezt-pl-1", "ingress") == before
-        plane.modify("Calc.wide_exact", (5, 1), LABEL)
-        plane.close()
+def test_what_another_version_left_is_not_taken_over(
+    wires: Wires, plane: TcPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plane.leave()
+    monkeypatch.setattr("ezpath_tor.tc.generate", lambda _: "// other C")
+    other = TcPlane(PORTS)
+    with pytest.raises(PlaneError, match="compiled by another version of ezpath-tor"):
+        other.take_over()
+    other.close()
     assert "clsact" not in qdiscs(wires)
+
+
+def test_every_kind_of_entry_is_read_back_as_it_was_written(wires: Wires, plane: TcPlane) -> None:
+    written = {
+        "Calc.wide_exact": [((1 << 127) + 5, 1)],
+        "Calc.prefixes": [(Lpm(0xAB << 120, 8), 1, 1), (Lpm(0, 0), 3, 1), (Lpm((1 << 128) - 1, 128), 1, 0)],
+    }
+    for table, keys in written.items():
+        for number, key in enumerate(keys):
+            plane.insert(table, key, ActionCall("Calc.label", (127 - number,)))
+    plane.write_register("Calc.odd", 1, (1 << 100) - 2)
+    plane.leave()
+
+    again = TcPlane(PORTS)
+    assert again.take_over() is not None
+    try:
+        for table, keys in written.items():
+            expected = {key: ActionCall("Calc.label", (127 - number,)) for number, key in enumerate(keys)}
+            assert dict(again.entries(table)) == expected
+        assert int.from_bytes(bytes(again.read_register("Calc.odd")[1]), "big") == (1 << 100) - 2
+        with pytest.raises(PlaneError, match="already"):
+            again.insert("Calc.prefixes", written["Calc.prefixes"][0], LABEL)
+    finally:
+        again.close()
 
 
 def test_a_full_table_says_so_and_has_room_again_after_a_delete(plane: TcPlane) -> None:

@@ -9,9 +9,10 @@ class OutOfRange(ValueError):
 
 def encode(value: int, width: int) -> bytes:
     """``value`` as the shortest byte string. Raises :class:`OutOfRange` where it needs more than ``width`` bits."""
-    if value < 0 or value.bit_length() > width:
+    bits = value.bit_length()
+    if value < 0 or bits > width:
         raise OutOfRange(f"{value} does not fit in {width} bits")
-    return value.to_bytes(max(1, (value.bit_length() + 7) // 8), "big")
+    return value.to_bytes((bits + 7) >> 3 or 1, "big")
 
 
 def decode(data: bytes, width: int) -> int:

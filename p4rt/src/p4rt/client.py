@@ -7,7 +7,8 @@ Reading needs nothing but the address. Writing needs primacy, which lives in a s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -19,9 +20,11 @@ from google.protobuf.message import Message
 
 from p4rt import messages, service, wire
 from p4rt.arbitration import Arbitration, uint128
-from p4rt.entries import BadEntry, TableEntry, Update, UpdateFailure, from_proto, to_proto
+from p4rt.decode import decoder_of
+from p4rt.encode import Encoder, encoder_of
 from p4rt.errors import P4RuntimeError
 from p4rt.p4info import P4Info, UnknownName
+from p4rt.values import BadEntry, TableEntry, Update, UpdateFailure
 
 _RECONNECT: list[tuple[str, int | str]] = [
     # A switch that restarts is back within a second or two; gRPC's own steps go up to two minutes.
@@ -175,39 +178,39 @@ class Client:
         """
         if not updates:
             return []
-        info = await self._info()
+        encoder = encoder_of(await self._info())
         failures: list[UpdateFailure] = []
-        steps: list[tuple[int, messages.Update]] = []
-        for index, update in enumerate(updates):
-            try:
-                entity = messages.Entity(table_entry=to_proto(update.entry, info))
-            except BadEntry as error:
-                failures.append(UpdateFailure(index, update, error.code, f"not sent: {error}"))
-            else:
-                kind = messages.Update.Type.ValueType(update.kind.value)
-                steps.append((index, messages.Update(type=kind, entity=entity)))
-        for start in range(0, len(steps), _BATCH):
-            failures += await self._write_batch(updates, steps[start : start + _BATCH])
+        before: _Sent | None = None
+        try:
+            for start in range(0, len(updates), _BATCH):
+                # Encoded while the switch works on the batch before; sent when that is answered, for order matters.
+                indices, data = _encoded(encoder, updates, range(start, min(start + _BATCH, len(updates))), failures)
+                if before is not None:
+                    failures += await self._answer_to(before, updates)
+                before = _Sent(indices, self._start_write(data)) if indices else None
+                await asyncio.sleep(0)
+            if before is not None:
+                failures += await self._answer_to(before, updates)
+        finally:
+            if before is not None:
+                before.call.cancel()  # does nothing to one that was answered
         return sorted(failures, key=lambda failure: failure.index)
 
-    async def _write_batch(
-        self, updates: Sequence[Update], steps: list[tuple[int, messages.Update]]
-    ) -> list[UpdateFailure]:
-        request = messages.WriteRequest(
-            device_id=self.device_id,
-            election_id=uint128(self._election_id),
-            updates=[step for _, step in steps],
-        )
+    def _start_write(self, updates: bytes) -> Any:
+        head = messages.WriteRequest(device_id=self.device_id, election_id=uint128(self._election_id))
+        return self._rpc().write(head.SerializeToString() + updates, timeout=self._timeout_s)
+
+    async def _answer_to(self, sent: _Sent, updates: Sequence[Update]) -> list[UpdateFailure]:
         try:
-            await self._rpc().write(request, timeout=self._timeout_s)
+            await sent.call
         except grpc.aio.AioRpcError as error:
             details = _details(error)
-            if len(details) != len(steps):  # it is not about single updates
-                asked = f"to write {len(steps)} updates, the first {updates[steps[0][0]]}"
+            if len(details) != len(sent.indices):  # it is not about single updates
+                asked = f"to write {len(sent.indices)} updates, the first {updates[sent.indices[0]]}"
                 raise self._fault(asked, error.code(), error.details() or "") from error
             return [
                 UpdateFailure(index, updates[index], code, message)
-                for (index, _), (code, message) in zip(steps, details, strict=True)
+                for index, (code, message) in zip(sent.indices, details, strict=True)
                 if code is not grpc.StatusCode.OK
             ]
         return []
@@ -218,11 +221,11 @@ class Client:
         asked = f"for the entries of {table or 'all tables'}"
         table_id = self._id(info.tables, table, asked) if table is not None else 0
         wanted = messages.Entity(table_entry=messages.TableEntry(table_id=table_id))
-        entries = []
+        entries, decoder = [], decoder_of(info)
         for data in await self._read(wanted, asked):
             for entity in messages.ReadResponse.FromString(data).entities:
                 try:
-                    entries.append(from_proto(entity.table_entry, info))
+                    entries.append(decoder.entry(entity.table_entry))
                 except BadEntry as error:
                     raise self._fault(asked, grpc.StatusCode.INTERNAL, str(error)) from error
         return entries
@@ -295,6 +298,29 @@ class Client:
         return P4RuntimeError(self.target, asked, code, answer)
 
 
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A Write under way: which updates are in it, by place."""
+
+    indices: list[int]
+    call: Any
+
+
+def _encoded(
+    encoder: Encoder, updates: Sequence[Update], indices: Iterable[int], failures: list[UpdateFailure]
+) -> tuple[list[int], bytes]:
+    """The updates with these places as part of a WriteRequest; those that do not fit the program go to ``failures``."""
+    fit, parts = [], []
+    for index in indices:
+        try:
+            parts.append(wire.delimited(_UPDATES, encoder.update(updates[index])))
+            fit.append(index)
+        except BadEntry as error:
+            failures.append(UpdateFailure(index, updates[index], error.code, f"not sent: {error}"))
+    return fit, b"".join(parts)
+
+
+_UPDATES = b"\x22"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 

@@ -27,7 +27,10 @@ CHANNEL_OPTIONS: list[tuple[str, int | str]] = [
 
 
 class Stub:
-    """A client's view of the service over ``channel``. Each attribute is called as grpc.aio's stubs are."""
+    """A client's view of the service over ``channel``. Each attribute is called as grpc.aio's stubs are.
+
+    Requests are messages, or the bytes of one.
+    """
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         def unary(method: str, answer: type[Message]) -> Any:
@@ -84,5 +87,5 @@ def handlers(servicer: Servicer) -> grpc.GenericRpcHandler[Any, Any]:
     return grpc.method_handlers_generic_handler(NAME, table)
 
 
-def _serialize(message: Message) -> bytes:
-    return message.SerializeToString()
+def _serialize(message: Message | bytes) -> bytes:
+    return message if isinstance(message, bytes) else message.SerializeToString()

@@ -6,8 +6,6 @@ What is under test here is client, protocol and server. The same conversations w
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,86 +13,15 @@ from typing import Any
 
 import grpc
 import grpc.aio
-import numpy as np
-import numpy.typing as npt
 import pytest
-from ezpath_tor.plane import ActionCall, Key
 from ezpath_tor.server import Switch, make_server
+from memory_plane import MemoryPlane
 from p4rt.arbitration import uint128
 
 from p4rt import Client, P4Info, messages, service
 
 ROOT = Path(__file__).parents[3]
 DEVICE = 1
-
-
-class MemoryPlane:
-    """Implements DataPlane. ``load_s``: how long a load takes, in seconds."""
-
-    def __init__(self) -> None:
-        self.load_s = 0.0
-        self.insert_s = 0.0
-        self.refuse: Exception | None = None
-        self.loads = 0
-        self.closed = False
-        self.entries: dict[str, dict[Key, ActionCall]] = {}
-        self.defaults: dict[str, ActionCall] = {}
-        self.registers: dict[str, npt.NDArray[np.uint8]] = {}
-        self.counters: dict[str, npt.NDArray[np.uint64]] = {}
-
-    @property
-    def ports(self) -> Mapping[int, str]:
-        return {1: "p1", 2: "p2"}
-
-    def load(self, config: bytes) -> None:
-        time.sleep(self.load_s)
-        if self.refuse is not None:
-            raise self.refuse
-        program = json.loads(config)
-        self.loads += 1
-        tables = [table for pipeline in program["pipelines"] for table in pipeline["tables"]]
-        self.entries = {table["name"]: {} for table in tables}
-        self.defaults = {}
-        self.registers = {
-            array["name"]: np.zeros((array["size"], (array["bitwidth"] + 7) // 8), np.uint8)
-            for array in program["register_arrays"]
-        }
-        self.counters = {array["name"]: np.zeros((array["size"], 2), np.uint64) for array in program["counter_arrays"]}
-
-    def close(self) -> None:
-        self.closed = True
-
-    def insert(self, table: str, key: Key, call: ActionCall) -> None:
-        if self.insert_s:
-            time.sleep(self.insert_s)
-        assert key not in self.entries[table]
-        self.entries[table][key] = call
-
-    def modify(self, table: str, key: Key, call: ActionCall) -> None:
-        assert key in self.entries[table]
-        self.entries[table][key] = call
-
-    def delete(self, table: str, key: Key) -> None:
-        del self.entries[table][key]
-
-    def set_default(self, table: str, call: ActionCall | None) -> None:
-        if call is None:
-            self.defaults.pop(table, None)
-        else:
-            self.defaults[table] = call
-
-    def read_register(self, name: str) -> npt.NDArray[np.uint8]:
-        return self.registers[name].copy()
-
-    def write_register(self, name: str, index: int, value: int) -> None:
-        cells = self.registers[name]
-        cells[index] = np.frombuffer(value.to_bytes(cells.shape[1], "big"), np.uint8)
-
-    def read_counter(self, name: str) -> npt.NDArray[np.uint64]:
-        return self.counters[name].copy()
-
-    def write_counter(self, name: str, index: int, packets: int, octets: int) -> None:
-        self.counters[name][index] = packets, octets
 
 
 class Rig:
@@ -164,6 +91,7 @@ async def serving(address: str, plane: MemoryPlane, limits: Mapping[str, int]) -
     switch = Switch(DEVICE, plane, limits)
     server = make_server(switch)
     assert server.add_insecure_port(address)
+    await switch.take_over()
     await server.start()
     rig = Rig(address, plane, switch)
     try:
@@ -171,7 +99,7 @@ async def serving(address: str, plane: MemoryPlane, limits: Mapping[str, int]) -
     finally:
         await rig.close()
         await server.stop(grace=0)
-        await switch.close()
+        await switch.leave()
 
 
 @pytest.fixture

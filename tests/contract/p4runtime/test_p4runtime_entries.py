@@ -42,7 +42,7 @@ async def test_what_is_written_is_read_and_stands_in_the_data_plane(rig: Any) ->
     assert await client.read_table() == entries
     assert await client.read_table("route") == entries[3:]
     assert await client.read_table("EzIngress.tunnel.endpoint") == entries[:3]
-    assert len(rig.plane.entries["EzIngress.tunnel.endpoint"]) == 3
+    assert len(rig.plane.tables["EzIngress.tunnel.endpoint"]) == 3
 
 
 async def test_each_update_of_a_batch_succeeds_or_fails_on_its_own(rig: Any) -> None:
@@ -76,12 +76,60 @@ async def test_each_update_of_a_batch_succeeds_or_fails_on_its_own(rig: Any) -> 
     assert await client.read_table() == [endpoint(1), endpoint(2), endpoint(3)]
 
 
+async def test_every_way_of_being_wrong_in_one_batch_gets_its_own_status_and_the_others_are_in(
+    serve: Callable[..., Any],
+) -> None:
+    async with serve(limits={"endpoint": 4}) as rig:
+        # Given a table with room for four entries, of which one is taken
+        client = await rig.primary()
+        await client.write([Update.insert(endpoint(1))])
+        # When a batch has right and wrong updates, and some that are so by what stands before them
+        prioritised = proto(rig.info, endpoint(9))
+        prioritised.entity.table_entry.priority = 3
+        elsewhere = proto(rig.info, endpoint(9))
+        elsewhere.entity.table_entry.table_id = rig.info.tables["route"].id
+        nobody = messages.Update(type=messages.Update.INSERT)
+        kindless = proto(rig.info, endpoint(9))
+        kindless.type = messages.Update.UNSPECIFIED
+        long = proto(rig.info, endpoint(9))
+        long.entity.table_entry.metadata = bytes(5000)
+        batch = [
+            ("OK", proto(rig.info, endpoint(2))),
+            ("ALREADY_EXISTS", proto(rig.info, endpoint(2, port=2))),  # the same key, twice in the batch
+            ("INVALID_ARGUMENT", prioritised),
+            ("OK", proto(rig.info, endpoint(3))),
+            ("INVALID_ARGUMENT", elsewhere),
+            ("NOT_FOUND", proto(rig.info, route(0x0A000000, 8), "DELETE")),
+            ("OK", proto(rig.info, route(0x0A000000, 8))),
+            ("RESOURCE_EXHAUSTED", long),
+            ("OK", proto(rig.info, endpoint(4))),
+            ("RESOURCE_EXHAUSTED", proto(rig.info, endpoint(5))),  # the fifth
+            ("OK", proto(rig.info, endpoint(1), "DELETE")),
+            ("OK", proto(rig.info, endpoint(6))),  # in the place of the one that went
+            ("RESOURCE_EXHAUSTED", proto(rig.info, endpoint(7))),
+            ("INVALID_ARGUMENT", nobody),
+            ("INVALID_ARGUMENT", kindless),
+            ("OK", proto(rig.info, endpoint(6, port=2), "MODIFY")),
+            ("OK", proto(rig.info, endpoint(6), "DELETE")),
+            ("NOT_FOUND", proto(rig.info, endpoint(6), "MODIFY")),
+            ("OK", proto(rig.info, endpoint(6, port=3))),
+        ]
+        code, errors = await rig.write(*(update for _, update in batch))
+        # Then each has its own status, in order, and what is right is in
+        assert code == "UNKNOWN"
+        assert [found for found, _ in errors] == [wanted for wanted, _ in batch]
+        assert set(await client.read_table()) == {
+            *(endpoint(2), endpoint(3), endpoint(4), endpoint(6, port=3)),
+            route(0x0A000000, 8),
+        }
+
+
 async def test_modify_and_delete(rig: Any) -> None:
     client = await rig.primary()
     await client.write([Update.insert(endpoint(1)), Update.insert(endpoint(2))])
     assert await client.write([Update.modify(endpoint(1, port=2)), Update.delete(endpoint(2))]) == []
     assert await client.read_table() == [endpoint(1, port=2)]
-    keys = list(rig.plane.entries["EzIngress.tunnel.endpoint"].items())
+    keys = list(rig.plane.tables["EzIngress.tunnel.endpoint"].items())
     assert keys[0][1].params == (2, 7)
     assert len(keys) == 1
 

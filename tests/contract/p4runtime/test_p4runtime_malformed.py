@@ -97,7 +97,7 @@ async def state(client: Any, rig: Any) -> tuple[Any, ...]:
         await client.read_table(),
         (await client.read_counter("drops")).tolist(),
         int((await client.read_register("stage1")).astype(np.int64).sum()),
-        dict(rig.plane.entries["EzIngress.tunnel.endpoint"]),
+        dict(rig.plane.tables["EzIngress.tunnel.endpoint"]),
         dict(rig.plane.defaults),
         rig.plane.loads,
     )

@@ -4,144 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from p4rt.arbitration import uint128
+from tor_process import CONFIG, DST, FRAME, INFO, SRC, TOR, Namespace, ended, load, options, there, wait_until
 
-from p4rt import Client, P4Info, P4RuntimeError, TableEntry, Update, messages
-
-ROOT = Path(__file__).parents[3]
-TOR = Path(sys.executable).with_name("ezpath-tor")
-INFO = P4Info.load(ROOT / "p4" / "ezpath.p4info.txtpb")
-CONFIG = (ROOT / "p4" / "ezpath.json").read_bytes()
+from p4rt import Client, P4RuntimeError, TableEntry, Update, messages
 
 pytestmark = pytest.mark.root
-
-SRC, DST = "020000000001", "020000000002"
-# A tagged frame (VLAN 100) with an IPv4 packet of 46 bytes in it.
-FRAME = DST + SRC + "81000064" + "0800" + "4500002e00000000401166bd0a0000010a000002" + "00" * 26
-SEND = """
-import socket, sys
-raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
-raw.bind((sys.argv[1], 0))
-for _ in range(int(sys.argv[3])):
-    raw.send(bytes.fromhex(sys.argv[2]))
-"""
-
-
-class Namespace:
-    """A network namespace with ports p1 and p2, each a veth whose other end is q1 and q2."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self._running: list[subprocess.Popen[str]] = []
-
-    def run(self, *command: str) -> str:
-        done = subprocess.run(["ip", "netns", "exec", self.name, *command], check=True, capture_output=True, text=True)
-        return done.stdout
-
-    def start(self, *options: str) -> subprocess.Popen[str]:
-        """``ezpath-tor`` with ``options``; its log goes to ``.stderr``."""
-        return self.start_command(str(TOR), "--device-id", "1", *options)
-
-    def start_command(self, *command: str) -> subprocess.Popen[str]:
-        """Any process; it is killed in the end."""
-        process = subprocess.Popen(
-            ["ip", "netns", "exec", self.name, *command],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self._running.append(process)
-        return process
-
-    def tor(self, *options: str) -> subprocess.Popen[str]:
-        """The same, and waited for until it is ready."""
-        process = self.start(*options)
-        assert process.stderr is not None
-        for line in process.stderr:
-            if json.loads(line)["event"] == "ready":
-                return process
-        raise AssertionError(f"ezpath-tor ended with {process.wait()} before it was ready")
-
-    def filters(self, interface: str) -> str:
-        return self.run("tc", "filter", "show", "dev", interface, "ingress")
-
-    def send(self, interface: str, frame: str, count: int) -> None:
-        self.run(sys.executable, "-c", SEND, interface, frame, str(count))
-
-    def sent(self, interface: str) -> int:
-        """Packets an interface has sent."""
-        (link,) = json.loads(self.run("ip", "-j", "-s", "link", "show", "dev", interface))
-        packets: int = link["stats64"]["tx"]["packets"]
-        return packets
-
-    def close(self) -> None:
-        for process in self._running:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-        subprocess.run(["ip", "netns", "del", self.name], check=True)
-
-
-@pytest.fixture
-def namespace(needs: Callable[..., None]) -> Iterator[Namespace]:
-    needs("ip", "tc", "clang", root=True)
-    name = f"ezt-p4rt-{os.getpid()}"
-    subprocess.run(["ip", "netns", "add", name], check=True)
-    namespace = Namespace(name)
-    try:
-        # No neighbour discovery: what a port sends is what the switch forwards.
-        namespace.run("sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6")
-        for number in (1, 2):
-            namespace.run("ip", "link", "add", f"p{number}", "type", "veth", "peer", "name", f"q{number}")
-            namespace.run("ip", "link", "set", f"p{number}", "up")
-            namespace.run("ip", "link", "set", f"q{number}", "up")
-        yield namespace
-    finally:
-        namespace.close()
-
-
-@pytest.fixture
-def sock(tmp_path: Path) -> Path:
-    return tmp_path / "tor.sock"
-
-
-async def load(address: str, election_id: int = 1) -> Client:
-    """A client that has made itself primary and set the pipeline."""
-    client = Client(address, 1)
-    await client.connect()
-    await client.become_primary(election_id)
-    await client.set_pipeline(INFO, CONFIG, cookie=1)
-    return client
-
-
-def options(sock: Path) -> list[str]:
-    return ["--listen", f"unix:{sock}", "--port", "1=p1", "--port", "2=p2"]
-
-
-def there(path: Path) -> bool:
-    return path.exists()
-
-
-def wait_until(true: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, f"not so after {seconds} s"
-        time.sleep(0.05)
-
-
-def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """Exit status and what was said on standard error."""
-    _, errors = process.communicate(timeout=20)
-    return process.returncode, errors
 
 
 async def test_entries_forward_packets_and_registers_and_counters_tell_of_them(
@@ -206,10 +80,10 @@ async def test_registers_and_counters_are_written_through(namespace: Namespace, 
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_stops_it_and_leaves_nothing_behind(
+async def test_a_signal_stops_it_and_with_empty_leaves_nothing_behind(
     namespace: Namespace, sock: Path, number: signal.Signals
 ) -> None:
-    process = namespace.tor(*options(sock))
+    process = namespace.tor(*options(sock), "--empty")
     client = await load(f"unix:{sock}")
     assert "bpf" in namespace.filters("p1")
     process.send_signal(number)
@@ -220,29 +94,6 @@ async def test_a_signal_stops_it_and_leaves_nothing_behind(
     assert not there(sock)
     assert "broke" in await client.wait_demoted() or "closed" in await client.wait_demoted()
     await client.close()
-
-
-async def test_after_kill_9_it_starts_again_over_what_it_left(namespace: Namespace, sock: Path) -> None:
-    # Given a switch that was killed: its socket is still there
-    process = namespace.tor(*options(sock))
-    client = await load(f"unix:{sock}")
-    process.kill()
-    process.wait()
-    assert there(sock)
-    await client.wait_demoted()
-    # When it is started anew
-    process = namespace.tor(*options(sock))
-    again = await load(f"unix:{sock}")
-    # Then it runs as if nothing had been, with one program on each port
-    assert await again.read_table() == []
-    assert namespace.filters("p1").count("direct-action") <= 1
-    namespace.send("q1", FRAME, 3)
-    assert (await again.read_counter("drops"))[:, 0].sum() >= 3
-    await again.close()
-    await client.close()
-    process.terminate()
-    assert ended(process)[0] == 0
-    assert namespace.filters("p1") == ""
 
 
 def test_a_second_switch_on_the_same_socket_is_refused(namespace: Namespace, sock: Path) -> None:
@@ -307,7 +158,7 @@ def test_without_clang_or_root_it_says_what_to_do(namespace: Namespace, sock: Pa
 
 async def test_with_die_with_parent_it_goes_when_its_starter_does(namespace: Namespace, sock: Path) -> None:
     # Given a switch started by a process that is then killed
-    arguments = [str(TOR), "--device-id", "1", *options(sock), "--die-with-parent"]
+    arguments = [str(TOR), "--device-id", "1", *options(sock), "--die-with-parent", "--empty"]
     code = f"import subprocess; subprocess.Popen({arguments!r}).wait()"
     parent = namespace.start_command(sys.executable, "-c", code)
     client = await _connected(sock)

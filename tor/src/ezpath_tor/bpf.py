@@ -1,145 +1,202 @@
-"""libbpf through ctypes: load an object, reach its maps, attach its program to tc.
+"""Programs and maps in the kernel, as values with a few operations; :mod:`ezpath_tor.libbpf` is how they are reached.
 
 A thin adapter: errors become :class:`~ezpath_tor.plane.PlaneError` that says what was asked of the kernel and what
-came back. Everything acts on the network namespace of the calling thread.
+came back.
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import mmap
 import os
-from ctypes import POINTER, Structure, byref, c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
-from typing import Any
+import sys
+from collections.abc import Iterator, Mapping
+from ctypes import byref, c_char_p, c_uint32
+from dataclasses import dataclass
+from typing import TypeVar
 
+from ezpath_tor.libbpf import MapInfo, MapOpts, OpenOpts, ProgramInfo, lib, reason
 from ezpath_tor.plane import PlaneError
 
-LIBRARY = "libbpf.so.1"
 LOG_OCTETS = 1 << 20
-INGRESS = 1
-INGRESS_AND_EGRESS = 3
-TC_REPLACE = 1
 MAP_ANY = 0
+BATCH = 4096
+"""Entries of a map that are read at a time."""
 
 
-class _OpenOpts(Structure):
-    _fields_ = (
-        ("sz", c_size_t),
-        ("object_name", c_char_p),
-        ("relaxed_maps", ctypes.c_bool),
-        ("pin_root_path", c_char_p),
-        ("unused", c_uint32),
-        ("kconfig", c_char_p),
-        ("btf_custom_path", c_char_p),
-        ("kernel_log_buf", c_char_p),
-        ("kernel_log_size", c_size_t),
-        ("kernel_log_level", c_uint32),
-    )
+@dataclass(frozen=True, slots=True)
+class BpfProgram:
+    """One program and its maps, held by file descriptors. It lives until :meth:`close` and as long as attached."""
 
+    program_fd: int
+    maps: Mapping[str, int]
+    """Name to file descriptor."""
+    instructions: int
 
-class _TcHook(Structure):
-    _fields_ = (("sz", c_size_t), ("ifindex", c_int), ("attach_point", c_int), ("parent", c_uint32))
-
-
-class _TcOpts(Structure):
-    _fields_ = (
-        ("sz", c_size_t),
-        ("prog_fd", c_int),
-        ("flags", c_uint32),
-        ("prog_id", c_uint32),
-        ("handle", c_uint32),
-        ("priority", c_uint32),
-    )
-
-
-_SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
-    "bpf_object__open_mem": (c_void_p, (c_char_p, c_size_t, POINTER(_OpenOpts))),
-    "bpf_object__load": (c_int, (c_void_p,)),
-    "bpf_object__close": (None, (c_void_p,)),
-    "bpf_object__find_program_by_name": (c_void_p, (c_void_p, c_char_p)),
-    "bpf_program__fd": (c_int, (c_void_p,)),
-    "bpf_program__insn_cnt": (c_size_t, (c_void_p,)),
-    "bpf_object__find_map_by_name": (c_void_p, (c_void_p, c_char_p)),
-    "bpf_map__fd": (c_int, (c_void_p,)),
-    "bpf_map_update_elem": (c_int, (c_int, c_void_p, c_void_p, c_uint64)),
-    "bpf_map_delete_elem": (c_int, (c_int, c_void_p)),
-    "bpf_tc_hook_create": (c_int, (POINTER(_TcHook),)),
-    "bpf_tc_hook_destroy": (c_int, (POINTER(_TcHook),)),
-    "bpf_tc_attach": (c_int, (POINTER(_TcHook), POINTER(_TcOpts))),
-    "bpf_tc_detach": (c_int, (POINTER(_TcHook), POINTER(_TcOpts))),
-    "bpf_tc_query": (c_int, (POINTER(_TcHook), POINTER(_TcOpts))),
-    "libbpf_set_print": (c_void_p, (c_void_p,)),
-}
-
-
-def _open_library() -> Any:
-    try:
-        library = ctypes.CDLL(LIBRARY, use_errno=True)
-    except OSError as error:
-        raise PlaneError(f"{LIBRARY} cannot be loaded ({error}); apt install libbpf1") from error
-    for name, (result, arguments) in _SIGNATURES.items():
-        function = getattr(library, name)
-        function.restype, function.argtypes = result, arguments
-    # What libbpf would print to stderr comes back in errors and in the verifier's log.
-    library.libbpf_set_print(None)
-    return library
-
-
-_library: Any = None
-
-
-def _lib() -> Any:
-    global _library
-    if _library is None:
-        _library = _open_library()
-    return _library
-
-
-class BpfObject:
-    """A loaded object: one program and its maps. They live until :meth:`close` and as long as attached."""
-
-    def __init__(self, elf: bytes, program: str) -> None:
-        """Load ``elf``. Raises :class:`PlaneError` with the verifier's last words where the kernel refuses it."""
-        log = ctypes.create_string_buffer(LOG_OCTETS)
-        options = _OpenOpts(
-            sz=ctypes.sizeof(_OpenOpts),
-            object_name=b"ezpath_tor",
-            kernel_log_buf=ctypes.cast(log, c_char_p),
-            kernel_log_size=LOG_OCTETS,
-        )
-        self._elf = elf
-        self._object = _lib().bpf_object__open_mem(elf, len(elf), byref(options))
-        if not self._object:
-            raise PlaneError(f"libbpf cannot read the compiled program: {_reason(-ctypes.get_errno())}")
-        status = _lib().bpf_object__load(self._object)
-        if status:
-            self.close()
-            raise PlaneError(f"the kernel refuses the program: {_reason(status)}{_last_words(log.value)}")
-        found = _lib().bpf_object__find_program_by_name(self._object, program.encode())
-        self.program_fd = int(_lib().bpf_program__fd(found))
-        self.instructions = int(_lib().bpf_program__insn_cnt(found))
+    @property
+    def id(self) -> int:
+        """The kernel's number for it, the same for every process."""
+        return int(_info(self.program_fd, ProgramInfo()).id)
 
     def map_fd(self, name: str) -> int:
-        found = _lib().bpf_object__find_map_by_name(self._object, name.encode())
-        if not found:
+        if name not in self.maps:
             raise PlaneError(f"the compiled program has no map {name}")
-        return int(_lib().bpf_map__fd(found))
+        return self.maps[name]
 
     def close(self) -> None:
-        if self._object:
-            _lib().bpf_object__close(self._object)
-            self._object = None
+        """Once only."""
+        for fd in (*self.maps.values(), self.program_fd):
+            os.close(fd)
+
+
+def load(elf: bytes, name: str) -> BpfProgram:
+    """Load the program ``name`` of an object file, with its maps.
+
+    Raises :class:`PlaneError`, with the verifier's last words where the kernel refuses it.
+    """
+    log = ctypes.create_string_buffer(LOG_OCTETS)
+    options = OpenOpts(
+        sz=ctypes.sizeof(OpenOpts),
+        object_name=b"ezpath_tor",
+        kernel_log_buf=ctypes.cast(log, c_char_p),
+        kernel_log_size=LOG_OCTETS,
+    )
+    opened = lib().bpf_object__open_mem(elf, len(elf), byref(options))
+    if not opened:
+        raise PlaneError(f"libbpf cannot read the compiled program: {reason(-ctypes.get_errno())}")
+    try:
+        status = lib().bpf_object__load(opened)
+        if status:
+            raise PlaneError(f"the kernel refuses the program: {reason(status)}{_last_words(log.value)}")
+        found = lib().bpf_object__find_program_by_name(opened, name.encode())
+        # The object's own descriptors go with it.
+        maps = {lib().bpf_map__name(each).decode(): _own(lib().bpf_map__fd(each)) for each in _maps(opened)}
+        return BpfProgram(_own(lib().bpf_program__fd(found)), maps, int(lib().bpf_program__insn_cnt(found)))
+    finally:
+        lib().bpf_object__close(opened)
+
+
+def _maps(opened: int) -> Iterator[int]:
+    each = lib().bpf_object__next_map(opened, None)
+    while each:
+        yield each
+        each = lib().bpf_object__next_map(opened, each)
+
+
+def _own(fd: int) -> int:
+    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 0)
+
+
+def _last_words(log: bytes) -> str:
+    lines = log.decode(errors="replace").strip().splitlines()
+    return "\n" + "\n".join(lines[-20:]) if lines else ""
+
+
+# ---- what runs already
+
+
+def program_fd(program_id: int) -> int:
+    """A program that runs. Raises :class:`PlaneError` where it is gone."""
+    return _opened(lib().bpf_prog_get_fd_by_id(program_id), f"program {program_id}")
+
+
+def map_fd(map_id: int) -> int:
+    """A map of such a program. Raises :class:`PlaneError` where it is gone."""
+    return _opened(lib().bpf_map_get_fd_by_id(map_id), f"map {map_id}")
+
+
+def map_id(fd: int) -> int:
+    """The kernel's number for a map."""
+    return int(_info(fd, MapInfo()).id)
+
+
+def open_map_of(fd: int, name: str) -> int | None:
+    """The map of that name among those of a program, if it has one; the kernel knows 15 bytes of a name."""
+    count = _info(fd, ProgramInfo()).nr_map_ids
+    ids = (c_uint32 * count)()
+    _info(fd, ProgramInfo(nr_map_ids=count, map_ids=ctypes.addressof(ids)))
+    for each in ids:
+        found = map_fd(each)
+        if _info(found, MapInfo()).name.decode(errors="replace") == name:
+            return found
+        os.close(found)
+    return None
+
+
+_T = TypeVar("_T", ProgramInfo, MapInfo)
+
+
+def _info(fd: int, info: _T) -> _T:
+    check(lib().bpf_obj_get_info_by_fd(fd, byref(info), byref(c_uint32(ctypes.sizeof(info)))), "tell about itself")
+    return info
+
+
+def _opened(fd: int, what: str) -> int:
+    if fd < 0:
+        raise PlaneError(f"the kernel does not open {what}: {reason(fd)}")
+    os.set_inheritable(fd, False)
+    return fd
+
+
+# ---- maps
+
+
+def map_create(kind: int, name: str, key_octets: int, value_octets: int, entries: int, flags: int = 0) -> int:
+    """A map of our own making; its file descriptor. Raises :class:`PlaneError`."""
+    options = MapOpts(sz=ctypes.sizeof(MapOpts), map_flags=flags)
+    fd = lib().bpf_map_create(kind, name.encode(), key_octets, value_octets, entries, byref(options))
+    return _opened(fd, f"a map {name} with {entries} entries of {value_octets} bytes")
+
+
+def bind(program: BpfProgram, fd: int) -> None:
+    """Let a map live as long as the program, which does not use it."""
+    check(lib().bpf_prog_bind_map(program.program_fd, fd, None), "bind a map to the program")
 
 
 def map_update(fd: int, key: bytes, value: bytes) -> int:
     """0, or the errno with a minus sign."""
-    return int(_lib().bpf_map_update_elem(fd, key, value, MAP_ANY))
+    status: int = lib().bpf_map_update_elem(fd, key, value, MAP_ANY)
+    return status
 
 
 def map_delete(fd: int, key: bytes) -> int:
     """0, or the errno with a minus sign."""
-    return int(_lib().bpf_map_delete_elem(fd, key))
+    status: int = lib().bpf_map_delete_elem(fd, key)
+    return status
+
+
+def map_lookup(fd: int, key: bytes) -> bytes | None:
+    """The value of one key, or None."""
+    value = ctypes.create_string_buffer(_info(fd, MapInfo()).value_size)
+    return value.raw if lib().bpf_map_lookup_elem(fd, key, value) == 0 else None
+
+
+def map_items(fd: int) -> Iterator[tuple[bytes, bytes]]:
+    """All that is in a map, in no order. Raises :class:`PlaneError`."""
+    info = _info(fd, MapInfo())
+    key_size, value_size = info.key_size, info.value_size
+    room = min(BATCH, info.max_entries)
+    token = ctypes.create_string_buffer(max(key_size, 8))
+    begun = False
+    while True:
+        keys, values = ctypes.create_string_buffer(key_size * room), ctypes.create_string_buffer(value_size * room)
+        count = c_uint32(room)
+        status = lib().bpf_map_lookup_batch(fd, token if begun else None, token, keys, values, byref(count), None)
+        if status == -errno.ENOSPC:  # a bucket of the hash has more than there is room for
+            room *= 2
+            continue
+        if status not in (0, -errno.ENOENT):
+            check(status, "read a map")
+        for place in range(count.value):
+            yield (
+                keys.raw[place * key_size : (place + 1) * key_size],
+                values.raw[place * value_size : (place + 1) * value_size],
+            )
+        if status:
+            return
+        begun = True
 
 
 def map_memory(fd: int, octets: int) -> mmap.mmap:
@@ -148,65 +205,12 @@ def map_memory(fd: int, octets: int) -> mmap.mmap:
     return mmap.mmap(fd, pages, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
 
 
-class TcHook:
-    """The ingress side of one interface, where one program of ours runs at a time."""
-
-    HANDLE = 1
-    PRIORITY = 0xE2
-
-    def __init__(self, ifindex: int, name: str) -> None:
-        self._hook = _TcHook(sz=ctypes.sizeof(_TcHook), ifindex=ifindex, attach_point=INGRESS)
-        self._name = name
-        self.made_qdisc = False
-
-    @property
-    def ifindex(self) -> int:
-        return int(self._hook.ifindex)
-
-    def attach(self, program_fd: int) -> None:
-        """Run this program, in place of the one before: no frame passes in between."""
-        status = _lib().bpf_tc_hook_create(byref(self._hook))
-        if status == 0:
-            self.made_qdisc = True
-        elif status != -errno.EEXIST:
-            raise PlaneError(f"the kernel has no clsact qdisc for {self._name}: {_reason(status)}")
-        elif self._ours():
-            # Left over from a switch that was killed: nobody else will take it away.
-            self.made_qdisc = True
-        options = self._options(prog_fd=program_fd, flags=TC_REPLACE)
-        status = _lib().bpf_tc_attach(byref(self._hook), byref(options))
-        if status:
-            raise PlaneError(f"the kernel does not attach the program to {self._name}: {_reason(status)}")
-
-    def detach(self) -> None:
-        """Take the program, and the qdisc where it is ours, off the interface. One that is gone is fine."""
-        if self.made_qdisc:
-            both = _TcHook(sz=ctypes.sizeof(_TcHook), ifindex=self._hook.ifindex, attach_point=INGRESS_AND_EGRESS)
-            status = _lib().bpf_tc_hook_destroy(byref(both))
-        else:
-            status = _lib().bpf_tc_detach(byref(self._hook), byref(self._options()))
-        if status and status not in (-errno.ENODEV, -errno.ENOENT, -errno.EINVAL):
-            raise PlaneError(f"the kernel does not detach the program from {self._name}: {_reason(status)}")
-
-    def _ours(self) -> bool:
-        options = self._options()
-        return int(_lib().bpf_tc_query(byref(self._hook), byref(options))) == 0
-
-    def _options(self, prog_fd: int = 0, flags: int = 0) -> _TcOpts:
-        return _TcOpts(
-            sz=ctypes.sizeof(_TcOpts),
-            prog_fd=prog_fd,
-            flags=flags,
-            handle=self.HANDLE,
-            priority=self.PRIORITY,
-        )
+def check(status: int, what: str) -> None:
+    """Raises :class:`PlaneError` for a status of libbpf that is not 0."""
+    if status:
+        raise PlaneError(f"the kernel did not {what}: {os.strerror(-status)}")
 
 
-def _reason(status: int) -> str:
-    hint = "; run as root or with CAP_BPF and CAP_NET_ADMIN" if status == -errno.EPERM else ""
-    return f"{os.strerror(-status)} ({errno.errorcode.get(-status, status)}){hint}"
-
-
-def _last_words(log: bytes) -> str:
-    lines = log.decode(errors="replace").strip().splitlines()
-    return "\n" + "\n".join(lines[-20:]) if lines else ""
+def u32(value: int) -> bytes:
+    """As a map's key or value."""
+    return value.to_bytes(4, sys.byteorder)

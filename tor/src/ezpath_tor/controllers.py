@@ -26,12 +26,23 @@ log = structlog.get_logger()
 class Controllers:
     """All controllers connected to one device, and the election among them."""
 
-    def __init__(self, device_id: int) -> None:
+    def __init__(self, device_id: int, on_highest: Callable[[], object] = lambda: None) -> None:
+        """``on_highest`` is called when a higher election id than ever before was seen."""
         self._device_id = device_id
+        self._on_highest = on_highest
         self._election: Election[_Stream] = Election()
         # Between the event loop, where elections are decided, and the worker thread, where writing begins.
         self._lock = threading.Lock()
         self._writing: Future[None] | None = None
+
+    @property
+    def highest(self) -> int | None:
+        """The highest election id ever seen."""
+        return self._election.highest
+
+    def remember(self, highest: int) -> None:
+        """The highest election id that this switch's earlier process has seen. Before the first stream."""
+        self._election = Election(highest)
 
     # ---- for requests that write
 
@@ -82,9 +93,11 @@ class Controllers:
         self._check(stream, update)
         election_id = from_uint128(update.election_id) if update.HasField("election_id") else None
         with self._lock:
-            before = self._election.primary
+            before, highest = self._election.primary, self._election.highest
             told = self._election.stand(stream, election_id)
             writing = self._writing
+        if self._election.highest != highest:
+            self._on_highest()
         stream.admitted = True
         _mark(other for other in told if other is not stream)
         primary = self._election.primary is stream

@@ -33,10 +33,16 @@ _M = TypeVar("_M", bound=Hashable)
 class Election(Generic[_M]):
     """The controllers of one device. A member is whatever tells one stream from another."""
 
-    def __init__(self) -> None:
+    def __init__(self, highest: int | None = None) -> None:
+        """``highest``: the highest election id seen before."""
         self._ids: dict[_M, int | None] = {}
         self._primary: _M | None = None
-        self._highest: int | None = None
+        self._highest = highest
+
+    @property
+    def highest(self) -> int | None:
+        """The highest election id ever seen."""
+        return self._highest
 
     @property
     def members(self) -> list[_M]:

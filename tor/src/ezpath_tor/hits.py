@@ -7,7 +7,7 @@ from collections import deque
 import numpy as np
 import numpy.typing as npt
 
-from ezpath_tor.bpf import BpfObject, map_memory
+from ezpath_tor.bpf import BpfProgram, map_memory
 from ezpath_tor.codegen.tables import hits_map
 from ezpath_tor.layout import TableLayout
 from ezpath_tor.plane import Key, PlaneError
@@ -16,7 +16,7 @@ from ezpath_tor.plane import Key, PlaneError
 class HitCells:
     """Which entry of a table counts in which cell; a table without a direct counter has none."""
 
-    def __init__(self, layout: TableLayout, bpf: BpfObject) -> None:
+    def __init__(self, layout: TableLayout, bpf: BpfProgram) -> None:
         self._table = layout.table
         self._of: dict[Key, int] = {}
         # A cell that is free again waits the longest: a packet may still count in it.
@@ -34,6 +34,12 @@ class HitCells:
         cell = self._of[key] = self._free.popleft()
         self._cells[cell] = 0
         return cell
+
+    def restore(self, key: Key, cell: int) -> None:
+        """An entry that is there already counts in this cell."""
+        if self._free:
+            self._of[key] = cell
+            self._free.remove(cell)
 
     def of(self, key: Key) -> int:
         """The cell of an entry that is there."""
@@ -61,7 +67,7 @@ class HitCells:
         return self._of[key]
 
 
-def shared_array(bpf: BpfObject, map_name: str, shape: tuple[int, int]) -> npt.NDArray[np.uint64]:
+def shared_array(bpf: BpfProgram, map_name: str, shape: tuple[int, int]) -> npt.NDArray[np.uint64]:
     """An array map's cells, as the BPF program sees them; no system call reads or writes one."""
     memory = map_memory(bpf.map_fd(map_name), 8 * shape[0] * shape[1])
     return np.frombuffer(memory, dtype=np.uint64, count=shape[0] * shape[1]).reshape(shape)

@@ -1,18 +1,18 @@
-"""A match as P4Runtime has it, fields by name, to the data plane's key, and back."""
+"""A match as P4Runtime has it to the data plane's key, and back."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
-from p4rt.entries import MatchValue
 from p4rt.p4info import MatchField, MatchKind, TableInfo
+from p4rt.values import MatchValue
 
 from ezpath_tor.plane import Key, Lpm, Priority, Range, Ternary
 
 
-def key_of(table: TableInfo, match: Mapping[str, MatchValue], priority: int) -> Key:
-    """The key of an entry; fields that the match leaves out do not care."""
-    fields = tuple(_value(field, match.get(field.name)) for field in table.fields)
+def key_of(table: TableInfo, match: Sequence[MatchValue | None], priority: int) -> Key:
+    """The key of an entry; None for fields that do not care."""
+    fields = tuple(_value(field, value) for field, value in zip(table.fields, match, strict=True))
     return (*fields, Priority(priority)) if table.needs_priority else fields
 
 
@@ -31,17 +31,19 @@ def _value(field: MatchField, value: MatchValue | None) -> int | Lpm | Ternary |
             return Range(*(value or (0, ones)))
 
 
-def match_of(table: TableInfo, key: Key) -> dict[str, MatchValue]:
+def match_of(table: TableInfo, key: Key) -> list[MatchValue | None]:
     """The match that a read shows: fields that do not care are left out, as the specification asks."""
-    match: dict[str, MatchValue] = {}
-    for field, value in zip(table.fields, key, strict=False):
-        match value:
-            case Lpm(number, prefix_len) if prefix_len:
-                match[field.name] = number, prefix_len
-            case Ternary(number, mask) if mask:
-                match[field.name] = number if field.kind is MatchKind.OPTIONAL else (number, mask)
-            case Range(low, high) if (low, high) != (0, (1 << field.width) - 1):
-                match[field.name] = low, high
-            case int(number):
-                match[field.name] = number
-    return match
+    return [_shown(field, value) for field, value in zip(table.fields, key, strict=False)]
+
+
+def _shown(field: MatchField, value: object) -> MatchValue | None:
+    match value:
+        case Lpm(number, prefix_len) if prefix_len:
+            return number, prefix_len
+        case Ternary(number, mask) if mask:
+            return number if field.kind is MatchKind.OPTIONAL else (number, mask)
+        case Range(low, high) if (low, high) != (0, (1 << field.width) - 1):
+            return low, high
+        case int(number):
+            return number
+    return None

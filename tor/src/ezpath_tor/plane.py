@@ -6,12 +6,15 @@ whose names are the P4 program's own (``EzIngress.tunnel.endpoint``), never p4in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+NOTHING: Mapping[bytes, bytes] = MappingProxyType({})
 
 
 class PlaneError(Exception):
@@ -85,6 +88,19 @@ class ActionCall:
     params: tuple[int, ...] = ()
 
 
+NOTE_OCTETS = 1000
+"""The most that one note holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What an earlier process left running: what it had given to :meth:`DataPlane.load`, and noted since."""
+
+    config: bytes
+    memo: bytes
+    notes: Mapping[bytes, bytes]
+
+
 class DataPlane(Protocol):
     """A loaded program on a set of ports. Not thread safe: the server serialises calls."""
 
@@ -92,14 +108,39 @@ class DataPlane(Protocol):
     def ports(self) -> Mapping[int, str]:
         """P4 port number to the network interface behind it."""
 
-    def load(self, config: bytes) -> None:
+    def load(self, config: bytes, memo: bytes = b"", notes: Mapping[bytes, bytes] = NOTHING) -> None:
         """Compile BMv2 JSON, and put it on all ports in place of what ran before, tables empty.
+
+        ``memo`` and ``notes`` are kept with the program, for a process that takes over. An interface that is not there
+        gets the program when it comes.
 
         Raises :class:`Unsupported` or :class:`PlaneError`; then what ran before still runs.
         """
 
+    def take_over(self) -> Earlier | None:
+        """Go on with the program that an earlier process left on the ports, entries, registers, counters and all.
+
+        None where there is none. Raises :class:`PlaneError` where there is one that this process cannot go on with;
+        :meth:`close` takes it off.
+        """
+
+    def note(self, key: bytes, value: bytes | None) -> None:
+        """Keep a small value with the program that is loaded; None forgets it. A key has at most 31 bytes."""
+
+    def refresh(self) -> None:
+        """Interfaces came, went or changed: let go of those that are gone, take in those that are there."""
+
+    def leave(self) -> None:
+        """Let go of everything, and leave the program on the ports, at work, for the next process."""
+
     def close(self) -> None:
-        """Take the program off every port. Idempotent."""
+        """Take every program of ours off the ports, also what an earlier process left there. Idempotent."""
+
+    def entries(self, table: str) -> Iterable[tuple[Key, ActionCall]]:
+        """What stands in a table now, in no order."""
+
+    def default(self, table: str) -> ActionCall | None:
+        """A table's default action, where it is not the program's own."""
 
     def insert(self, table: str, key: Key, call: ActionCall) -> None:
         """Add an entry that is not there. Raises :class:`TableFull`."""

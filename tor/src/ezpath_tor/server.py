@@ -18,12 +18,14 @@ import structlog
 from ezpath_tor import store
 from ezpath_tor.controllers import Controllers
 from ezpath_tor.faults import Fault, invalid, unimplemented
-from ezpath_tor.plane import DataPlane
+from ezpath_tor.plane import DataPlane, PlaneError
 from ezpath_tor.requests import check_device, check_role, fail_batch, parse, refuse
 from p4rt import messages, service
 
 API_VERSION = "1.3.0"
 """The version of the P4Runtime specification that :class:`Switch` keeps to."""
+
+_DEVICE, _HIGHEST = b"device", b"highest election id"
 
 log = structlog.get_logger()
 _T = TypeVar("_T")
@@ -45,8 +47,57 @@ class Switch:
         self._plane = plane
         self._limits = dict(limits or {})
         self._pipeline: store.Pipeline | None = None
-        self._controllers = Controllers(device_id)
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="data-plane")
+        self._controllers = Controllers(device_id, lambda: self._worker.submit(self._note_highest))
+
+    # ---- from one process to the next
+
+    async def take_over(self) -> None:
+        """Go on where an earlier process of this switch ended; where that cannot be, say why, and start empty."""
+        await self._in_worker(self._take_over)
+
+    def _take_over(self) -> None:
+        try:
+            earlier = self._plane.take_over()
+            if earlier is None:
+                return
+            device_id = int.from_bytes(earlier.notes.get(_DEVICE, b""), "big")
+            if device_id != self._device_id:
+                raise invalid(f"what is on the ports is of device {device_id}")
+            self._pipeline = store.take_over(earlier, self._plane, self._limits)
+        except (Fault, PlaneError) as error:
+            log.warning("not taken over: the switch starts empty", reason=str(error))
+            self._plane.close()
+            return
+        if _HIGHEST in earlier.notes:
+            self._controllers.remember(int.from_bytes(earlier.notes[_HIGHEST], "big"))
+        log.info("taken over", cookie=self._pipeline.config.cookie.cookie, entries=self._pipeline.entries)
+
+    def _notes(self) -> dict[bytes, bytes]:
+        """What the next process has to know of this one, beside the pipeline."""
+        notes = {_DEVICE: self._device_id.to_bytes(8, "big")}
+        if self._controllers.highest is not None:
+            notes[_HIGHEST] = self._controllers.highest.to_bytes(16, "big")
+        return notes
+
+    def _note_highest(self) -> None:
+        """Before anything that the new primary writes: it waits for this thread as well."""
+        if self._pipeline is not None:
+            for key, value in self._notes().items():
+                self._plane.note(key, value)
+
+    async def clear(self) -> None:
+        """Start empty: take off what an earlier process left on the ports."""
+        await self._in_worker(self._plane.close)
+
+    async def refresh(self) -> None:
+        """Interfaces came, went or changed."""
+        await self._in_worker(self._plane.refresh)
+
+    async def leave(self) -> None:
+        """Finish what runs, and leave the program at work for the next process."""
+        await self._in_worker(self._plane.leave)
+        self._worker.shutdown()
 
     async def close(self) -> None:
         """Finish what runs, and take the program off the ports."""
@@ -74,7 +125,7 @@ class Switch:
     def _write_batch(self, request: messages.WriteRequest) -> list[Fault | None]:
         with self._controllers.writing(_election_id(request)):
             pipeline = self._loaded()
-            outcome = [_attempt(pipeline, update) for update in request.updates]
+            outcome = pipeline.write(request.updates)
         failed = [fault for fault in outcome if fault is not None]
         if failed:
             log.warning("write", updates=len(outcome), failed=len(failed), first=str(failed[0]))
@@ -90,25 +141,26 @@ class Switch:
             request = parse(messages.ReadRequest, data)
             check_device(self._device_id, request.device_id)
             check_role(request.role)
-            responses, outcome = await self._in_worker(self._read_batch, request)
+            pipeline = await self._in_worker(self._loaded)
         except Fault as fault:
             await refuse(context, fault)
-        for response in responses:
-            yield response
+        outcome: list[Fault | None] = []
+        for entity in request.entities:
+            # One at a time: an answer may be a thousand times as large as its question.
+            responses, fault_there = await self._in_worker(self._read_entity, pipeline, entity)
+            for response in responses:
+                yield response
+            outcome.append(fault_there)
         if any(outcome):
             await fail_batch(context, "Read failure.", outcome)
 
-    def _read_batch(self, request: messages.ReadRequest) -> tuple[list[bytes], list[Fault | None]]:
-        pipeline = self._loaded()
-        responses: list[bytes] = []
-        outcome: list[Fault | None] = []
-        for entity in request.entities:
-            try:
-                responses += list(pipeline.read(entity))
-                outcome.append(None)
-            except Fault as fault:
-                outcome.append(fault)
-        return responses, outcome
+    def _read_entity(self, pipeline: store.Pipeline, entity: messages.Entity) -> tuple[list[bytes], Fault | None]:
+        if pipeline is not self._pipeline:
+            return [], Fault(grpc.StatusCode.ABORTED, "another pipeline was set while this was being read")
+        try:
+            return list(pipeline.read(entity)), None
+        except Fault as fault:
+            return [], fault
 
     # ---- the pipeline
 
@@ -128,7 +180,7 @@ class Switch:
     def _set_pipeline(self, request: _SetRequest) -> None:
         self._controllers.check_primary(_election_id(request))  # it may have changed while this one waited
         if request.action == _SetRequest.VERIFY_AND_COMMIT:
-            self._pipeline = store.load(request.config, self._plane, self._limits)
+            self._pipeline = store.load(request.config, self._plane, self._limits, self._notes())
             log.info("pipeline loaded", cookie=request.config.cookie.cookie)
         elif request.action == _SetRequest.RECONCILE_AND_COMMIT:
             self._reconcile(request.config)
@@ -139,10 +191,12 @@ class Switch:
 
     def _reconcile(self, wanted: messages.ForwardingPipelineConfig) -> None:
         """Keep all state, where the program is the one that runs; a controller can so reconnect at no cost."""
+        if not wanted.HasField("p4info") or not wanted.p4_device_config:
+            raise invalid("the request has no pipeline config, or not all of one")
         running = self._pipeline.config if self._pipeline is not None else messages.ForwardingPipelineConfig()
         if (running.p4info, running.p4_device_config) != (wanted.p4info, wanted.p4_device_config):
             raise unimplemented("RECONCILE_AND_COMMIT of another program than the one that runs is")
-        running.cookie.CopyFrom(wanted.cookie)
+        self._loaded().rename(wanted)
 
     async def get_pipeline(self, data: bytes, context: service.Context) -> messages.GetForwardingPipelineConfigResponse:
         """The program that runs, or as much of it as is asked for; an empty answer while there is none."""
@@ -216,11 +270,3 @@ def _election_id(request: messages.WriteRequest | _SetRequest) -> messages.Uint1
 def _name(enum: Any, value: int) -> str:
     """An enum value's name; its number where a client sends one that does not exist."""
     return enum.Name(value) if value in enum.values() else str(value)
-
-
-def _attempt(pipeline: store.Pipeline, update: messages.Update) -> Fault | None:
-    try:
-        pipeline.write(update)
-    except Fault as fault:
-        return fault
-    return None

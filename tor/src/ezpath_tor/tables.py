@@ -1,33 +1,83 @@
 """The entries of a program's tables: what P4Runtime says about them, in front of what the data plane holds.
 
-An entry is kept with the bytes it is answered with, so that a wildcard read of a large table joins bytes.
+The data plane has each entry's key and call. What it does not have is little: metadata, which is noted beside the
+entry, and the bytes an entry is answered with, which are made when it is first read and kept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 
 import grpc
-from p4rt.entries import BadEntry, action_from_proto, check_priority, match_from_proto, table_of, to_proto
-from p4rt.entries import TableEntry as NamedEntry
-from p4rt.p4info import ActionInfo, P4Info, TableInfo
+from p4rt.decode import TableDecoder, decoder_of
+from p4rt.encode import TableEncoder, encoder_of
+from p4rt.entries import check_priority
+from p4rt.p4info import ActionInfo, MatchKind, P4Info, TableInfo
+from p4rt.values import BadEntry
 
 from ezpath_tor.faults import Fault, invalid, not_found
 from ezpath_tor.keys import priority_of
 from ezpath_tor.matches import key_of, match_of
-from ezpath_tor.plane import ActionCall, DataPlane, Key
-from p4rt import messages
+from ezpath_tor.plane import NOTE_OCTETS, ActionCall, DataPlane, Key
+from p4rt import messages, wire
+
+_NOTE = b"entry"
+_COOKIE_OCTETS = 8
+MAX_METADATA = NOTE_OCTETS - _COOKIE_OCTETS
+"""Bytes of metadata that an entry can have."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Stored:
-    """An entry as the data plane has it, and as a read answers it (a serialized Entity)."""
+    """An entry; ``answer`` is the serialized Entity that a read gets, once one was there."""
 
     call: ActionCall
-    metadata: bytes
-    cookie: int
-    answer: bytes
+    metadata: bytes = b""
+    cookie: int = 0
+    constant: bool = False
+    answer: bytes | None = None
+
+
+class _Table:
+    """One table and its entries."""
+
+    def __init__(self, info: TableInfo, decoder: TableDecoder, encoder: TableEncoder, limit: int | None) -> None:
+        self.info = info
+        self.decoder = decoder
+        self.encoder = encoder
+        self.size = min(filter(None, (info.size, limit)), default=None)
+        self.entries: dict[Key, _Stored] = {}
+        self.default: _Stored | None = None
+        """Where a controller has set one."""
+        self.plain = all(field.kind is MatchKind.EXACT for field in info.fields)
+        self.not_an_entrys = info.default_actions - info.entry_actions
+        self.not_a_defaults = info.entry_actions - info.default_actions
+
+    def key(self, proto: messages.TableEntry) -> Key:
+        """Raises :class:`BadEntry`."""
+        check_priority(self.info, proto.priority)
+        match = self.decoder.match(proto.match)
+        if self.plain:
+            return tuple(match)  # type: ignore[arg-type]  # exact fields are never left out
+        return key_of(self.info, match, proto.priority)
+
+    def answer(self, key: Key | None, stored: _Stored) -> bytes:
+        """The entry as a read shows it, all values in their shortest form; the default entry where key is None."""
+        if stored.answer is None:
+            extra = messages.TableEntry(
+                priority=priority_of(key) if key is not None else 0,
+                controller_metadata=stored.cookie,
+                metadata=stored.metadata,
+                is_default_action=key is None,
+                is_const=stored.constant,
+            )
+            match = match_of(self.info, key) if key is not None else ()
+            entry = self.encoder.values(match, stored.call.action, stored.call.params)
+            # What follows a message's bytes is merged into it.
+            stored.answer = wire.delimited(b"\x12", entry + extra.SerializeToString())
+        return stored.answer
 
 
 class Tables:
@@ -50,153 +100,176 @@ class Tables:
         self._info = info
         self._plane = plane
         self._program_defaults = defaults
-        self._limits = limits
-        self._entries: dict[int, dict[Key, _Stored]] = {table.id: {} for table in info.tables}
-        self._defaults: dict[int, _Stored] = {}
-        for table in info.tables:
-            for key, call in initial.get(table.name, ()):
-                answer = self._answer(table, key, call)
-                answer.is_const = table.const_entries
-                self._entries[table.id][key] = _Stored(call, b"", 0, _entity(answer))
+        decoder, encoder = decoder_of(info), encoder_of(info)
+        self._tables = {
+            table.id: _Table(table, decoder.table(table.id), encoder.table(table.name), limits.get(table.name))
+            for table in info.tables
+        }
+        for table in self._tables.values():
+            for key, call in initial.get(table.info.name, ()):
+                table.entries[key] = _Stored(call, constant=table.info.const_entries)
+
+    def take_over(self, notes: Mapping[bytes, bytes]) -> None:
+        """Know the entries and defaults that stand in the data plane already. Raises a ``PlaneError``."""
+        for table in self._tables.values():
+            if not table.info.const_entries:
+                table.entries = {
+                    key: _noted(call, notes.get(_note_key(table.info, key)))
+                    for key, call in self._plane.entries(table.info.name)
+                }
+            default, note = self._plane.default(table.info.name), notes.get(_note_key(table.info, None))
+            if default is not None or note is not None:
+                table.default = _noted(default or self._program_defaults[table.info.name], note)
+
+    def __len__(self) -> int:
+        """Entries of all tables, constant ones among them."""
+        return sum(len(table.entries) for table in self._tables.values())
 
     # ---- write
 
     def write(self, kind: int, proto: messages.TableEntry) -> None:
         """One update. Raises :class:`Fault`, :class:`BadEntry` or a ``PlaneError``; then nothing changed."""
-        table = table_of(proto, self._info)
+        table = self._table(proto.table_id)
         if proto.is_const:
             raise invalid("constant entries come with the program, not from a controller")
         if proto.is_default_action:
             self._write_default(kind, table, proto)
             return
-        key = self._key(table, proto)
-        if table.const_entries:
-            raise Fault(grpc.StatusCode.PERMISSION_DENIED, f"the entries of table {table.alias} are constant")
-        if not table.fields:
-            raise invalid(f"table {table.alias} has no key: only its default entry can be set")
-        entries = self._entries[table.id]
-        present = entries.get(key)
-        if kind == messages.Update.DELETE:
-            if present is None:
-                raise not_found(f"table {table.alias} has no such entry")
-            self._plane.delete(table.name, key)
-            del entries[key]
-        elif kind == messages.Update.MODIFY:
-            if present is None:
-                raise not_found(f"table {table.alias} has no such entry")
-            stored = self._stored(table, key, proto, present.call)
-            if stored.call != present.call:
-                self._plane.modify(table.name, key, stored.call)
-            entries[key] = stored
-        else:
+        key = table.key(proto)
+        info = table.info
+        if info.const_entries:
+            raise Fault(grpc.StatusCode.PERMISSION_DENIED, f"the entries of table {info.alias} are constant")
+        if not info.fields:
+            raise invalid(f"table {info.alias} has no key: only its default entry can be set")
+        present = table.entries.get(key)
+        if kind == messages.Update.INSERT:
             if present is not None:
-                raise Fault(grpc.StatusCode.ALREADY_EXISTS, f"table {table.alias} has this entry already")
-            stored = self._stored(table, key, proto, None)
-            self._check_room(table, len(entries))
-            self._plane.insert(table.name, key, stored.call)
-            entries[key] = stored
-
-    def _write_default(self, kind: int, table: TableInfo, proto: messages.TableEntry) -> None:
-        if kind != messages.Update.MODIFY:
-            raise invalid(f"the default entry of table {table.alias} can be modified only")
-        if proto.match or proto.priority:
-            raise invalid(f"the default entry of table {table.alias} has neither match nor priority")
-        if table.const_default:
-            raise Fault(grpc.StatusCode.PERMISSION_DENIED, f"the default action of table {table.alias} is constant")
-        if not proto.HasField("action"):
-            self._plane.set_default(table.name, None)
-            self._defaults.pop(table.id, None)
+                raise Fault(grpc.StatusCode.ALREADY_EXISTS, f"table {info.alias} has this entry already")
+            stored = self._stored(table, proto, None)
+            if table.size is not None and len(table.entries) >= table.size:
+                raise Fault(grpc.StatusCode.RESOURCE_EXHAUSTED, f"table {info.alias} is full: {table.size} entries")
+            self._plane.insert(info.name, key, stored.call)
+            self._note(info, key, stored, None)
+            table.entries[key] = stored
             return
-        stored = self._stored(table, None, proto, None)
-        self._plane.set_default(table.name, stored.call)
-        self._defaults[table.id] = stored
+        if present is None:
+            raise not_found(f"table {info.alias} has no such entry")
+        if kind == messages.Update.DELETE:
+            self._note(info, key, None, present)
+            self._plane.delete(info.name, key)
+            del table.entries[key]
+            return
+        stored = self._stored(table, proto, present.call)
+        if stored.call != present.call:
+            self._plane.modify(info.name, key, stored.call)
+        self._note(info, key, stored, present)
+        table.entries[key] = stored
 
-    def _check_room(self, table: TableInfo, present: int) -> None:
-        size = min(filter(None, (table.size, self._limits.get(table.name))), default=None)
-        if size is not None and present >= size:
-            raise Fault(grpc.StatusCode.RESOURCE_EXHAUSTED, f"table {table.alias} is full: {size} entries")
+    def _write_default(self, kind: int, table: _Table, proto: messages.TableEntry) -> None:
+        info = table.info
+        if kind != messages.Update.MODIFY:
+            raise invalid(f"the default entry of table {info.alias} can be modified only")
+        if proto.match or proto.priority:
+            raise invalid(f"the default entry of table {info.alias} has neither match nor priority")
+        if info.const_default:
+            raise Fault(grpc.StatusCode.PERMISSION_DENIED, f"the default action of table {info.alias} is constant")
+        stored = self._stored(table, proto, None) if proto.HasField("action") else None
+        self._plane.set_default(info.name, stored.call if stored is not None else None)
+        self._note(info, None, stored, table.default)
+        table.default = stored
 
-    def _stored(
-        self, table: TableInfo, key: Key | None, proto: messages.TableEntry, keep: ActionCall | None
-    ) -> _Stored:
+    def _stored(self, table: _Table, proto: messages.TableEntry, keep: ActionCall | None) -> _Stored:
         """The entry as it will stand there; with ``keep`` as its action where it gives none."""
-        for direct in ("meter_config", "counter_data", "meter_counter_data"):
-            if proto.HasField(direct):
-                raise invalid(f"table {table.alias} has no direct {direct.split('_')[0]}")
+        info = table.info
+        if proto.HasField("meter_config"):
+            raise invalid(f"table {info.alias} has no direct meter")
+        if proto.HasField("counter_data") or proto.HasField("meter_counter_data"):
+            raise invalid(f"table {info.alias} has no direct counter")
         if proto.idle_timeout_ns:
-            raise invalid(f"table {table.alias} has no idle timeout")
-        if not proto.HasField("action"):
-            if keep is None:
-                raise invalid(f"an entry of table {table.alias} needs an action")
-            call = keep
-        else:
-            action, params = action_from_proto(proto.action, table, self._info)
-            _check_scope(table, action, proto.is_default_action)
-            call = ActionCall(action.name, params)
-        answer = self._answer(table, key, call)
-        answer.controller_metadata, answer.metadata = proto.controller_metadata, proto.metadata
-        return _Stored(call, proto.metadata, proto.controller_metadata, _entity(answer))
+            raise invalid(f"table {info.alias} has no idle timeout")
+        metadata = proto.metadata
+        if len(metadata) > MAX_METADATA:
+            raise Fault(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                f"an entry of table {info.alias} has room for {MAX_METADATA} bytes of metadata, not {len(metadata)}",
+            )
+        if proto.HasField("action"):
+            action, params = table.decoder.action(proto.action)
+            refused = table.not_a_defaults if proto.is_default_action else table.not_an_entrys
+            if action.id in refused:
+                raise _out_of_scope(info, action, proto.is_default_action)
+            return _Stored(ActionCall(action.name, params), metadata, proto.controller_metadata)
+        if keep is None:
+            raise invalid(f"an entry of table {info.alias} needs an action")
+        return _Stored(keep, metadata, proto.controller_metadata)
 
-    def _answer(self, table: TableInfo, key: Key | None, call: ActionCall) -> messages.TableEntry:
-        """The entry as a read shows it, all values in their shortest form; the default entry where key is None."""
-        match = match_of(table, key) if key is not None else {}
-        priority = priority_of(key) if key is not None else 0
-        names = [param.name for param in self._info.actions[call.action].params]
-        params = dict(zip(names, call.params, strict=True))
-        entry = NamedEntry(table.name, match, call.action, params, priority, default=key is None)
-        return to_proto(entry, self._info)
+    def _note(self, info: TableInfo, key: Key | None, stored: _Stored | None, before: _Stored | None) -> None:
+        """What the data plane does not hold of an entry, kept beside it; most entries have nothing of the kind.
 
-    def _key(self, table: TableInfo, proto: messages.TableEntry) -> Key:
-        check_priority(table, proto.priority)
-        return key_of(table, match_from_proto(proto.match, table), proto.priority)
+        It comes after its entry and goes before it: a process that is killed in between leaves no note without one.
+        """
+        packed = _packed(stored)
+        if packed != _packed(before):
+            self._plane.note(_note_key(info, key), packed)
+
+    def _table(self, table_id: int) -> _Table:
+        table = self._tables.get(table_id)
+        if table is None:
+            raise not_found(f"the program has no table with id {table_id}")
+        return table
 
     # ---- read
 
     def read(self, proto: messages.TableEntry) -> Iterator[bytes]:
         """The serialized entities that a ``TableEntry`` used as a filter selects. Raises as :meth:`write`."""
-        if proto.table_id == 0:
-            for table in self._info.tables:
-                yield from self._read_table(table, proto)
-            return
-        yield from self._read_table(table_of(proto, self._info), proto)
+        tables = [self._table(proto.table_id)] if proto.table_id else self._tables.values()
+        for table in tables:
+            yield from self._read_table(table, proto)
 
-    def _read_table(self, table: TableInfo, proto: messages.TableEntry) -> Iterator[bytes]:
+    def _read_table(self, table: _Table, proto: messages.TableEntry) -> Iterator[bytes]:
+        selected: Iterable[tuple[Key | None, _Stored]]
         if proto.is_default_action:
-            selected = [self._default(table)]
-        elif proto.table_id and proto.match and (proto.priority or not table.needs_priority):
-            found = self._entries[table.id].get(self._key(table, proto))
-            selected = [found] if found is not None else []
+            selected = [(None, table.default or self._own_default(table.info))]
+        elif proto.table_id and proto.match and (proto.priority or not table.info.needs_priority):
+            key = table.key(proto)
+            selected = [(key, table.entries[key])] if key in table.entries else []
         else:
-            selected = list(self._entries[table.id].values())
-        for stored in selected:
+            selected = table.entries.items()
+        for place, stored in selected:
             if _selects(proto, stored, self._info):
-                yield stored.answer
+                yield table.answer(place, stored)
 
-    def _default(self, table: TableInfo) -> _Stored:
-        changed = self._defaults.get(table.id)
-        if changed is not None:
-            return changed
+    def _own_default(self, table: TableInfo) -> _Stored:
         call = self._program_defaults.get(table.name)
         if call is None or call.action not in {action.name for action in self._info.actions}:
-            answer = messages.TableEntry(table_id=table.id, is_default_action=True)
             call = ActionCall("")
-        else:
-            answer = self._answer(table, None, call)
-        return _Stored(call, b"", 0, _entity(answer))
+        return _Stored(call)
 
 
-def _entity(entry: messages.TableEntry) -> bytes:
-    return messages.Entity(table_entry=entry).SerializeToString()
+def _out_of_scope(table: TableInfo, action: ActionInfo, default: bool) -> Fault:
+    place = "the default entry" if default else "an entry"
+    return Fault(
+        grpc.StatusCode.PERMISSION_DENIED,
+        f"action {action.alias} may not stand in {place} of table {table.alias}",
+    )
 
 
-def _check_scope(table: TableInfo, action: ActionInfo, default: bool) -> None:
-    allowed = table.default_actions if default else table.entry_actions
-    if action.id not in allowed:
-        place = "the default entry" if default else "an entry"
-        raise Fault(
-            grpc.StatusCode.PERMISSION_DENIED,
-            f"action {action.alias} may not stand in {place} of table {table.alias}",
-        )
+def _packed(stored: _Stored | None) -> bytes | None:
+    """The note for an entry, or None where it needs none."""
+    if stored is None or not (stored.metadata or stored.cookie):
+        return None
+    return stored.cookie.to_bytes(_COOKIE_OCTETS, "big") + stored.metadata
+
+
+def _noted(call: ActionCall, note: bytes | None) -> _Stored:
+    if note is None:
+        return _Stored(call)
+    return _Stored(call, note[_COOKIE_OCTETS:], int.from_bytes(note[:_COOKIE_OCTETS], "big"))
+
+
+def _note_key(table: TableInfo, key: Key | None) -> bytes:
+    """A name of the right length for an entry, or the default entry where key is None."""
+    return _NOTE + blake2b(repr((table.name, key)).encode(), digest_size=16).digest()
 
 
 def _selects(proto: messages.TableEntry, stored: _Stored, info: P4Info) -> bool:

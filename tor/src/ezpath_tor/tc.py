@@ -1,14 +1,15 @@
 """The data plane: the P4 program as tc eBPF on the ingress side of each port.
 
 ``load`` goes JSON → model → C → BPF object → kernel → ports; every step that can fail is done before the first port
-changes. Tables are BPF maps, registers and counters are arrays mapped into this process.
+changes. Tables are BPF maps, registers and counters are arrays mapped into this process. None of it is this process's:
+it stays at work when the process ends (``leave``, or killed), and the next one goes on with it (``take_over``).
 """
 
 from __future__ import annotations
 
-import socket
-import struct
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -16,24 +17,21 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
+from ezpath_tor import bpf, saved
 from ezpath_tor.bmv2 import read_program
 from ezpath_tor.bmv2.model import Program
-from ezpath_tor.bpf import BpfObject, TcHook, map_update
+from ezpath_tor.bpf import BpfProgram
 from ezpath_tor.codegen import PROGRAM_NAME, generate
-from ezpath_tor.codegen.names import global_name
+from ezpath_tor.codegen.crc import crc_tables
+from ezpath_tor.codegen.names import SUPPORT_FILES, global_name, support_text
 from ezpath_tor.codegen.tables import layout_of
 from ezpath_tor.compiler import compile_c
 from ezpath_tor.hits import shared_array
-from ezpath_tor.links import reaches_other_namespace
-from ezpath_tor.maps import RegisterMemory, TableMap, check, u32
-from ezpath_tor.plane import ActionCall, Key, PlaneError
-from ezpath_tor.ternary_map import TernaryMap
-
-MAX_PORT = 510
-"""511 is v1model's drop port."""
-
-PORT_SLOTS = 1024
-"""As in runtime.h."""
+from ezpath_tor.maps import RegisterMemory, TableMap
+from ezpath_tor.packing import Packing
+from ezpath_tor.plane import NOTHING, ActionCall, Earlier, Key, PlaneError
+from ezpath_tor.ports import Ports, noted_names
+from ezpath_tor.ternary_map import NUMBER_OCTETS, TernaryMap, records_map
 
 LOSSES = (
     "shorter than an Ethernet header",
@@ -45,37 +43,26 @@ LOSSES = (
 )
 """Why frames are lost in runtime.h and not by the program, in its order."""
 
-_SOL_PACKET = 263
-_PACKET_ADD_MEMBERSHIP = 1
-_PACKET_MR_PROMISC = 1
-
 log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
 
 
 class TcPlane:
-    """Implements :class:`ezpath_tor.plane.DataPlane` in the network namespace that :meth:`load` is called in."""
+    """Implements :class:`ezpath_tor.plane.DataPlane` in the network namespace that its methods are called in."""
 
     def __init__(self, ports: Mapping[int, str], *, limits: Mapping[str, int] | None = None) -> None:
         """``ports``: P4 port number to interface. ``limits``: tables with room for fewer entries than the program says.
 
         Raises :class:`PlaneError` for a port number outside 0-510 or an interface named twice.
         """
-        for port in ports:
-            if not 0 <= port <= MAX_PORT:
-                raise PlaneError(f"port {port} is not a P4 port number; use 0-{MAX_PORT}")
-        if len(set(ports.values())) != len(ports):
-            raise PlaneError(f"an interface is given for two ports: {dict(ports)}")
-        self._ports = dict(ports)
+        self._ports = Ports(ports)
         self._limits = dict(limits or {})
-        self._hooks: dict[int, TcHook] = {}
-        self._promiscuous: dict[int, socket.socket] = {}
         self._loaded: _Loaded | None = None
 
     @property
     def ports(self) -> Mapping[int, str]:
         """P4 port number to the network interface behind it."""
-        return MappingProxyType(self._ports)
+        return MappingProxyType(self._ports.names)
 
     @property
     def source(self) -> str:
@@ -97,49 +84,107 @@ class TcPlane:
         """Frames that the switch, not the program, could not pass on: reason to frames, where there are any."""
         return self._loaded.losses() if self._loaded else {}
 
-    def load(self, config: bytes) -> None:
+    def load(self, config: bytes, memo: bytes = b"", notes: Mapping[bytes, bytes] = NOTHING) -> None:
         """Compile BMv2 JSON, and put it on all ports in place of what ran before, tables empty.
 
         Raises :class:`~ezpath_tor.plane.Unsupported` or :class:`PlaneError`; then what ran before still runs.
         """
         program = read_program(config)
         source = generate(program)
-        interfaces = {port: _ifindex(port, name) for port, name in self._ports.items()}
-        loaded = _Loaded(program, source, _in_kernel(source), self._limits)
+        entries = sum(table.max_size for table in program.tables.values())
+        document = saved.fresh(_fingerprint(source), config, memo)
+        running = _in_kernel(source)
         try:
-            loaded.set_ports(interfaces, self._ports)
-            self._attach(loaded, interfaces)
+            self._adopt()
+            running = saved.save(running, document, entries, _rooms(program))
+            loaded = _Loaded(program, source, running, self._limits, running=False)
+            for key, value in notes.items():
+                loaded.notes.put(key, value)
+            self._ports.put(running, self._loaded.bpf if self._loaded else None)
+            loaded.notes.commit()
         except BaseException:
-            loaded.close()
+            running.close()
             raise
         before, self._loaded = self._loaded, loaded
         if before:
-            before.close()
-        log.info("program loaded", program=program.name, ports=len(interfaces), instructions=self.instructions)
+            before.bpf.close()
+        log.info("program loaded", program=program.name, ports=len(self.ports), instructions=self.instructions)
+
+    def take_over(self) -> Earlier | None:
+        """Go on with the program that an earlier process left on the ports, entries, registers, counters and all.
+
+        None where there is none. Raises :class:`PlaneError` where there is one that this process cannot go on with.
+        """
+        found = saved.newest(self._ports.running())
+        if found is None:
+            return None
+        running, earlier = found
+        try:
+            program = read_program(earlier.config)
+            source = generate(program)
+            if _fingerprint(source) != earlier.fingerprint:
+                raise PlaneError(
+                    "the program on the ports was compiled by another version of ezpath-tor, which may have laid out "
+                    "its tables in another way"
+                )
+            loaded = _Loaded(program, source, running, self._limits, running=True)
+        except BaseException:
+            running.close()
+            raise
+        self._ports.adopt(loaded.notes)
+        self._ports.refresh(running)
+        loaded.notes.commit()
+        self._loaded = loaded
+        log.info("program taken over", program=program.name, ports=len(self.ports), instructions=self.instructions)
+        return Earlier(earlier.config, earlier.memo, loaded.notes.all())
+
+    def note(self, key: bytes, value: bytes | None) -> None:
+        """Keep a small value with the program that is loaded; None forgets it. A key has at most 31 bytes."""
+        self._running.notes.put(key, value)
 
     def refresh(self) -> None:
-        """Look again at the ports' interfaces, whose features decide how frames leave by them."""
-        interfaces = {port: _ifindex(port, name) for port, name in self._ports.items()}
-        self._running.set_ports(interfaces, self._ports)
+        """Interfaces came, went or changed: let go of those that are gone, take in those that are there."""
+        if self._loaded:
+            self._ports.refresh(self._loaded.bpf)
+
+    def leave(self) -> None:
+        """Let go of everything, and leave the program on the ports, at work, for the next process."""
+        self._forget()
+        self._ports.leave()
 
     def close(self) -> None:
-        """Take the program off every port. Idempotent."""
-        hooks, self._hooks = self._hooks, {}
-        errors: list[PlaneError] = []
-        for hook in hooks.values():
-            try:
-                hook.detach()
-            except PlaneError as error:
-                errors.append(error)
-        for port in list(self._promiscuous):
-            self._stop_listening(port)
+        """Take every program of ours off the ports, also what an earlier process left there. Idempotent."""
+        self._adopt()
+        self._forget()
+        self._ports.clear()
+
+    def waited_for(self) -> Mapping[int, str]:
+        """The ports of the process that left a program on some of them; the others' interfaces may come back."""
+        with self._left_there() as notes:
+            return noted_names(notes) if notes is not None else {}
+
+    def _adopt(self) -> None:
+        """What an earlier process has put on the interfaces is ours to take away, where nothing of ours is there."""
+        if self._loaded is None:
+            with self._left_there() as notes:
+                if notes is not None:
+                    self._ports.adopt(notes)
+
+    @contextmanager
+    def _left_there(self) -> Iterator[saved.Notes | None]:
+        found = saved.newest(self._ports.running())
+        try:
+            yield saved.notes_of(found[0]) if found is not None else None
+        finally:
+            if found is not None:
+                found[0].close()
+
+    def _forget(self) -> None:
+        for reason, frames in self.losses.items():
+            log.warning("frames lost in the switch", reason=reason, frames=frames)
         if self._loaded:
-            for reason, frames in self.losses.items():
-                log.warning("frames lost in the switch", reason=reason, frames=frames)
-            self._loaded.close()
+            self._loaded.bpf.close()
             self._loaded = None
-        if errors:
-            raise errors[0]
 
     def insert(self, table: str, key: Key, call: ActionCall) -> None:
         """Add an entry that is not there. Raises :class:`TableFull`, and :class:`PlaneError` for a wrong entry."""
@@ -152,6 +197,14 @@ class TcPlane:
     def delete(self, table: str, key: Key) -> None:
         """Remove an entry that is there."""
         self._running.table(table).delete(key)
+
+    def entries(self, table: str) -> Iterable[tuple[Key, ActionCall]]:
+        """What stands in a table now, in no order. Raises :class:`PlaneError` for what is no entry."""
+        return self._running.table(table).entries()
+
+    def default(self, table: str) -> ActionCall | None:
+        """A table's default action, where it is not the program's own."""
+        return self._running.table(table).default()
 
     def set_default(self, table: str, call: ActionCall | None) -> None:
         """Set a table's default action; ``None`` puts the program's own back."""
@@ -190,65 +243,32 @@ class TcPlane:
             raise PlaneError("no program is loaded; set a forwarding pipeline first")
         return self._loaded
 
-    def _attach(self, loaded: _Loaded, interfaces: Mapping[int, int]) -> None:
-        """All ports run ``loaded``, or, with the error, all run what they ran before."""
-        changed: list[int] = []
-        try:
-            for port, ifindex in interfaces.items():
-                self._listen_on(port, ifindex)
-                changed.append(port)
-                self._hooks[port].attach(loaded.bpf.program_fd)
-        except BaseException:
-            for port in changed:
-                self._put_back(port)
-            raise
-
-    def _listen_on(self, port: int, ifindex: int) -> None:
-        """A hook on the port's interface, a new one where it is another interface under the old name."""
-        hook = self._hooks.get(port)
-        if hook is None or hook.ifindex != ifindex:
-            self._hooks[port] = TcHook(ifindex, self._ports[port])
-            self._stop_listening(port)
-            self._promiscuous[port] = _promiscuous(ifindex)
-
-    def _put_back(self, port: int) -> None:
-        """What ran on the port before; never an error of its own, for there is one already."""
-        try:
-            if self._loaded:
-                self._hooks[port].attach(self._loaded.bpf.program_fd)
-            else:
-                self._hooks.pop(port).detach()
-                self._stop_listening(port)
-        except PlaneError as error:
-            log.error("port not put back to the program before", port=port, reason=str(error))
-
-    def _stop_listening(self, port: int) -> None:
-        member = self._promiscuous.pop(port, None)
-        if member is not None:
-            member.close()
-
 
 class _Loaded:
     """One program in the kernel, its tables, registers and counters."""
 
-    def __init__(self, program: Program, source: str, bpf: BpfObject, limits: Mapping[str, int]) -> None:
+    def __init__(
+        self, program: Program, source: str, program_in_kernel: BpfProgram, limits: Mapping[str, int], *, running: bool
+    ) -> None:
         self.program = program
         self.source = source
-        self.bpf = bpf
+        self.bpf = program_in_kernel
+        self.notes = saved.notes_of(program_in_kernel)
         unknown = set(limits) - set(program.tables)
         if unknown:
-            bpf.close()
             raise PlaneError(f"limit for a table that {program.name} does not have: {', '.join(sorted(unknown))}")
         self._tables = {
-            name: (TernaryMap if table.ternary else TableMap)(layout_of(program, table), program, bpf, limits.get(name))
+            name: (TernaryMap if table.ternary else TableMap)(
+                layout_of(program, table), program, self.bpf, limits.get(name), running=running
+            )
             for name, table in program.tables.items()
         }
-        self._registers = {name: RegisterMemory(register, bpf) for name, register in program.registers.items()}
+        self._registers = {name: RegisterMemory(register, self.bpf) for name, register in program.registers.items()}
         self._counters = {
-            name: shared_array(bpf, global_name(name), (counter.size, 2)) for name, counter in program.counters.items()
+            name: shared_array(self.bpf, global_name(name), (counter.size, 2))
+            for name, counter in program.counters.items()
         }
-
-        self._losses = shared_array(bpf, "losses", (len(LOSSES), 1))
+        self._losses = shared_array(self.bpf, "losses", (len(LOSSES), 1))
 
     def table(self, name: str) -> TableMap:
         return _named(self._tables, "table", name, self.program)
@@ -259,53 +279,39 @@ class _Loaded:
     def counter(self, name: str) -> npt.NDArray[np.uint64]:
         return _named(self._counters, "counter", name, self.program)
 
-    def set_ports(self, interfaces: Mapping[int, int], names: Mapping[int, str]) -> None:
-        by_interface, by_port = self.bpf.map_fd("port_by_interface"), self.bpf.map_fd("interface_by_port")
-        by_slot = self.bpf.map_fd("port_by_slot")
-        for port, ifindex in interfaces.items():
-            straight = u32(int(reaches_other_namespace(names[port])))
-            slot = u32(ifindex % PORT_SLOTS)
-            for fd, key, value in (
-                (by_interface, u32(ifindex), u32(port)),
-                (by_slot, slot, u32(ifindex) + u32(port)),
-                (by_port, u32(port), u32(ifindex) + straight),
-            ):
-                check(map_update(fd, key, value), f"note port {port}")
-
     def losses(self) -> dict[str, int]:
         return {reason: int(frames) for reason, frames in zip(LOSSES, self._losses[:, 0], strict=True) if frames}
 
-    def close(self) -> None:
-        self.bpf.close()
 
-
-def _in_kernel(source: str) -> BpfObject:
+def _in_kernel(source: str) -> BpfProgram:
     """The program with its variables on the BPF stack or, where they do not fit it, in memory like its headers."""
     try:
-        return BpfObject(compile_c(source), PROGRAM_NAME)
+        return bpf.load(compile_c(source), PROGRAM_NAME)
     except PlaneError as error:
         try:
-            return BpfObject(compile_c(f"#define STATE_IN_MAP\n{source}"), PROGRAM_NAME)
+            return bpf.load(compile_c(f"#define STATE_IN_MAP\n{source}"), PROGRAM_NAME)
         except PlaneError:
             raise error from None
+
+
+def _rooms(program: Program) -> dict[str, saved.Room]:
+    """For what a table's own maps do not tell of its entries."""
+    return {
+        records_map(table): saved.Room(
+            NUMBER_OCTETS, Packing(layout_of(program, table)).record_size, max(1, table.max_size)
+        )
+        for table in program.tables.values()
+        if table.ternary
+    }
+
+
+def _fingerprint(source: str) -> str:
+    """Of the generated C and what it includes."""
+    parts = (source, crc_tables(), *(support_text(name) for name in SUPPORT_FILES))
+    return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
 def _named(things: Mapping[str, _T], kind: str, name: str, program: Program) -> _T:
     if name not in things:
         raise PlaneError(f"{program.name} has no {kind} {name}; it has {', '.join(sorted(things)) or 'none'}")
     return things[name]
-
-
-def _ifindex(port: int, name: str) -> int:
-    try:
-        return socket.if_nametoindex(name)
-    except OSError as error:
-        raise PlaneError(f"port {port}: there is no interface {name} in this network namespace") from error
-
-
-def _promiscuous(ifindex: int) -> socket.socket:
-    """Frames for any MAC address reach the program while this socket is open. Ends with the process."""
-    member = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-    request = struct.pack("iHH8s", ifindex, _PACKET_MR_PROMISC, 0, b"")
-    member.setsockopt(_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, request)
-    return member

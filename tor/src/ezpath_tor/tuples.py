@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import sys
 from bisect import bisect_left, insort
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ezpath_tor.bmv2.model import Table
 from ezpath_tor.keys import Numbers, check_key, priority_of, rules_of
 from ezpath_tor.layout import TableLayout
+from ezpath_tor.packing import Record
 from ezpath_tor.plane import ActionCall, Key, PlaneError, TableFull
 
 MAX_MASKS = 1024
 """Different masks that a table's entries can have at a time."""
+
+BEST_OCTETS = 8
 
 RANGE_ROOM = 1 << 16
 """Prefixes that a table's ranges can be cut into, beyond one an entry."""
@@ -90,6 +94,7 @@ class TupleSpace:
         self._groups: dict[Numbers, _Group] = {}
         self._rules = 0
         self._masks_made = 0
+        self._reusable: dict[Numbers, int] = {}
         self._inserted = 0
         self._other_order = False
         """The list of masks is another one than it was."""
@@ -99,6 +104,29 @@ class TupleSpace:
 
     def __contains__(self, key: Key) -> bool:
         return key in self._entries
+
+    def reuse(self, masks: bytes, elements: Iterable[bytes]) -> None:
+        """Give masks the numbers that they have in this list, and no other one a number that is in use.
+
+        For a space that is made anew beside maps that are in use. Before the first entry.
+        """
+        record, size = Record(self._layout.key_struct), mask_size(self._layout)
+        for start in range(0, len(masks), size):
+            if not any(masks[start : start + BEST_OCTETS]):
+                break
+            number, *mask = record.unpack(masks, start + BEST_OCTETS)
+            self._reusable[tuple(mask)] = number
+        used = (record.unpack(element)[0] for element in elements)
+        self._masks_made = max((*self._reusable.values(), *used), default=0)
+
+    def everything(self) -> Changes:
+        """All that has to be in the maps, from the first element on."""
+        puts = {
+            self._element(group, values): self._entries[candidates[0].key].packed
+            for group in self._groups.values()
+            for values, candidates in group.rules.items()
+        }
+        return Changes(puts, self._list())
 
     def insert(self, key: Key, call: ActionCall, cell: int = 0) -> Changes:
         """Raises :class:`TableFull` or :class:`PlaneError`; then nothing has changed."""
@@ -183,8 +211,9 @@ class TupleSpace:
     def _group(self, mask: Numbers) -> _Group:
         if mask not in self._groups:
             # Never a number twice: a lookup under an old list of masks must not meet another mask's entries.
-            self._masks_made += 1
-            self._groups[mask] = _Group(self._masks_made, self._layout.pack_masked(self._masks_made, mask))
+            number = self._reusable.pop(mask, self._masks_made + 1)
+            self._masks_made = max(self._masks_made, number)
+            self._groups[mask] = _Group(number, self._layout.pack_masked(number, mask))
         return self._groups[mask]
 
     def _element(self, group: _Group, values: Numbers) -> bytes:
@@ -200,12 +229,14 @@ class TupleSpace:
         if not self._other_order:
             return changes
         self._other_order = False
+        return Changes(changes.puts, self._list(), changes.removals)
+
+    def _list(self) -> bytes:
         groups = sorted(self._groups.values(), key=lambda group: group.ranks[0])
         end = bytes(mask_size(self._layout)) if len(groups) < masks_room(self._table) else b""
-        masks = b"".join(group.best.to_bytes(8, sys.byteorder) + group.packed for group in groups) + end
-        return Changes(changes.puts, masks, changes.removals)
+        return b"".join(group.best.to_bytes(BEST_OCTETS, sys.byteorder) + group.packed for group in groups) + end
 
 
 def mask_size(layout: TableLayout) -> int:
     """Bytes of one mask in the list: the best priority of its entries, and the mask as a key."""
-    return 8 + layout.key_size
+    return BEST_OCTETS + layout.key_size

@@ -70,8 +70,27 @@ def _integers(cells: RawCells, first: int, width: int) -> Columns:
 
 def _first_of_each(vni: Columns, src: Columns, dst: Columns) -> npt.NDArray[np.intp]:
     """Where each key stands first, in the order of keys."""
-    order = np.lexsort((dst, src, vni))  # stable: equal keys stay in the order of their stages
+    order = _order(vni, src, dst)
     vni, src, dst = vni[order], src[order], dst[order]
     new = np.ones(len(order), bool)
     new[1:] = (vni[1:] != vni[:-1]) | (src[1:] != src[:-1]) | (dst[1:] != dst[:-1])
     return order[new]
+
+
+def _order(vni: Columns, src: Columns, dst: Columns) -> npt.NDArray[np.intp]:
+    """By VNI, source, destination; equal keys stay in the order of their stages.
+
+    NumPy sorts one column of numbers much faster than it sorts by several.
+    """
+    high = vni << np.uint64(40) | src >> np.uint64(8)
+    low = (src & np.uint64(0xFF)) << np.uint64(48) | dst
+    return np.argsort(_ranks(high) << np.uint64(32) | _ranks(low), kind="stable")
+
+
+def _ranks(column: Columns) -> Columns:
+    """Each number's place among the different ones, from 0."""
+    order = np.argsort(column)
+    column = column[order]
+    ranks = np.zeros(len(column), np.uint64)
+    ranks[order[1:]] = np.cumsum(column[1:] != column[:-1], dtype=np.uint64)
+    return ranks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -54,7 +55,8 @@ class P4RuntimeSource:
             raise NoProgram
 
     async def read(self) -> Reading:
-        stages = [await self._client.read_register(name) for name in STAGES]
+        # Both at once: one stage is taken apart here while the switch is at the other.
+        stages = await asyncio.gather(*(self._client.read_register(name) for name in STAGES))
         return Reading(tuple(stages), await self._client.read_counter(DROPS))
 
     async def close(self) -> None:
