@@ -11,7 +11,7 @@ PYTEST_OPTIONS ?=
 .PHONY: help setup lab lab-down test fuzz check format bench-monitor p4 p4-check clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install what is missing: Debian packages (as root) and the Python environment in .venv
 	@tools/setup
