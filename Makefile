@@ -8,10 +8,10 @@ LAB_OPTIONS ?=
 FUZZ ?=
 PYTEST_OPTIONS ?=
 
-.PHONY: help setup lab lab-down test fuzz check format bench-monitor p4 p4-check clean
+.PHONY: help setup lab lab-down test fuzz check format bench-dataplane bench-control bench-monitor p4 p4-check clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install what is missing: Debian packages (as root) and the Python environment in .venv
 	@tools/setup
@@ -37,6 +37,12 @@ check: setup p4-check ## Lint, types and import rules
 format: setup ## Format the Python sources
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+bench-dataplane: setup ## Measure the software ToR beside a bare veth, Linux's own devices and BMv2 (needs root)
+	@$(BIN)/ezpath-bench dataplane $(BENCH_OPTIONS)
+
+bench-control: setup ## Measure a register read and a batch of writes, end to end (needs root)
+	@$(BIN)/ezpath-bench control $(BENCH_OPTIONS)
 
 bench-monitor: setup ## Measure the flow monitor's recall and byte error (minutes); BENCH_OPTIONS=--quick
 	@$(BIN)/ezpath-bench monitor $(BENCH_OPTIONS)

@@ -178,7 +178,7 @@ def tor(workshop: Workshop, name: str = "tor") -> Iterator[Way]:
     def command(number: int) -> list[str]:
         listen = ("--listen", f"unix:{workshop.folder}/{name}{number}.sock")
         ports = ("--port", f"{HOST_PORT}=host", "--port", f"{FABRIC_PORT}=fabric")
-        own = ("--device-id", str(number + 1), "--log-level", "warning", "--die-with-parent")
+        own = ("--device-id", str(number + 1), "--log-level", "warning", "--die-with-parent", "--empty")
         return [program("ezpath-tor"), *own, *listen, *ports]
 
     with _p4_switches(workshop, name, command) as way:
