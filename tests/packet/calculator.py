@@ -97,10 +97,11 @@ def with_checksum(frame: bytes, value: int) -> bytes:
 
 
 @contextmanager
-def calculator(wires: Wires, ports: dict[int, str]) -> Iterator[Calculator]:
+def calculator(wires: Wires, ports: dict[int, str], config: Path = CONFIG) -> Iterator[Calculator]:
+    """The program of ``config``, which sends every frame out of port 2."""
     plane = TcPlane(ports)
     with inside(wires.switch):
-        plane.load(CONFIG.read_bytes())
+        plane.load(config.read_bytes())
     try:
         yield Calculator(wires, plane)
     finally:

@@ -20,11 +20,22 @@ MAX_DIGITS = 2048
 class Element:
     """One value of the document, and the way to it."""
 
-    __slots__ = ("_value", "path")
+    __slots__ = ("_parent", "_step", "_value")
 
-    def __init__(self, value: object, path: str = "") -> None:
+    def __init__(self, value: object, parent: Element | None = None, step: str | int = "") -> None:
         self._value = value
-        self.path = path
+        self._parent = parent
+        self._step = step
+
+    @property
+    def path(self) -> str:
+        """Where it stands, as in ``pipelines[0].tables[3]``."""
+        if self._parent is None:
+            return ""
+        above = self._parent.path
+        if isinstance(self._step, int):
+            return f"{above}[{self._step}]"
+        return f"{above}.{self._step}" if above else self._step
 
     def malformed(self, problem: str) -> Malformed:
         """The error to raise where this element is not what it has to be."""
@@ -37,12 +48,12 @@ class Element:
         members = self._object()
         if name not in members:
             raise self.malformed(f"'{name}' is missing")
-        return Element(members[name], self._below(name))
+        return Element(members[name], self, name)
 
     def get(self, name: str) -> Element | None:
         """A member that may be missing, or null."""
         value = self._object().get(name)
-        return None if value is None else Element(value, self._below(name))
+        return None if value is None else Element(value, self, name)
 
     def each(self, name: str) -> list[Element]:
         """The elements of a member that may be missing."""
@@ -51,15 +62,12 @@ class Element:
 
     @property
     def members(self) -> dict[str, Element]:
-        return {name: Element(value, self._below(name)) for name, value in self._object().items()}
+        return {name: Element(value, self, name) for name, value in self._object().items()}
 
     def _object(self) -> dict[str, object]:
         if not isinstance(self._value, dict):
             raise self._wrong("an object")
         return self._value
-
-    def _below(self, name: str) -> str:
-        return f"{self.path}.{name}" if self.path else name
 
     # ---- arrays
 
@@ -67,7 +75,7 @@ class Element:
     def elements(self) -> list[Element]:
         if not isinstance(self._value, list):
             raise self._wrong("an array")
-        return [Element(value, f"{self.path}[{index}]") for index, value in enumerate(self._value)]
+        return [Element(value, self, index) for index, value in enumerate(self._value)]
 
     def __iter__(self) -> Iterator[Element]:
         return iter(self.elements)

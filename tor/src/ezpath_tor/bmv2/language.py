@@ -146,9 +146,21 @@ class Assign:
 
 
 @dataclass(frozen=True, slots=True)
+class HeaderChoice:
+    """One header or the other, as the compiler makes it of ``if (c) { h = g; }`` inside an action."""
+
+    condition: Expr
+    then: HeaderValue
+    otherwise: HeaderValue
+
+
+HeaderValue = str | HeaderChoice
+
+
+@dataclass(frozen=True, slots=True)
 class AssignHeader:
     target: str
-    value: str
+    value: HeaderValue
     source: Source
 
 

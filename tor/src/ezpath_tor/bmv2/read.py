@@ -105,8 +105,11 @@ class _Reader:
             for element in self._json.each(section):
                 said = element.get("name")
                 name = said.text if said is not None else ""
+                direct = element.get("is_direct")
+                if direct is not None and direct.flag:
+                    construct = f"direct {construct}"
                 where = self._places.of(element, uses_of=name)
-                raise Unsupported(f"{construct} {name}".rstrip(), str(where))
+                raise Unsupported(construct if name in ("", construct) else f"{construct} {name}", str(where))
 
     def _scope(self, element: Element) -> Scope:
         said = element.get("name")

@@ -13,6 +13,8 @@ from ezpath_tor.bmv2.language import (
     Expr,
     FieldRef,
     Header,
+    HeaderChoice,
+    HeaderValue,
     LastField,
     LastIndex,
     Lookahead,
@@ -171,6 +173,22 @@ def read_expr(element: Element, scope: Scope, depth: int = 0) -> Expr:
             return _operation(value, scope, depth + 1)
         case _:
             raise scope.refuse(f"operand of type {kind}")
+
+
+def read_header(element: Element, scope: Scope, depth: int = 0) -> HeaderValue:
+    """A header, or a choice between two."""
+    if depth > MAX_DEPTH:
+        raise scope.refuse(f"an expression nested more than {MAX_DEPTH} deep")
+    if element["type"].text != "expression":
+        return scope.header(element)
+    value = element["value"]
+    op = value.get("op")
+    if op is None:
+        return read_header(value, scope, depth + 1)
+    if op.text != "?":
+        raise scope.refuse(_called(element))
+    then, otherwise = (read_header(value[part], scope, depth + 1) for part in ("left", "right"))
+    return HeaderChoice(read_expr(value["cond"], scope, depth + 1), then, otherwise)
 
 
 def read_lookahead(element: Element) -> Lookahead:

@@ -21,7 +21,7 @@ from ezpath_tor.bmv2.language import (
     Source,
     Statement,
 )
-from ezpath_tor.bmv2.read_expr import Scope, read_expr
+from ezpath_tor.bmv2.read_expr import Scope, read_expr, read_header
 
 ScopeAt = Callable[[Element], Scope]
 """What names mean at an element of the JSON, which has its P4 line or is inside one that has."""
@@ -66,7 +66,7 @@ def read_statement(primitive: Element, scope_at: ScopeAt) -> Statement:
         case "assign":
             return Assign(scope.target(args[0]), read_expr(args[1], scope), source)
         case "assign_header":
-            return AssignHeader(scope.header(args[0]), scope.header(args[1]), source)
+            return AssignHeader(scope.header(args[0]), read_header(args[1], scope), source)
         case "add_header":
             return SetValid(scope.header(args[0]), source)
         case "remove_header":

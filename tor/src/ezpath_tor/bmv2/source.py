@@ -28,8 +28,9 @@ class Places:
             return noted
         if otherwise is not None and otherwise.line:
             return otherwise
-        if uses_of in self._mentions:
-            return self._mentions[uses_of]
+        for mentioned, line in self._mentions.items():
+            if uses_of and (mentioned == uses_of or mentioned.startswith((f"{uses_of}.", f"{uses_of}["))):
+                return line
         return Source(f"{self.program}, {name + ', ' if name else ''}{element.path} of the JSON".removeprefix(", "))
 
     @cached_property

@@ -127,7 +127,8 @@ class Expressions:
             case Lookahead():
                 if self._lookahead is None:
                     raise self._refuse("lookahead outside the parser")
-                return self._shifted_down(self._lookahead(expr), lo)
+                width = min(n, expr.width - lo)
+                return self._lookahead(Lookahead(expr.offset + expr.width - lo - width, width))
             case Ternary(condition, then, otherwise):
                 one, other = self.bits(then, lo, n), self.bits(otherwise, lo, n)
                 text = f"{self._truth(condition).operand} ? {one.operand64} : {other.operand64}"

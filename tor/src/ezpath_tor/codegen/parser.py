@@ -10,7 +10,7 @@ from ezpath_tor.bmv2.model import Advance, Extract, ExtractNext, Program, State,
 from ezpath_tor.bmv2.read import TOO_SHORT
 from ezpath_tor.codegen.bounds import parts_of
 from ezpath_tor.codegen.expressions import Expressions, Term, const_text
-from ezpath_tor.codegen.names import c_name, field_path, valid_path
+from ezpath_tor.codegen.names import c_name, valid_path
 from ezpath_tor.codegen.statements import write_assign, write_statement
 from ezpath_tor.codegen.unrolled import OUT_OF_BOUNDS, Full, Leave, Unrolled, unroll
 from ezpath_tor.codegen.wire import load_bits, load_field
@@ -188,16 +188,13 @@ def _matches(state: State, unrolled: Unrolled, transition: Transition, octet: in
 
 
 def _key_matches(key: FieldRef | Lookahead, value: int, mask: int, octet: int, state: State) -> Sequence[str]:
-    if key.width > 64:
-        if isinstance(key, Lookahead):
-            raise Unsupported(f"lookahead of {key.width} bits", str(state.source))
-        return [
-            _compared(f"{field_path(key)}[{limb}]", value >> lo & (2**64 - 1), mask >> lo & (2**64 - 1), 64)
-            for limb, lo in enumerate(range(0, key.width, 64))
-            if mask >> lo & (2**64 - 1)
-        ]
-    text = field_path(key) if isinstance(key, FieldRef) else f"({_lookahead(key, octet).text})"
-    return [_compared(text, value, mask, key.width)]
+    expressions = Expressions(state.source, lookahead=lambda look: _lookahead(look, octet))
+    limbs = [(lo, min(64, key.width - lo)) for lo in range(0, key.width, 64)]
+    return [
+        _compared(expressions.bits(key, lo, n).operand, value >> lo & (1 << n) - 1, mask >> lo & (1 << n) - 1, n)
+        for lo, n in limbs
+        if mask >> lo & (1 << n) - 1
+    ]
 
 
 def _compared(text: str, value: int, mask: int, width: int) -> str:

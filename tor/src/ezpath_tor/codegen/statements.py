@@ -9,6 +9,8 @@ from ezpath_tor.bmv2.language import (
     Exit,
     FieldRef,
     HashInto,
+    HeaderChoice,
+    HeaderValue,
     MarkToDrop,
     Nothing,
     RegisterRead,
@@ -16,6 +18,7 @@ from ezpath_tor.bmv2.language import (
     SetInvalid,
     SetValid,
     Shift,
+    Source,
     Statement,
 )
 from ezpath_tor.bmv2.model import Action, Program
@@ -88,9 +91,9 @@ def write_statement(out: Writer, program: Program, statement: Statement, known_v
     match statement:
         case Assign():
             write_assign(out, program, expressions, statement, frozenset(known_valid))
-        case AssignHeader(target):
+        case AssignHeader(target, value):
             known_valid.discard(target)
-            _write_assign_header(out, program, statement)
+            _write_assign_header(out, program, expressions, target, value, source)
         case SetValid(header):
             known_valid.add(header)
             with out.block(f"if (!{valid_path(header)})", source):
@@ -151,14 +154,21 @@ def _write_limbs(out: Writer, guard: str, path: str, limbs: list[str], assign: A
             out.line(f"{path}[{index}] = {limb};")
 
 
-def _write_assign_header(out: Writer, program: Program, statement: AssignHeader) -> None:
-    target, value = header_path(statement.target), header_path(statement.value)
-    if program.headers[statement.target].type_name != program.headers[statement.value].type_name:
-        raise Unsupported("assignment between headers of different types", str(statement.source))
-    # An invalid header is all zero, so that a copy of it is invalid and zero as well.
-    with out.block("", statement.source):
-        out.line(f"{target} = {value};")
-        out.line(f"{valid_path(statement.target)} = {valid_path(statement.value)};")
+def _write_assign_header(
+    out: Writer, program: Program, expressions: Expressions, target: str, value: HeaderValue, source: Source
+) -> None:
+    if isinstance(value, HeaderChoice):
+        with out.block(f"if ({expressions.truth(value.condition)})", source):
+            _write_assign_header(out, program, expressions, target, value.then, source)
+        with out.block("else"):
+            _write_assign_header(out, program, expressions, target, value.otherwise, source)
+    elif program.headers[target].type_name != program.headers[value].type_name:
+        raise Unsupported("assignment between headers of different types", str(source))
+    elif target != value:
+        # An invalid header is all zero, so that a copy of it is invalid and zero as well.
+        with out.block("", source):
+            out.line(f"{header_path(target)} = {header_path(value)};")
+            out.line(f"{valid_path(target)} = {valid_path(value)};")
 
 
 def _write_shift(out: Writer, statement: Shift) -> None:
