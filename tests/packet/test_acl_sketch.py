@@ -8,13 +8,17 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 
+import grpc
+import grpc.aio
 import numpy as np
 import pytest
+from p4rt.arbitration import uint128
+from p4rt.entries import to_proto
 from packet.example import Example, running
 from packet.frames import ARP, IPV4, TCP, UDP, arp, ethernet, ip, ipv4, tcp, udp
 from packet.hashes import crc32
 
-from p4rt import Client, TableEntry, Update
+from p4rt import Client, HitCount, P4RuntimeError, TableEntry, Update, messages, service
 
 pytestmark = pytest.mark.root
 
@@ -181,13 +185,118 @@ async def test_ranges_that_need_too_many_prefixes_are_refused_with_the_bound(fir
         assert not passes(firewall, packet(src="0.0.0.73"))
 
 
+ALLOW, REFUSE = rule(1, "permit"), rule(9, "deny", dport=(81, 81))
+SIZE = 62
+
+
+async def hit_twice_and_thrice(firewall: Example) -> None:
+    for dport in (80, 81, 80, 82, 81):
+        firewall.sends(INSIDE, packet(dport=dport, size=SIZE - 42))
+
+
 async def test_each_rule_says_how_often_it_was_hit(firewall: Example) -> None:
-    allow, refuse = rule(1, "permit"), rule(9, "deny", dport=(81, 81))
-    async with firewall.loaded(*WIRE, allow, refuse) as client:
-        for dport in (80, 81, 80, 82, 81):
-            firewall.sends(INSIDE, packet(dport=dport, size=20))
-        hits = {count.entry.priority: (count.packets, count.octets) for count in await client.read_hits("acl")}
-        assert hits == {1: (3, 3 * 62), 9: (2, 2 * 62)}
+    async with firewall.loaded(*WIRE, ALLOW, REFUSE) as client:
+        await hit_twice_and_thrice(firewall)
+        assert set(await client.read_hits("acl")) == {
+            HitCount(rule(1, ""), 3, 3 * SIZE),
+            HitCount(rule(9, "", dport=(81, 81)), 2, 2 * SIZE),
+        }
+        with pytest.raises(P4RuntimeError, match="table wire has no direct counter"):
+            await client.read_hits("wire")
+
+
+async def test_a_direct_counter_is_set_and_starts_again_with_its_entry(firewall: Example) -> None:
+    async with firewall.loaded(*WIRE, ALLOW, REFUSE) as client:
+        await hit_twice_and_thrice(firewall)
+        # given another value: alone, with the entry, and the entry changed without one
+        await entities(client, direct(firewall, ALLOW, packet_count=100, byte_count=1000))
+        with_counts = table_entry(firewall, REFUSE)
+        with_counts.table_entry.counter_data.packet_count = 7
+        await entities(client, with_counts)
+        assert await client.write([Update.modify(rule(1, "deny"))]) == []
+        await hit_twice_and_thrice(firewall)
+        found = {hit.entry.priority: (hit.packets, hit.octets) for hit in await client.read_hits("acl")}
+        assert found == {1: (103, 1000 + 3 * SIZE), 9: (9, 2 * SIZE)}
+        # and a new entry has counted nothing, in the place of the old one too
+        assert await client.write([Update.delete(REFUSE), Update.insert(REFUSE)]) == []
+        found = {hit.entry.priority: hit.packets for hit in await client.read_hits("acl")}
+        assert found == {1: 103, 9: 0}
+
+
+async def test_a_reader_of_entries_gets_their_counts_where_it_asks_for_them(firewall: Example) -> None:
+    async with firewall.loaded(*WIRE, ALLOW, REFUSE) as client:
+        await hit_twice_and_thrice(firewall)
+        wanted = messages.TableEntry(table_id=firewall.info.tables["acl"].id)
+        assert [entry.HasField("counter_data") for entry in await read_entries(client, wanted)] == [False, False]
+        wanted.counter_data.SetInParent()
+        found = {entry.priority: entry.counter_data.packet_count for entry in await read_entries(client, wanted)}
+        assert found == {1: 3, 9: 2}
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "reason"),
+    [
+        ("inserted", "INVALID_ARGUMENT", "is modified, not inserted or deleted"),
+        ("not there", "NOT_FOUND", "table acl has no such entry"),
+        ("negative", "INVALID_ARGUMENT", "a count is not negative"),
+        ("default", "UNIMPLEMENTED", "a direct counter of a default entry is not supported"),
+        ("other table", "INVALID_ARGUMENT", "table wire has no direct counter"),
+        ("no table", "NOT_FOUND", "the program has no table with id 0"),
+        ("no priority", "INVALID_ARGUMENT", "needs a priority above 0"),
+    ],
+)
+async def test_a_wrong_write_of_a_direct_counter_is_refused(
+    firewall: Example, change: str, code: str, reason: str
+) -> None:
+    entity = direct(firewall, ALLOW if change != "not there" else REFUSE, packet_count=1)
+    entry = entity.direct_counter_entry.table_entry
+    kind = messages.Update.INSERT if change == "inserted" else messages.Update.MODIFY
+    if change == "negative":
+        entity.direct_counter_entry.data.packet_count = -1
+    elif change == "default":
+        entry.is_default_action = True
+    elif change == "other table":
+        entry.CopyFrom(table_entry(firewall, WIRE[0]).table_entry)
+    elif change == "no table":
+        entry.table_id = 0
+    elif change == "no priority":
+        entry.priority = 0
+    async with firewall.loaded(*WIRE, ALLOW) as client:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await entities(client, entity, kind=kind)
+        [detail] = messages.Status.FromString(dict(caught.value.trailing_metadata())["grpc-status-details-bin"]).details
+        error = messages.Error()
+        assert detail.Unpack(error)
+        assert (error.canonical_code, reason in error.message) == (grpc.StatusCode[code].value[0], True), error
+
+
+def table_entry(firewall: Example, entry: TableEntry) -> messages.Entity:
+    return messages.Entity(table_entry=to_proto(entry, firewall.info))
+
+
+def direct(firewall: Example, entry: TableEntry, **counts: int) -> messages.Entity:
+    """The direct counter of an entry."""
+    counter = messages.DirectCounterEntry(table_entry=to_proto(entry, firewall.info))
+    counter.data.CopyFrom(messages.CounterData(**counts))
+    return messages.Entity(direct_counter_entry=counter)
+
+
+async def entities(client: Client, *changed: messages.Entity, kind: int = messages.Update.MODIFY) -> None:
+    """A Write of what the client has no method for."""
+    updates = [messages.Update(type=messages.Update.Type.ValueType(kind), entity=entity) for entity in changed]
+    request = messages.WriteRequest(device_id=1, election_id=uint128(1), updates=updates)
+    async with grpc.aio.insecure_channel(client.address, options=_AUTHORITY) as channel:
+        await service.Stub(channel).write(request.SerializeToString())
+
+
+async def read_entries(client: Client, wanted: messages.TableEntry) -> list[messages.TableEntry]:
+    request = messages.ReadRequest(device_id=1, entities=[messages.Entity(table_entry=wanted)])
+    async with grpc.aio.insecure_channel(client.address, options=_AUTHORITY) as channel:
+        answers = [answer async for answer in service.Stub(channel).read(request)]
+    return [entity.table_entry for answer in answers for entity in messages.ReadResponse.FromString(answer).entities]
+
+
+_AUTHORITY = [("grpc.default_authority", "localhost")]
 
 
 # ---- the policer

@@ -8,6 +8,7 @@ Knows nothing of any P4 program. The public surface::
         TableEntry,        # TableEntry("endpoint", {"vni": 5001, "mac": 2}, "to_port", {"port": 1, "vid": 7})
         Update, UpdateKind,  # Update(UpdateKind.INSERT, entry); also Update.insert(entry), .modify, .delete
         UpdateFailure,     # what Client.write returns for each update that did not get in
+        HitCount,          # what Client.read_hits returns: .entry .packets .octets
         Pipeline,          # what Client.get_pipeline returns: p4info, cookie
         P4RuntimeError,    # .target .asked .code (grpc.StatusCode) .answer; str() is one readable line
         NotPrimary,        # a P4RuntimeError; .primary_election_id names who is
@@ -20,6 +21,7 @@ Knows nothing of any P4 program. The public surface::
         entries = await tor.read_table("endpoint")          # None: all tables
         cells = await tor.read_register("stage1")           # numpy uint8 (cells, width in bytes), big endian
         counts = await tor.read_counter("drops")            # numpy uint64 (cells, 2): packets, bytes
+        hits = await tor.read_hits("acl")                   # a table's direct counter: HitCount for each entry
         reason = await tor.wait_demoted()                   # returns once primacy or the connection is lost
 
 ``tor.primary`` is true while this client is the primary; after a loss call ``become_primary`` again, on the
@@ -33,7 +35,7 @@ to entries written with short names; ``p4rt.entries.shorten(entry, p4info)`` mak
 
 from __future__ import annotations
 
-from p4rt.client import Client, Pipeline
+from p4rt.client import Client, HitCount, Pipeline
 from p4rt.entries import TableEntry, Update, UpdateFailure, UpdateKind
 from p4rt.errors import NotPrimary, P4RuntimeError
 from p4rt.p4info import P4Info
@@ -41,6 +43,7 @@ from p4rt.wire import RegisterCells
 
 __all__ = [
     "Client",
+    "HitCount",
     "NotPrimary",
     "P4Info",
     "P4RuntimeError",

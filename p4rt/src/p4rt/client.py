@@ -47,6 +47,15 @@ class Pipeline:
     cookie: int
 
 
+@dataclass(frozen=True, slots=True)
+class HitCount:
+    """What an entry, of which it has table, match and priority, has counted."""
+
+    entry: TableEntry
+    packets: int
+    octets: int
+
+
 class Client:
     """One switch. Every method raises :class:`P4RuntimeError` where the switch refuses or does not answer.
 
@@ -259,6 +268,26 @@ class Client:
                     raise self._fault(asked, grpc.StatusCode.INTERNAL, answer)
                 counts[cell.index.index] = cell.data.packet_count, cell.data.byte_count
         return counts
+
+    async def read_hits(self, table: str) -> list[HitCount]:
+        """What a table's direct counter has counted, for each of its entries."""
+        info = await self._info()
+        asked = f"for the direct counter of {table}"
+        wanted = messages.Entity(
+            direct_counter_entry=messages.DirectCounterEntry(
+                table_entry=messages.TableEntry(table_id=self._id(info.tables, table, asked))
+            )
+        )
+        decoder, found = decoder_of(info), []
+        for data in await self._read(wanted, asked):
+            for entity in messages.ReadResponse.FromString(data).entities:
+                cell = entity.direct_counter_entry
+                try:
+                    entry = decoder.entry(cell.table_entry)
+                except BadEntry as error:
+                    raise self._fault(asked, grpc.StatusCode.INTERNAL, str(error)) from error
+                found.append(HitCount(entry, cell.data.packet_count, cell.data.byte_count))
+        return found
 
     async def capabilities(self) -> str:
         """The version of P4Runtime the switch speaks."""

@@ -7,6 +7,7 @@ suffix that is unique among objects of the same kind (``endpoint``), next.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -63,7 +64,7 @@ class TableInfo:
     ``entry_actions`` may stand in entries, ``default_actions`` as the default action (p4info's scopes).
     ``default_action`` is the program's own, where p4info tells it. The program comes with
     ``initial_entries``, and ``const_entries`` means that there are no others. ``indirect`` tables have an
-    action profile, ``has_direct`` ones direct counters or meters.
+    action profile. ``direct_counter`` is the id of one, 0 for none; ``direct_others`` are ids of direct meters.
     """
 
     id: int
@@ -77,7 +78,8 @@ class TableInfo:
     const_entries: bool
     initial_entries: bool
     indirect: bool
-    has_direct: bool
+    direct_counter: int
+    direct_others: tuple[int, ...]
     default_action: tuple[int, tuple[int, ...]] | None
 
     @property
@@ -158,7 +160,8 @@ class P4Info:
     def __init__(self, proto: messages.P4Info) -> None:
         self.proto = proto
         self.actions = Index("action", [_action(action) for action in proto.actions])
-        self.tables = Index("table", [_table(table, self.actions.by_id) for table in proto.tables])
+        counters = {counter.preamble.id for counter in proto.direct_counters}
+        self.tables = Index("table", [_table(table, self.actions.by_id, counters) for table in proto.tables])
         self.counters = Index("counter", [_counter(counter) for counter in proto.counters])
         self.registers = Index("register", [_register(register) for register in proto.registers])
 
@@ -182,7 +185,7 @@ def _action(proto: messages.ActionDescription) -> ActionInfo:
     return ActionInfo(proto.preamble.id, proto.preamble.name, proto.preamble.alias, params)
 
 
-def _table(proto: messages.Table, actions: Mapping[int, ActionInfo]) -> TableInfo:
+def _table(proto: messages.Table, actions: Mapping[int, ActionInfo], counters: AbstractSet[int]) -> TableInfo:
     name = proto.preamble.name
     refs = [(ref.id, ref.scope) for ref in proto.action_refs]
     for action_id, _ in refs:
@@ -208,7 +211,8 @@ def _table(proto: messages.Table, actions: Mapping[int, ActionInfo]) -> TableInf
         const_entries=proto.is_const_table,
         initial_entries=proto.has_initial_entries,
         indirect=proto.implementation_id != 0,
-        has_direct=len(proto.direct_resource_ids) > 0,
+        direct_counter=next((resource for resource in proto.direct_resource_ids if resource in counters), 0),
+        direct_others=tuple(resource for resource in proto.direct_resource_ids if resource not in counters),
         default_action=default,
     )
 

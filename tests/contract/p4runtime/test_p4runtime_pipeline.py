@@ -177,10 +177,10 @@ _BAD: dict[str, tuple[Callable[[Any], tuple[messages.P4Info | None, bytes]], str
         "UNIMPLEMENTED",
         "an action profile (implementation of table t) is not supported",
     ),
-    "direct counter": (
+    "direct meter": (
         lambda rig: (_edited(rig, "tables { preamble { id: 1 name: 't' } direct_resource_ids: 5 }"), rig.config),
         "UNIMPLEMENTED",
-        "a direct counter or meter (of table t) is not supported",
+        "a direct meter (of table t) is not supported",
     ),
     "struct register": (
         lambda rig: (_edited(rig, "registers { preamble { id: 1 name: 'r' } size: 1 }"), rig.config),

@@ -43,10 +43,9 @@ class Cells:
         indices = _indices(proto, counter.size, f"counter {counter.alias}")
         if not proto.HasField("data"):
             return  # the specification: the value stays as it is
-        if proto.data.packet_count < 0 or proto.data.byte_count < 0:
-            raise invalid(f"counter {counter.alias}: a count is not negative")
+        packets, octets = counts_of(proto.data, f"counter {counter.alias}")
         for index in indices:
-            self._plane.write_counter(counter.name, index, proto.data.packet_count, proto.data.byte_count)
+            self._plane.write_counter(counter.name, index, packets, octets)
 
     def read_registers(self, proto: messages.RegisterEntry) -> Iterator[bytes]:
         """Serialized ReadResponses with the cells a ``RegisterEntry`` means; id 0 means all registers."""
@@ -63,11 +62,10 @@ class Cells:
             indices = _indices(proto, counter.size, f"counter {counter.alias}")
             counts = self._plane.read_counter(counter.name)
             for index in indices:
-                packets, octets = (min(int(count), _INT64_MAX) for count in counts[index])
                 entry = messages.CounterEntry(
                     counter_id=counter.id,
                     index=messages.Index(index=index),
-                    data=messages.CounterData(packet_count=packets, byte_count=octets),
+                    data=counted(*counts[index]),
                 )
                 yield messages.Entity(counter_entry=entry).SerializeToString()
 
@@ -82,6 +80,18 @@ class Cells:
         if counter is None:
             raise not_found(f"the program has no counter with id {counter_id}")
         return counter
+
+
+def counted(packets: int, octets: int) -> messages.CounterData:
+    """What a counter has counted, as messages have it."""
+    return messages.CounterData(packet_count=min(int(packets), _INT64_MAX), byte_count=min(int(octets), _INT64_MAX))
+
+
+def counts_of(data: messages.CounterData, what: str) -> tuple[int, int]:
+    """Packets and bytes that a controller wants a counter to have. Raises :class:`Fault`."""
+    if data.packet_count < 0 or data.byte_count < 0:
+        raise invalid(f"{what}: a count is not negative")
+    return data.packet_count, data.byte_count
 
 
 def _modify_only(kind: int, what: str) -> None:

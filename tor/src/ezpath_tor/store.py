@@ -16,6 +16,7 @@ from ezpath_tor import program
 from ezpath_tor.bmv2 import read_program
 from ezpath_tor.bmv2.model import Program
 from ezpath_tor.cells import Cells, frame
+from ezpath_tor.direct import DirectCounters
 from ezpath_tor.faults import Fault, invalid, unimplemented
 from ezpath_tor.plane import DataPlane, Earlier, Malformed, PlaneError, TableFull, Unsupported
 from ezpath_tor.tables import Tables
@@ -38,6 +39,7 @@ class Pipeline:
         self._plane = plane
         self._tables = tables
         self._cells = Cells(info, plane)
+        self._hits = DirectCounters(plane, tables)
 
     @property
     def entries(self) -> int:
@@ -66,6 +68,8 @@ class Pipeline:
             self._cells.write_register(kind, entity.register_entry)
         elif what == "counter_entry":
             self._cells.write_counter(kind, entity.counter_entry)
+        elif what == "direct_counter_entry":
+            self._hits.write(kind, entity.direct_counter_entry)
         else:
             raise _unknown(what)
 
@@ -79,6 +83,8 @@ class Pipeline:
                 yield from self._cells.read_registers(wanted.register_entry)
             elif what == "counter_entry":
                 yield from frame(self._cells.read_counters(wanted.counter_entry))
+            elif what == "direct_counter_entry":
+                yield from frame(self._hits.read(wanted.direct_counter_entry))
             else:
                 raise _unknown(what)
         except Exception as error:
@@ -170,8 +176,8 @@ def verify(config: messages.ForwardingPipelineConfig) -> tuple[P4Info, Program]:
 def _check_supported(table: TableInfo) -> None:
     if table.indirect:
         raise unimplemented(f"an action profile (implementation of table {table.name}) is")
-    if table.has_direct:
-        raise unimplemented(f"a direct counter or meter (of table {table.name}) is")
+    if table.direct_others:
+        raise unimplemented(f"a direct meter (of table {table.name}) is")
 
 
 def _unknown(entity: str | None) -> Fault:

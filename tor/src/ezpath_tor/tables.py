@@ -17,7 +17,8 @@ from p4rt.entries import check_priority
 from p4rt.p4info import ActionInfo, MatchKind, P4Info, TableInfo
 from p4rt.values import BadEntry
 
-from ezpath_tor.faults import Fault, invalid, not_found
+from ezpath_tor.cells import counted, counts_of
+from ezpath_tor.faults import Fault, invalid, not_found, unimplemented
 from ezpath_tor.keys import priority_of
 from ezpath_tor.matches import key_of, match_of
 from ezpath_tor.plane import NOTE_OCTETS, ActionCall, DataPlane, Key
@@ -148,7 +149,10 @@ class Tables:
             stored = self._stored(table, proto, None)
             if table.size is not None and len(table.entries) >= table.size:
                 raise Fault(grpc.StatusCode.RESOURCE_EXHAUSTED, f"table {info.alias} is full: {table.size} entries")
+            counts = _counts(table, proto)
             self._plane.insert(info.name, key, stored.call)
+            if counts is not None:
+                self._plane.write_hits(info.name, key, *counts)
             self._note(info, key, stored, None)
             table.entries[key] = stored
             return
@@ -159,9 +163,11 @@ class Tables:
             self._plane.delete(info.name, key)
             del table.entries[key]
             return
-        stored = self._stored(table, proto, present.call)
+        stored, counts = self._stored(table, proto, present.call), _counts(table, proto)
         if stored.call != present.call:
             self._plane.modify(info.name, key, stored.call)
+        if counts is not None:
+            self._plane.write_hits(info.name, key, *counts)
         self._note(info, key, stored, present)
         table.entries[key] = stored
 
@@ -183,8 +189,12 @@ class Tables:
         info = table.info
         if proto.HasField("meter_config"):
             raise invalid(f"table {info.alias} has no direct meter")
-        if proto.HasField("counter_data") or proto.HasField("meter_counter_data"):
-            raise invalid(f"table {info.alias} has no direct counter")
+        if proto.HasField("meter_counter_data"):
+            raise invalid(f"table {info.alias} has no direct meter")
+        if proto.HasField("counter_data") and (not info.direct_counter or proto.is_default_action):
+            raise invalid(
+                f"table {info.alias} has no direct counter{' of its default entry' if info.direct_counter else ''}"
+            )
         if proto.idle_timeout_ns:
             raise invalid(f"table {info.alias} has no idle timeout")
         metadata = proto.metadata
@@ -212,6 +222,34 @@ class Tables:
         if packed != _packed(before):
             self._plane.note(_note_key(info, key), packed)
 
+    def info_of(self, table_id: int) -> TableInfo:
+        """A table's description. Raises :class:`Fault`."""
+        return self._table(table_id).info
+
+    def counted(
+        self, proto: messages.TableEntry, *, one: bool = False
+    ) -> Iterator[tuple[TableInfo, Key, messages.TableEntry]]:
+        """The entries with a direct counter that a ``TableEntry`` means, each with its match as messages have it.
+
+        With ``one``, it has to be one entry. Raises :class:`Fault` or :class:`BadEntry`.
+        """
+        if proto.is_default_action:
+            raise unimplemented("a direct counter of a default entry is")
+        tables = [self._table(proto.table_id)] if proto.table_id else self._tables.values()
+        for table in tables:
+            if not table.info.direct_counter:
+                if proto.table_id:
+                    raise invalid(f"table {table.info.alias} has no direct counter")
+                continue
+            keys: Iterable[Key] = table.entries
+            if one or (proto.table_id and proto.match):
+                key = table.key(proto)
+                keys = [key] if key in table.entries else []
+            for key in keys:
+                entry = messages.TableEntry.FromString(table.encoder.values(match_of(table.info, key)))
+                entry.priority = priority_of(key)
+                yield table.info, key, entry
+
     def _table(self, table_id: int) -> _Table:
         table = self._tables.get(table_id)
         if table is None:
@@ -237,13 +275,27 @@ class Tables:
             selected = table.entries.items()
         for place, stored in selected:
             if _selects(proto, stored, self._info):
-                yield table.answer(place, stored)
+                yield table.answer(place, stored) + self._counts_of(table, place, proto)
+
+    def _counts_of(self, table: _Table, key: Key | None, proto: messages.TableEntry) -> bytes:
+        """What is merged into an answer where a reader asks for the direct counter as well."""
+        if key is None or not table.info.direct_counter or not proto.HasField("counter_data"):
+            return b""
+        entry = messages.TableEntry(counter_data=counted(*self._plane.read_hits(table.info.name, key)))
+        return messages.Entity(table_entry=entry).SerializeToString()
 
     def _own_default(self, table: TableInfo) -> _Stored:
         call = self._program_defaults.get(table.name)
         if call is None or call.action not in {action.name for action in self._info.actions}:
             call = ActionCall("")
         return _Stored(call)
+
+
+def _counts(table: _Table, proto: messages.TableEntry) -> tuple[int, int] | None:
+    """What a controller wants the entry's direct counter to start with. Raises :class:`Fault`."""
+    if not proto.HasField("counter_data"):
+        return None
+    return counts_of(proto.counter_data, f"the direct counter of table {table.info.alias}")
 
 
 def _out_of_scope(table: TableInfo, action: ActionInfo, default: bool) -> Fault:
