@@ -80,7 +80,7 @@ def _match(source: Random, entry: Any) -> None:
         case 3:
             first.ClearField("field_match_type")
         case _ if first.HasField("lpm"):
-            first.lpm.prefix_len = source.choice((-1, 0, 7, 33, 2**31 - 1))  # 10.0.0.0/7 has a bit behind it
+            first.lpm.prefix_len = source.choice((-1, 0, 6, 33, 2**31 - 1))  # 10.0.0.0/6 has a bit behind it
         case _:
             del entry.match[0]
 
@@ -264,7 +264,7 @@ P4INFOS: Wrongs = {
     "a register of negative size": _in_register(lambda register: setattr(register, "size", -1)),
     "a wider register": _in_register(lambda register: setattr(register.type_spec.bitstring.bit, "bitwidth", 2**31 - 1)),
     "a register of something else": _in_register(lambda register: register.ClearField("type_spec")),
-    "a smaller counter": lambda source, p4info: setattr(source.choice(p4info.counters), "size", 1),
+    "a larger counter": lambda source, p4info: setattr(source.choice(p4info.counters), "size", 2**31 - 1),
 }
 
 # ---- streams: none of these is from the primary

@@ -181,18 +181,23 @@ class P4Info:
 
 
 def _action(proto: messages.ActionDescription) -> ActionInfo:
-    params = tuple(Param(param.id, param.name, param.bitwidth) for param in proto.params)
+    what = f"action {proto.preamble.name}"
+    params = tuple(Param(param.id, param.name, _natural(param.bitwidth, what)) for param in proto.params)
+    _check_unique([param.id for param in params], f"parameters of {what}")
     return ActionInfo(proto.preamble.id, proto.preamble.name, proto.preamble.alias, params)
 
 
 def _table(proto: messages.Table, actions: Mapping[int, ActionInfo], counters: AbstractSet[int]) -> TableInfo:
     name = proto.preamble.name
     refs = [(ref.id, ref.scope) for ref in proto.action_refs]
-    for action_id, _ in refs:
+    defaults = [proto.const_default_action_id, proto.initial_default_action.action_id]
+    for action_id in (*(action_id for action_id, _ in refs), *filter(None, defaults)):
         if action_id not in actions:
             raise ValueError(f"table {name} refers to action id {action_id}, which is not in the p4info")
+    fields = tuple(_match_field(name, field) for field in proto.match_fields)
+    _check_unique([field.id for field in fields], f"match fields of table {name}")
     default = None
-    if proto.HasField("initial_default_action"):
+    if proto.initial_default_action.action_id:
         call = proto.initial_default_action
         values = {argument.param_id: int.from_bytes(argument.value, "big") for argument in call.arguments}
         wanted = actions[call.action_id].params
@@ -203,8 +208,8 @@ def _table(proto: messages.Table, actions: Mapping[int, ActionInfo], counters: A
         id=proto.preamble.id,
         name=name,
         alias=proto.preamble.alias,
-        size=proto.size,
-        fields=tuple(_match_field(name, field) for field in proto.match_fields),
+        size=_natural(proto.size, f"table {name}"),
+        fields=fields,
         entry_actions=frozenset(action_id for action_id, scope in refs if scope != _DEFAULT_ONLY),
         default_actions=frozenset(action_id for action_id, scope in refs if scope != _TABLE_ONLY),
         const_default=proto.const_default_action_id != 0,
@@ -225,13 +230,28 @@ def _match_field(table: str, proto: messages.MatchField) -> MatchField:
         kind = MatchKind(proto.match_type)
     except ValueError:
         raise ValueError(f"field {proto.name} of table {table} has an unknown match type") from None
-    return MatchField(proto.id, proto.name, proto.bitwidth, kind)
+    width = _natural(proto.bitwidth, f"field {proto.name} of table {table}")
+    return MatchField(proto.id, proto.name, width, kind)
 
 
 def _counter(proto: messages.Counter) -> CounterInfo:
-    return CounterInfo(proto.preamble.id, proto.preamble.name, proto.preamble.alias, proto.size)
+    size = _natural(proto.size, f"counter {proto.preamble.name}")
+    return CounterInfo(proto.preamble.id, proto.preamble.name, proto.preamble.alias, size)
 
 
 def _register(proto: messages.Register) -> RegisterInfo:
-    width = proto.type_spec.bitstring.bit.bitwidth
-    return RegisterInfo(proto.preamble.id, proto.preamble.name, proto.preamble.alias, proto.size, width)
+    what = f"register {proto.preamble.name}"
+    width = _natural(proto.type_spec.bitstring.bit.bitwidth, what)
+    size = _natural(proto.size, what)
+    return RegisterInfo(proto.preamble.id, proto.preamble.name, proto.preamble.alias, size, width)
+
+
+def _natural(number: int, what: str) -> int:
+    if number < 0:
+        raise ValueError(f"{what} has a size or width of {number}")
+    return number
+
+
+def _check_unique(ids: list[int], what: str) -> None:
+    if len(set(ids)) != len(ids):
+        raise ValueError(f"two {what} have the same id")

@@ -203,6 +203,8 @@ class Switch:
         try:
             request = parse(_GetRequest, data)
             check_device(self._device_id, request.device_id)
+            if request.response_type not in _GetRequest.ResponseType.values():
+                raise invalid(f"there is no response type {request.response_type}")
         except Fault as fault:
             await refuse(context, fault)
         answer = messages.GetForwardingPipelineConfigResponse()
