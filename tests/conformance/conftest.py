@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from bmv2 import need_bmv2
-from conformance.target import TARGETS, Bmv2, Program, Target
+from conformance.switches import TARGETS, Bmv2
+from conformance.target import P4, Program, Target
 
-P4 = Path(__file__).parents[2] / "p4"
 CONFIGS = [path for path in (P4 / "ezpath.json", P4 / "ezpath.bmv2.json") if path.exists()]
 
 

@@ -20,9 +20,9 @@ from bmv2 import BINARY
 from conformance.differ import Differ, Difference, Tally, cases
 from conformance.parser import Parser
 from conformance.render import as_source
-from conformance.target import TARGETS, Bmv2, Program, Target
+from conformance.switches import TARGETS, Bmv2
+from conformance.target import Program, Target
 
-P4 = Path(__file__).parents[2] / "p4"
 _EPILOG = """\b
 Examples:
   make fuzz
@@ -61,25 +61,24 @@ def _targets(_: click.Context, __: click.Parameter, value: str) -> list[type[Tar
 @click.option(
     "--program",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    default=P4 / "ezpath.json",
-    help="BMv2 JSON, its p4info beside it.",
+    help="BMv2 JSON, its p4info beside it, in place of each switch's own build. The monitors are not compared then.",
 )
 @click.option("--most", type=click.IntRange(1), default=1, show_default=True, help="End after so many differences.")
 def main(
-    packets: int, seed: int, batch: int, first_batch: int, targets: list[type[Target]], program: Path, most: int
+    packets: int, seed: int, batch: int, first_batch: int, targets: list[type[Target]], program: Path | None, most: int
 ) -> None:
     """Random tables and packets on two switches: prints every difference as a minimal conformance vector."""
-    read = Program.read(program)
-    parser = Parser(read.config)
+    programs = [Program.read(program or kind.build) for kind in targets]
+    parser = Parser(programs[0].config)
     began = time.monotonic()
     differences = 0
-    with _running(targets, read) as switches:
-        differ = Differ(switches, parser)
-        for number, case in cases(seed, read.info, packets, batch, first_batch):
+    with _running(targets, programs) as switches:
+        differ = Differ(switches, parser, monitor=program is None)
+        for number, case in cases(seed, programs[0].info, packets, batch, first_batch):
             difference = differ.check(f"seed {seed}, batch {number}", case)
             if difference is not None:
                 differences += 1
-                _show(difference, read, parser)
+                _show(difference, programs[0], parser)
                 if differences >= most:
                     break
             if number % 20 == 19:
@@ -89,12 +88,12 @@ def main(
 
 
 @contextlib.contextmanager
-def _running(kinds: Sequence[type[Target]], program: Program) -> Iterator[list[Target]]:
+def _running(kinds: Sequence[type[Target]], programs: Sequence[Program]) -> Iterator[list[Target]]:
     with contextlib.ExitStack() as held:
         directory = Path(held.enter_context(tempfile.TemporaryDirectory()))
         runner = held.enter_context(asyncio.Runner())
         switches = [kind(runner, directory, f"{kind.name}-{place}") for place, kind in enumerate(kinds, 1)]
-        for switch in switches:
+        for switch, program in zip(switches, programs, strict=True):
             held.callback(switch.stop)
             switch.start()
             switch.load(program)
@@ -105,6 +104,8 @@ def _show(difference: Difference, program: Program, parser: Parser) -> None:
     click.echo(as_source(difference.vector, program.info, parser))
     for name, outcome in difference.outcomes.items():
         click.echo(f"# {name}: out {_hex(outcome.out)}, drops {dict(outcome.drops)}")
+        for place, cell in outcome.monitored.items():
+            click.echo(f"#   {place}: {cell:#x}")
 
 
 def _hex(out: object) -> str:
@@ -113,10 +114,11 @@ def _hex(out: object) -> str:
 
 
 def _summary(tally: Tally, differences: int, seconds: float) -> None:
-    click.echo(
-        f"{tally.packets} packets in {tally.batches} table states, {seconds:.0f} s: {differences} differences; "
-        f"{tally.frames_out} frames came out, dropped by reason: {dict(sorted(tally.drops.items()))}"
-    )
+    click.echo(f"{tally.packets} packets in {tally.batches} table states, {seconds:.0f} s: {differences} differences")
+    click.echo(f"  frames that came out: {tally.frames_out}; dropped, by reason: {dict(sorted(tally.drops.items()))}")
+    click.echo(f"  flows in the monitor: {tally.flows}; packets that won no cell there: {tally.unmonitored}")
+    if tally.once:
+        click.echo(f"  differences that were not there when the batch was run again: {tally.once}")
     for branch, packets in sorted(tally.branches.items()):
         click.echo(f"  parser state {branch.state}, {branch.choice}: {packets}")
 

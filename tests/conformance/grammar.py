@@ -6,7 +6,7 @@ import random
 import struct
 from collections.abc import Callable, Sequence
 
-from conformance.pools import IPS, MACS, VIDS, VNIS
+from conformance.pools import IPS, MACS, SENDERS, VIDS, VNIS
 from packet.entries import Value, number
 from packet.frames import ARP, IPV4, IPV6, QINQ, TCP, UDP, VLAN, arp, ethernet, ipv4, ipv6, tagged, udp, vxlan
 
@@ -75,7 +75,8 @@ class Grammar:
     def link(self, dst: Value | None, ether_type: int, payload: bytes) -> bytes:
         """An Ethernet header."""
         to = self._random.choice(MACS) if dst is None else number(dst).to_bytes(6, "big").hex(":")
-        return ethernet(to, self._random.choice(MACS), ether_type, payload)
+        src = self._random.choice(SENDERS if self._chance(0.6) else MACS)
+        return ethernet(to, src, ether_type, payload)
 
     def ipv4(
         self, depth: int, src: str | None = None, dst: str | None = None, content: tuple[int, bytes] | None = None

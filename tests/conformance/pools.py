@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+import zlib
 from collections.abc import Mapping, Sequence
 
-from conformance.target import PORTS
-from packet.entries import Value
+from conformance.bursts import PORTS
+from packet.entries import Value, number
 from packet.rack import (
     BLUE,
     BLUE_VID,
@@ -26,8 +27,33 @@ from packet.rack import (
     VTEP,
 )
 
+
+def alike(mac_address: str, count: int) -> list[str]:
+    """Other MAC addresses that, as a flow's source, give the same CRC-32 as ``mac_address``.
+
+    A CRC is linear: these are the ones that differ by combinations of bits whose own CRC is nothing.
+    """
+    crc_of_nothing = zlib.crc32(bytes(15))
+    by_leading_bit: dict[int, tuple[int, int]] = {}
+    nothing: list[int] = []
+    # The lowest 40 bits: the first byte says that an address is one station's.
+    for bit in range(40):
+        bits = 1 << bit
+        crc = zlib.crc32(bytes(3) + bits.to_bytes(6, "big") + bytes(6)) ^ crc_of_nothing
+        while crc and crc.bit_length() in by_leading_bit:
+            other_crc, other_bits = by_leading_bit[crc.bit_length()]
+            crc, bits = crc ^ other_crc, bits ^ other_bits
+        if crc:
+            by_leading_bit[crc.bit_length()] = crc, bits
+        else:
+            nothing.append(bits)
+    return [(number(mac_address) ^ bits).to_bytes(6, "big").hex(":") for bits in nothing[:count]]
+
+
 PORT_NUMBERS = tuple(PORTS)
 MACS = (C1, C2, C3, ROUTER, ROUTER, ROUTER, HOST1_MAC, HOST2_MAC, SPINE_MAC, "ff:ff:ff:ff:ff:ff", "01:00:5e:00:00:fb")
+SENDERS = (C1, *alike(C1, 7))
+"""Flows of these to one destination stand in the same cells of the monitor, where there is room for four."""
 IPS = (HOST1_IP, HOST2_IP, VTEP, VTEP, PEER_VTEP, PEER_VTEP, "10.1.1.0", "10.1.2.0", "10.1.3.1", "10.9.1.1", "0.0.0.0")
 VIDS = (RED_VID, RED_VID2, BLUE_VID, 0, 4095)
 VNIS = (RED, BLUE, 0, 0xFFFFFF)

@@ -9,46 +9,33 @@ from __future__ import annotations
 import abc
 import asyncio
 import itertools
-import shutil
 import subprocess
-import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from bmv2 import BINARY
+from conformance.bursts import PORTS, SENTINELS, bursts, can_be_seen, sentinel
 from conformance.vector import Outcome, Sent
-from packet.entries import entry
-from packet.frames import IPV4, ethernet, ipv4, udp
+from packet.rack import STAGES
 from packet.wire import Wires, run
 
-from p4rt import Client, P4Info, P4RuntimeError, TableEntry, Update
+from p4rt import Client, P4Info, P4RuntimeError, RegisterCells, TableEntry, Update
 
-PORTS = {1: "ezt-con-1", 2: "ezt-con-2", 10: "ezt-con-10"}
 MTU = 9300
-DEVICE_ID = 1
-DROPS = "EzIngress.drops"
+DEVICE_ID, ELECTION_ID = 1, 1
+DROPS, UNMONITORED = "EzIngress.drops", "EzIngress.monitor.unmonitored"
+P4 = Path(__file__).parents[2] / "p4"
 
 _START_S = 20
 _SETTLE_S = 10
-_IN_FLIGHT, _IN_FLIGHT_OCTETS = 48, 256 << 10
-"""What is sent before the switch is given time: BMv2's queue of a port has 64 places, and drops silently."""
-
-_SENTINEL_MAC, _SENTINEL_SRC = "02:00:00:5e:00:01", "169.254.200.1"
-_SENTINEL_IPS = {port: f"169.254.200.{100 + port}" for port in PORTS}
-SENTINELS = (
-    entry("router_mac", {"mac": _SENTINEL_MAC}, "for_router"),
-    *(entry("local_vtep", {"vtep": address}, "not_local_vtep") for address in _SENTINEL_IPS.values()),
-    *(
-        entry("route", {"prefix": (address, 32)}, "next_hop", port=port, src=_SENTINEL_MAC, dst=_SENTINEL_MAC)
-        for port, address in _SENTINEL_IPS.items()
-    ),
-)
-"""What a switch holds besides a vector's own entries: a way for the frames that tell when all others have come out."""
+_EPOCH, _STRENGTH = slice(22, 24), slice(29, 32)
+_TIMELESS = np.full(32, 0xFF, np.uint8)
+_TIMELESS[_EPOCH] = _TIMELESS[_STRENGTH] = 0
+"""What p4/ezpath/monitor.p4 keeps in a cell, but when, and how strong that makes it now."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +58,8 @@ class Target(abc.ABC):
     """
 
     name: ClassVar[str]
+    build: ClassVar[Path] = P4 / "ezpath.json"
+    """The compilation of EZPath's program that is meant for it."""
     segments: ClassVar[bool] = True
     """Its ports may be handed segments that the hardware has to cut."""
 
@@ -81,6 +70,7 @@ class Target(abc.ABC):
         self._wires = Wires(PORTS, name=f"con-{self.label}", mtu=MTU)
         self._process: subprocess.Popen[bytes] | None = None
         self._client = Client(self.address, DEVICE_ID)
+        self._program: Program | None = None
         self._held: frozenset[TableEntry] = frozenset()
         self._dropped: npt.NDArray[np.uint64] = np.zeros((0, 2), np.uint64)
         self.rounds = 0
@@ -115,8 +105,8 @@ class Target(abc.ABC):
                 off = [argument for feature in ("tso", "gso", "gro") for argument in (feature, "off")]
                 self._wires.switch_command("ethtool", "-K", interface, *off)
             with (self._directory / f"{self.label}.log").open("ab") as log:
-                inside = ["ip", "netns", "exec", self._wires.switch]
-                self._process = subprocess.Popen([*inside, *self.command()], stdout=log, stderr=log)
+                there = ["ip", "netns", "exec", self._wires.switch]
+                self._process = subprocess.Popen([*there, *self.command()], stdout=log, stderr=log)
             self._runner.run(self._become_primary())
         except BaseException:
             self.stop()
@@ -142,7 +132,7 @@ class Target(abc.ABC):
             assert self._process.poll() is None, f"{self.label} did not start: {self.log[-2000:]}"
             try:
                 await self._client.connect()
-                await self._client.become_primary(1)
+                await self._client.become_primary(ELECTION_ID)
                 return
             except P4RuntimeError as error:
                 assert time.monotonic() < deadline, f"{self.label} does not answer: {error}; {self.log[-2000:]}"
@@ -152,6 +142,7 @@ class Target(abc.ABC):
 
     def load(self, program: Program) -> None:
         """The program runs, with empty tables, and registers and counters at zero."""
+        self._program = program
         self._runner.run(self._client.set_pipeline(program.info, program.config, cookie=1))
         self._held = frozenset()
         self._dropped = self.counter(DROPS)
@@ -178,14 +169,36 @@ class Target(abc.ABC):
         """All cells: packets, bytes."""
         return self._runner.run(self._client.read_counter(name))
 
+    # ---- the monitor
+
+    def forget(self) -> None:
+        """Registers and counters are at zero again; entries stay."""
+        assert self._program is not None
+        held = self._held
+        self.load(self._program)
+        self.install(held)
+
+    def monitored(self) -> Mapping[str, int]:
+        """Place to cell, of all that are used, without what depends on the clock; and the packets that won no cell."""
+        found = {"unmonitored": int(self.counter(UNMONITORED)[0, 0])}
+        for name, cells in zip(STAGES, self.stages(), strict=True):
+            timeless = cells & _TIMELESS
+            for index in np.flatnonzero(cells[:, 0]).tolist():
+                found[f"{name}[{index}]"] = int.from_bytes(timeless[index].tobytes(), "big")
+        return found
+
+    @abc.abstractmethod
+    def stages(self) -> Sequence[RegisterCells]:
+        """All cells of the monitor's stages, 32 bytes each."""
+
     # ---- frames
 
     def observe(self, sent: Sent) -> Outcome:
         """What came out and what was counted as dropped when these frames had gone in, one port after the other."""
         out: dict[int, list[bytes]] = {}
         for port, frames in itertools.groupby(sent, key=lambda one: one[0]):
-            for some in _in_flight([frame for _, frame in frames]):
-                for frame in some:
+            for burst in bursts([frame for _, frame in frames]):
+                for frame in burst:
                     self._wires.far[port].send(frame)
                 for number, came in self.settle(port).items():
                     out.setdefault(number, []).extend(came)
@@ -195,18 +208,17 @@ class Target(abc.ABC):
             for reason, (packets, octets) in enumerate(self._dropped - before)
             if packets or octets
         }
-        visible = {port: tuple(filter(_can_be_seen, frames)) for port, frames in sorted(out.items())}
+        visible = {port: tuple(filter(can_be_seen, frames)) for port, frames in sorted(out.items())}
         return Outcome({port: frames for port, frames in visible.items() if frames}, drops)
 
     def settle(self, port: int) -> Mapping[int, Sequence[bytes]]:
         """All that comes out of all ports before what is sent into ``port`` now comes out of each of them."""
         self.rounds += 1
-        payload = self.rounds.to_bytes(8, "big")
-        for address in _SENTINEL_IPS.values():
-            self._wires.far[port].send(_sentinel(address, payload, ttl=64))
+        for number in PORTS:
+            self._wires.far[port].send(sentinel(number, self.rounds, arrived=False))
         out: dict[int, list[bytes]] = {}
-        for number, address in _SENTINEL_IPS.items():
-            last = _sentinel(address, payload, ttl=63)
+        for number in PORTS:
+            last = sentinel(number, self.rounds, arrived=True)
             while (frame := self._receive(number)) != last:
                 out.setdefault(number, []).append(frame)
         return out
@@ -218,58 +230,5 @@ class Target(abc.ABC):
         return frame.data
 
 
-def _can_be_seen(frame: bytes) -> bool:
-    """Linux drops a tagged frame with less than two bytes behind the EtherType, unless its tag came beside the bytes.
-
-    So one switch's may be captured and another one's not: no such frame counts.
-    """
-    return len(frame) >= 20 or frame[12:14] not in (b"\x81\x00", b"\x88\xa8")
-
-
 class Stuck(Exception):
     """The switch does not pass frames on."""
-
-
-def _sentinel(address: str, payload: bytes, ttl: int) -> bytes:
-    packet = ipv4(_SENTINEL_SRC, address, udp(9, 9, payload), ttl=ttl)
-    return ethernet(_SENTINEL_MAC, _SENTINEL_MAC, IPV4, packet)
-
-
-def _in_flight(frames: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
-    """Runs of frames that a port's queues hold at once."""
-    some: list[bytes] = []
-    octets = 0
-    for frame in frames:
-        if len(some) == _IN_FLIGHT or octets + len(frame) > _IN_FLIGHT_OCTETS:
-            yield some
-            some, octets = [], 0
-        some.append(frame)
-        octets += len(frame)
-    yield some
-
-
-class SoftwareTor(Target):
-    """``ezpath-tor`` as it is installed."""
-
-    name = "software-tor"
-
-    def command(self) -> list[str]:
-        tor = str(Path(sys.executable).parent / "ezpath-tor")
-        ports = [argument for number, interface in PORTS.items() for argument in ("--port", f"{number}={interface}")]
-        return [tor, "--device-id", str(DEVICE_ID), "--listen", self.address, "--die-with-parent", *ports]
-
-
-class Bmv2(Target):
-    """``simple_switch_grpc``, the reference."""
-
-    name = "bmv2"
-    # With them, its capture ring has slots for the largest segment there is: eight of them.
-    segments = False
-
-    def command(self) -> list[str]:
-        ports = [argument for number, interface in PORTS.items() for argument in ("-i", f"{number}@{interface}")]
-        switch = [shutil.which(BINARY) or BINARY, "--no-p4", "--device-id", str(DEVICE_ID), *ports]
-        return [*switch, "--", "--grpc-server-addr", self.address]
-
-
-TARGETS: Mapping[str, type[Target]] = {target.name: target for target in (SoftwareTor, Bmv2)}

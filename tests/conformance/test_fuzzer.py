@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,16 @@ from typing import Any
 import pytest
 from conformance.differ import Differ, Difference, cases
 from conformance.parser import Parser
+from conformance.pools import SENDERS
 from conformance.render import as_source
 from conformance.shrink import Case, shrink
-from conformance.target import Program, SoftwareTor
+from conformance.switches import SoftwareTor
+from conformance.target import Program
 from conformance.vector import Outcome, Vector
 from conformance.vectors import VECTORS
 from packet.entries import default, entry
+from packet.frames import mac
+from packet.rack import C3, RED
 
 CONFIG = Path(__file__).parents[2] / "p4" / "ezpath.json"
 Json = dict[str, Any]
@@ -54,6 +59,13 @@ def test_a_batch_depends_on_seed_and_number_alone() -> None:
     assert list(cases(8, info, packets=100, batch=100, first=1)) != [(1, second)]
 
 
+def test_senders_are_alike_to_the_monitor() -> None:
+    crcs = {zlib.crc32(RED.to_bytes(3, "big") + mac(sender) + mac(C3)) for sender in SENDERS}
+
+    assert len(set(SENDERS)) == 8
+    assert len(crcs) == 1
+
+
 # ---- two software ToRs
 
 
@@ -76,7 +88,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory, needs: Callable[..., None]) -
 
 def fuzz(pair: list[SoftwareTor], packets: int) -> tuple[Differ, Difference | None]:
     program = Program.read(CONFIG)
-    differ = Differ(pair, Parser(program.config))
+    differ = Differ(pair, Parser(program.config), monitor=True)
     checked = (differ.check(f"batch {number}", case) for number, case in cases(1, program.info, packets, batch=100))
     return differ, next(filter(None, checked), None)
 
@@ -91,6 +103,7 @@ def test_nothing_is_found_between_two_that_are_the_same(pair: list[SoftwareTor])
     assert differ.tally.packets == 3000
     assert differ.tally.frames_out > 500, "most packets must not be dropped at once: then nothing would be compared"
     assert len(differ.tally.drops) >= 12
+    assert differ.tally.flows > 500
 
 
 def keep_priority(program: Json) -> None:

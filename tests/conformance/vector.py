@@ -6,7 +6,7 @@ Vectors are data. They say what the P4 program means, whatever switch runs it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from packet.rack import ENTRIES
 
@@ -24,6 +24,9 @@ class Outcome:
     """Port to what came out of it, in order. Ports that stayed silent are not in it."""
     drops: Mapping[int, tuple[int, int]]
     """Reason to packets and bytes, by which its cell of the drop counter grew."""
+    monitored: Mapping[str, int] = field(default_factory=dict)
+    """Place in the monitor to what it holds, where that was asked for: see :meth:`conformance.target.Target.monitored`.
+    No vector says it, for it depends on all that a switch saw before."""
 
 
 @dataclass(frozen=True, slots=True)
