@@ -68,7 +68,7 @@ ENTRYPOINT ["ezpath-decider"]
 
 FROM service AS switch-writer
 COPY --from=build /opt/ezpath/services /opt/ezpath/services
-COPY p4/ezpath.json p4/ezpath.p4info.txtpb /usr/share/ezpath/p4/
+COPY p4/ezpath*.json p4/ezpath*.p4info.txtpb /usr/share/ezpath/p4/
 ENV EZPATH_P4_DIR=/usr/share/ezpath/p4
 ENTRYPOINT ["ezpath-switch-writer"]
 
@@ -88,7 +88,7 @@ ARG APT_OPTIONS=""
 RUN install-packages clang ethtool iperf3 iproute2 iputils-ping kmod libbpf-dev openvswitch-switch tcpdump
 ENV PATH=/opt/ezpath/lab/bin:$PATH
 COPY --from=build /opt/ezpath/lab /opt/ezpath/lab
-COPY p4/ezpath.json p4/ezpath.p4info.txtpb /usr/share/ezpath/p4/
+COPY p4/ezpath*.json p4/ezpath*.p4info.txtpb /usr/share/ezpath/p4/
 COPY docker/lab-entry /usr/local/bin/
 ENV EZPATH_P4_DIR=/usr/share/ezpath/p4
 ENTRYPOINT ["lab-entry"]

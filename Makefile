@@ -4,6 +4,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 KEEP ?=
 BENCH_OPTIONS ?=
+TOR ?=
 LAB_OPTIONS ?=
 FUZZ ?=
 PYTEST_OPTIONS ?=
@@ -16,8 +17,8 @@ help: ## List the targets
 setup: ## Install what is missing: Debian packages (as root) and the Python environment in .venv
 	@tools/setup
 
-lab: setup ## Run the main job on real packets and show it; KEEP=1 leaves it running (needs root)
-	@$(BIN)/ezpath-lab run $(if $(KEEP),--keep) $(LAB_OPTIONS)
+lab: setup ## Run the main job on real packets and show it; KEEP=1 leaves it running, TOR=bmv2 has BMv2 for ToRs (needs root)
+	@$(BIN)/ezpath-lab run $(if $(KEEP),--keep) $(if $(TOR),--tor $(TOR)) $(LAB_OPTIONS)
 
 lab-down: ## Remove everything a lab left: processes, namespaces, files
 	@if [ -x $(BIN)/ezpath-lab ]; then $(BIN)/ezpath-lab down; else echo "No lab was ever set up here."; fi

@@ -1,4 +1,4 @@
-"""BMv2, the reference switch: where it is, and a process of it without ports for tests of those who talk to it."""
+"""BMv2, the reference switch: where it is, and a process of it for tests of those who talk to it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import asyncio
 import shutil
 import socket
 import subprocess
-import time
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-
-BINARY = "simple_switch_grpc"
+from ezpath_lab import bmv2 as lab
+from ezpath_lab.bmv2 import BINARY
+from tor_server import P4, WholeTor
 
 
 def need_bmv2() -> None:
@@ -20,41 +22,52 @@ def need_bmv2() -> None:
         pytest.skip(f"{BINARY} is not on PATH: it is to be built from github.com/p4lang/behavioral-model")
 
 
-class PortlessBmv2:
-    """The process. No root is needed, and no packet comes or goes."""
+class Bmv2(WholeTor):
+    """``simple_switch_grpc``, and its Thrift port at :attr:`registers`. Without a ``name`` it has no ports."""
 
-    device_id = 1
+    program = "ezpath.bmv2"
+    says_full = lab.Bmv2.says_full
 
-    def __init__(self, directory: Path) -> None:
-        self._socket = directory / "bmv2.sock"
-        self.address = f"unix:{self._socket}"
-        self._log = directory / "bmv2.log"
-        self._process: subprocess.Popen[bytes] | None = None
+    def __init__(
+        self, directory: Path, name: str = "", device_id: int = 1, limits: Mapping[str, int] | None = None
+    ) -> None:
+        super().__init__(directory, name, device_id, limits)
+        self._thrift = _free_port()
+        self._way_in = directory / f"tor{device_id}.thrift"
+        self._relay: subprocess.Popen[bytes] | None = None
+        if limits:
+            # A table is as large as the program says, so a smaller one is another program.
+            self.p4_dir = directory / f"p4-{device_id}"
+            self.p4_dir.mkdir()
+            lab.copy_program(P4, self.program, self.p4_dir)
+            lab.shrink(self.p4_dir / f"{self.program}.json", limits)
 
-    async def start(self) -> None:
-        """Returns when it listens."""
-        self._launch()
-        deadline = time.monotonic() + 15
-        while not self._listens():
-            assert time.monotonic() < deadline, f"{BINARY} does not listen: {self._log.read_text()}"
-            await asyncio.sleep(0.02)
+    @property
+    def registers(self) -> str:
+        return f"thrift+unix:{self._way_in}" if self.namespace else f"thrift://127.0.0.1:{self._thrift}"
+
+    def _command(self) -> list[str]:
+        ports = [(port, f"p{port}") for port in (1, 2, 10)] if self.namespace else []
+        return lab.command(self.device_id, ports, self._thrift, self.address)
 
     def _launch(self) -> None:
-        self._socket.unlink(missing_ok=True)
-        command = [BINARY, "--no-p4", "--device-id", str(self.device_id), "--thrift-port", str(_free_port())]
-        command += ["--", "--grpc-server-addr", self.address]
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log)
-
-    def _listens(self) -> bool:
-        assert self._process is not None and self._process.poll() is None, self._log.read_text()
-        return self._socket.exists()
+        super()._launch()
+        if self.namespace:
+            relay = [sys.executable, "-m", "ezpath_lab.relay", "--listen", str(self._way_in)]
+            inside = ["ip", "netns", "exec", self.namespace]
+            self._relay = subprocess.Popen([*inside, *relay, "--port", str(self._thrift)])
 
     async def stop(self) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            await asyncio.to_thread(self._process.wait, 15)
-            self._process = None
+        await super().stop()
+        self._forget_socket()
+        if self._relay is not None:
+            self._relay.terminate()
+            await asyncio.to_thread(self._relay.wait, 15)
+            self._relay = None
+
+    def _forget_socket(self) -> None:
+        """It leaves it behind, and the next one would seem to listen already."""
+        Path(self.address.removeprefix("unix:")).unlink(missing_ok=True)
 
 
 def _free_port() -> int:

@@ -20,12 +20,17 @@ from memory_plane import MemoryPlane
 
 from p4rt import Client, TableEntry
 
+P4 = Path(__file__).parents[1] / "p4"
+
 
 class _Readable:
-    """What both kinds can be asked, as anybody may: reading needs no primacy."""
+    """What all kinds can be asked, as anybody may: reading needs no primacy."""
 
     address: str
     device_id: int
+    program = "ezpath"
+    p4_dir = P4
+    says_full = "RESOURCE_EXHAUSTED"
 
     async def entries(self, *tables: str) -> set[TableEntry]:
         """What the switch holds in ``tables`` (all when none is named)."""
@@ -81,24 +86,29 @@ class WholeTor(_Readable):
             await asyncio.sleep(0.05)
 
     def _make_ports(self) -> None:
-        if Path(f"/run/netns/{self.namespace}").exists():
+        if not self.namespace or Path(f"/run/netns/{self.namespace}").exists():
             return
         _ip("netns", "add", self.namespace)
+        _ip("-n", self.namespace, "link", "set", "lo", "up")
         for port in (1, 2, 10):
             _ip("-n", self.namespace, "link", "add", f"p{port}", "type", "veth", "peer", "name", f"q{port}")
             for end in (f"p{port}", f"q{port}"):
                 _ip("-n", self.namespace, "link", "set", end, "up")
 
     def _launch(self) -> None:
-        command = ["ip", "netns", "exec", self.namespace, str(Path(sys.executable).parent / "ezpath-tor")]
+        inside = ["ip", "netns", "exec", self.namespace] if self.namespace else []
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen([*inside, *self._command()], stdout=log, stderr=log)
+
+    def _command(self) -> list[str]:
+        command = [str(Path(sys.executable).parent / "ezpath-tor")]
         command += ["--device-id", str(self.device_id), "--listen", self.address, "--die-with-parent"]
         command += ["--empty"]  # a restart of it is a switch that was switched off
         for port in (1, 2, 10):
             command += ["--port", f"{port}=p{port}"]
         for table, entries in self.limits.items():
             command += ["--limit", f"{table}={entries}"]
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        return command
 
     def _listens(self) -> bool:
         assert self._process is not None and self._process.poll() is None, self._log.read_text()[-2000:]
@@ -112,7 +122,7 @@ class WholeTor(_Readable):
 
     def remove(self) -> None:
         """The namespace, and with it its links."""
-        if Path(f"/run/netns/{self.namespace}").exists():
+        if self.namespace and Path(f"/run/netns/{self.namespace}").exists():
             _ip("netns", "del", self.namespace)
 
 

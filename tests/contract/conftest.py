@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from collector_rig import Samples
 from ezpath.bus import Bus
 from tor_process import Namespace, switch_namespace
 
@@ -107,3 +108,11 @@ def namespace(needs: Callable[..., None]) -> Iterator[Namespace]:
 def sock(tmp_path: Path) -> Path:
     """Where it listens."""
     return tmp_path / "tor.sock"
+
+
+@pytest_asyncio.fixture
+async def samples(bus: Bus) -> Samples:
+    """What collectors publish from now on."""
+    samples = Samples()
+    await bus.subscribe_samples(samples.keep)
+    return samples

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from bmv2 import need_bmv2
 from ezpath_lab import lab, net, state
 from ezpath_lab.topology import two_racks
 
@@ -86,12 +87,15 @@ def _running(directory: Path) -> Callable[[], bool]:
     return reached
 
 
-def test_the_main_job_loses_no_packet_and_leaves_nothing(directory: Path) -> None:
+@pytest.mark.parametrize("tor", ["software", "bmv2"])
+def test_the_main_job_loses_no_packet_and_leaves_nothing(directory: Path, tor: str) -> None:
+    if tor == "bmv2":
+        need_bmv2()
     # Given a machine without a lab
     assert _left(directory) == _nothing()
 
     # When the main job is run
-    process = _start(directory, "run")
+    process = _start(directory, "run", "--tor", tor)
     said, _ = process.communicate(timeout=400)
 
     # Then it ends well, and says so

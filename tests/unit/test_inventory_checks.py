@@ -25,6 +25,7 @@ def line_of(text: str, what: str) -> int:
     return next(number for number, line in enumerate(text.splitlines(), 1) if what in line)
 
 
+R1 = "    rack: r1\n"
 MAC2 = '"02:00:00:00:00:02"'
 
 MISTAKES = {
@@ -69,6 +70,13 @@ MISTAKES = {
     "OVSDB address": ("unix:/run/h11/db.sock", "/run/h11/db", "hosts.h11.ovsdb", "no OVSDB", "unix:/path/db.sock"),
     "same device": ("device_id: 2\n    address: unix:/run/tor2.sock", "device_id: 1\n    address: unix:/run/tor1.sock",
                     "switches.tor2.address", "switch tor1 already", "its own address"),
+    "registers nowhere": (R1, f"{R1}    registers: thrift://t\n", "switches.tor1.registers", "no place", "thrift://h"),
+    "registers elsewhere": (R1, f"{R1}    registers: http://x:1\n", "switches.tor1.registers", "no place", "leave it"),
+    "registers at port 0": (R1, f"{R1}    registers: thrift://x:0\n", "switches.tor1.registers", "no place", "Write"),
+    "registers too high": (R1, f"{R1}    registers: thrift://x:65536\n", "switches.tor1.registers", "no pl", "Write"),
+    "registers a number": (R1, f"{R1}    registers: 9090\n", "switches.tor1.registers", "not text", "quotes"),
+    "program in a folder": (R1, f"{R1}    program: p4/x\n", "switches.tor1.program", "no name", "without a folder"),
+    "program empty": (R1, f'{R1}    program: ""\n', "switches.tor1.program", "no name", "ezpath.bmv2"),
     "key twice": ("  h12:", "  h11:", "hosts.h11", "given twice", "Keep one"),
     "key twice, deep": ("device_id: 2", "device_id: 2\n    device_id: 3", "switches.tor2.device_id", "twice", "Keep"),
 }  # fmt: skip
@@ -121,6 +129,29 @@ def test_routes(prefix, port, field, cause):
     (problem,) = problems(text)
     assert problem.field == f"switches.tor1.routes.1.{field}" and cause in problem.cause
     assert problem.line == line_of(text, f"prefix: {prefix}, port: {port}") or field == "prefix"
+
+
+REGISTERS = "thrift://bmv2.example:9090"
+
+
+def with_registers(one: str, other: str) -> str:
+    text = with_("    rack: r1\n", f"    rack: r1\n    registers: {one}\n")
+    return text.replace("    rack: r2\n", f"    rack: r2\n    registers: {other}\n    program: ezpath.bmv2\n")
+
+
+def test_two_switches_do_not_have_the_same_registers():
+    text = with_registers(REGISTERS, REGISTERS)
+    (problem,) = problems(text)
+    assert problem.field == "switches.tor2.registers" and "switch tor1's already" in problem.cause
+    assert problem.line == line_of(text, "rack: r2") + 1
+
+
+def test_where_a_switch_keeps_its_registers_and_what_it_runs():
+    switches = parse(with_registers("thrift+unix:/run/t.sock", "'thrift://[fd00::1]:9090'")).switches
+    tor1, tor2 = (switches[SwitchName(name)].config for name in ("tor1", "tor2"))
+    assert (tor1.registers, tor1.program) == ("thrift+unix:/run/t.sock", "ezpath")
+    assert (tor2.registers, tor2.program) == ("thrift://[fd00::1]:9090", "ezpath.bmv2")
+    assert parse(NETWORK).switches[SwitchName("tor1")].config.registers is None
 
 
 def test_all_mistakes_are_told_at_once():

@@ -9,13 +9,15 @@ import grpc
 import pytest
 from ezpath.desired import Desired, switch_from_json
 from ezpath.events import SwitchCommand
+from ezpath.inventory import parse
 from ezpath.items import EndpointLocal, EndpointRemote, SwitchItem, TenantTag
 from ezpath.names import Mac, PairId, Port, SwitchName, VlanId, Vni
 from ezpath_switch_writer.base import base_entries
 from ezpath_switch_writer.entries import entry_of, item_of
 from ezpath_switch_writer.guard import Guard
-from ezpath_switch_writer.program import NoProgramFound, load_program
+from ezpath_switch_writer.program import NoProgramFound, load_program, load_programs, missing_programs
 from ezpath_switch_writer.wave import needs, undo, updates, verdict, waves
+from network import NETWORK
 
 from p4rt import P4Info, TableEntry, Update, UpdateFailure
 
@@ -98,10 +100,11 @@ def test_routes_and_the_default_route():
     ]
 
 
-def test_every_entry_fits_the_compiled_program(inventory, request):
+@pytest.mark.parametrize("name", ["ezpath", "ezpath.bmv2"])
+def test_every_entry_fits_the_compiled_programs(inventory, request, name):
     from p4rt.entries import from_proto, to_proto
 
-    program = load_program(request.config.rootpath / "p4")
+    program = load_program(request.config.rootpath / "p4", name)
     info: P4Info = program.p4info
     for entry in (*base_entries(inventory, SwitchName("tor1")), *map(entry_of, (TAG, LOCAL, REMOTE))):
         assert from_proto(to_proto(entry, info), info) == entry
@@ -109,7 +112,27 @@ def test_every_entry_fits_the_compiled_program(inventory, request):
 
 def test_a_missing_program_is_named_with_the_remedy(tmp_path):
     with pytest.raises(NoProgramFound, match="make p4"):
-        load_program(tmp_path)
+        load_program(tmp_path, "ezpath")
+
+
+def test_each_switch_is_given_the_program_that_the_inventory_names(request):
+    # Given a rack of each kind
+    mixed = parse(NETWORK.replace("    rack: r2\n", "    rack: r2\n    program: ezpath.bmv2\n"))
+    switches = list(mixed.switches.values())
+    # When their programs are loaded
+    programs = load_programs(request.config.rootpath / "p4", switches)
+    # Then they are two, which a switch can tell apart
+    assert programs[SwitchName("tor1")].cookie != programs[SwitchName("tor2")].cookie
+    assert list(missing_programs(request.config.rootpath / "p4", switches)) == []
+
+
+def test_every_program_that_is_missing_is_told_with_a_switch_that_wants_it(tmp_path):
+    mixed = parse(NETWORK.replace("    rack: r2\n", "    rack: r2\n    program: ezpath.bmv2\n"))
+    told = list(missing_programs(tmp_path, list(mixed.switches.values())))
+    assert sorted(line.split(" is not there")[0] for line in told) == [
+        f"tor1 is to run ezpath: {tmp_path}/ezpath.p4info.txtpb",
+        f"tor2 is to run ezpath.bmv2: {tmp_path}/ezpath.bmv2.p4info.txtpb",
+    ]
 
 
 # ---- generations -----------------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ def counters(topology: Topology, hosts: Mapping[str, OvsHost]) -> dict[str, int]
     """All of them by name, those at zero too."""
     nodes = [topology.namespace(name) for name in (topology.spine, *(tor.name for tor in topology.tors), *hosts)]
     with ThreadPoolExecutor(max_workers=4) as pool:
-        jobs = [pool.submit(lambda n: list(_links(n)), node) for node in nodes]
+        jobs = [pool.submit(lambda n: [*_links(n), *_packet_sockets(n)], node) for node in nodes]
         jobs += [pool.submit(lambda h: list(_switch(topology, h)), host) for host in hosts.values()]
         return {name: count for job in jobs for name, count in job.result()}
 
@@ -56,12 +56,15 @@ def _links(namespace: str) -> Iterator[tuple[str, int]]:
                 yield f"{namespace} {link['ifname']} {way} {what}", int(link["stats64"][way][what])
 
 
-def _switch(topology: Topology, ovs: OvsHost) -> Iterator[tuple[str, int]]:
-    namespace = topology.namespace(ovs.host.name)
-    # One line a socket; what OVS could not read in time is in the last field of skmem.
+def _packet_sockets(namespace: str) -> Iterator[tuple[str, int]]:
+    """Of switches in user space. One line a socket; what could not be read in time is in the last field of skmem."""
     said = attempt(*in_namespace(namespace, "ss", "-0", "-n", "-m", "-O")).stdout
     for number, (interface, dropped) in enumerate(_SOCKET.findall(said)):
         yield f"{namespace} packet socket {number} of {interface}", int(dropped)
+
+
+def _switch(topology: Topology, ovs: OvsHost) -> Iterator[tuple[str, int]]:
+    namespace = topology.namespace(ovs.host.name)
     control = f"{ovs.directory}/ovs-vswitchd.{ovs.vswitchd.record.pid}.ctl"
     for line in attempt("ovs-appctl", "-t", control, "coverage/show").stdout.splitlines():
         found = _COVERAGE.match(line)

@@ -21,8 +21,10 @@ from ezpath_lab import net, ovs_host, state, tors
 from ezpath_lab.ovs_host import OvsHost
 from ezpath_lab.processes import BUS, GRACE_S, SERVICE, Child, Processes
 from ezpath_lab.shell import LabError, program, require_tools
+from ezpath_lab.software_tor import SoftwareTor
 from ezpath_lab.state import LabState, ProcessRecord
 from ezpath_lab.topology import Topology, inventory_document, ovs_dir
+from ezpath_lab.tors import Kind, Limit, Prepared
 
 TOOLS = ("ip", "ethtool", "ovs-vswitchd", "ovsdb-server", "ovs-vsctl", "ovs-ofctl", "ovs-appctl", "ping", "iperf3")
 SERVICES = ("switch-writer", "host-writer", "decider", "collector")
@@ -36,9 +38,10 @@ Say = Callable[[str], None]
 class Lab:
     """A lab that this process brings up and takes down again."""
 
-    def __init__(self, topology: Topology, lab: LabState) -> None:
+    def __init__(self, topology: Topology, lab: LabState, kind: Kind) -> None:
         self.topology = topology
         self.state = lab
+        self.kind = kind
         self.processes = Processes(lab)
         self.hosts: dict[str, OvsHost] = {}
 
@@ -46,25 +49,31 @@ class Lab:
     def inventory_file(self) -> Path:
         return self.state.directory / "inventory.yaml"
 
-    def up(self, *, limits: Sequence[tuple[str, str]] = ()) -> None:
-        """Wire the racks, start the ToRs and the hosts' overlay. ``limits``: (ToR, ``TABLE=N``) of full tables.
+    def up(self, p4_dir: Path = Path("p4"), *, limits: Sequence[Limit] = ()) -> Path:
+        """Wire the racks, start the ToRs and the hosts' overlay. Returns where the ToRs' programs are.
 
         Raises :class:`LabError`; what came up so far is removed by :meth:`down`.
         """
-        self._write_inventory()
+        prepared = self.kind.prepare(self.topology, p4_dir.resolve(), self.state.run_dir, limits)
+        self._write_inventory(prepared)
         self.state.namespaces = list(self.topology.namespaces)
         self.state.datapath = ovs_host.datapath_type()
         self.state.save()
-        net.build(self.topology, userspace=self.state.datapath == "netdev")
-        tors.start_all(self.topology, self.state.run_dir, self.processes, limits)
+        net.build(self.topology, userspace_ovs=self.state.datapath == "netdev", userspace_tors=self.kind.in_user_space)
+        tors.start_all(self.topology, self.state.run_dir, self.processes, self.kind, limits)
         self.hosts = ovs_host.start_all(self.topology, self.state.run_dir, self.processes, self.state.datapath)
+        return prepared.p4_dir
 
     def let_services_start(self) -> None:
-        """Tell services elsewhere that racks, ToRs and overlay are there; :data:`RACKS_UP` is the sign."""
+        """The ToRs are about to get their program. :data:`RACKS_UP` is the sign for services elsewhere."""
+        self.kind.take_over(self.topology)
         (self.state.directory / RACKS_UP).touch()
 
-    def _write_inventory(self) -> None:
-        text = yaml.safe_dump(inventory_document(self.topology, self.state.run_dir), sort_keys=False)
+    def _write_inventory(self, prepared: Prepared) -> None:
+        document = inventory_document(self.topology, self.state.run_dir)
+        for switch, fields in prepared.switches.items():
+            document["switches"][switch] |= fields
+        text = yaml.safe_dump(document, sort_keys=False)
         inventory.parse(text, str(self.inventory_file))
         # Written in one go: services in other containers may be waiting for the file.
         new = self.inventory_file.with_suffix(".new")
@@ -110,11 +119,13 @@ class Lab:
         return stubborn
 
 
-def create(directory: Path, topology: Topology, say: Say) -> Lab:
+def create(directory: Path, topology: Topology, say: Say, kind: Kind | None = None) -> Lab:
     """A new lab with its state in ``directory``; leftovers of an earlier one there are removed first."""
+    kind = kind or SoftwareTor()
     if os.geteuid() != 0:
         raise LabError("the lab makes network namespaces and needs root. Run it as root")
     require_tools(TOOLS)
+    kind.require()
     directory = directory.resolve()
     directory.mkdir(parents=True, exist_ok=True)
     remove(directory, topology)
@@ -126,7 +137,7 @@ def create(directory: Path, topology: Topology, say: Say) -> Lab:
         say(f"{directory} is too long a path for unix sockets: they are in {lab.run_dir}")
     lab.save()
     lab.run_dir.mkdir(exist_ok=True)
-    return Lab(topology, lab)
+    return Lab(topology, lab, kind)
 
 
 def remove(directory: Path, topology: Topology) -> list[str]:

@@ -14,12 +14,15 @@ from types import FrameType
 import click
 
 from ezpath_lab import guide, lab, state
+from ezpath_lab.bmv2 import Bmv2
 from ezpath_lab.lab import SERVICES, Lab
 from ezpath_lab.net import existing
 from ezpath_lab.screen import Screen
 from ezpath_lab.shell import LabError
+from ezpath_lab.software_tor import SoftwareTor
 from ezpath_lab.story import LIMITS, Plan, Story
 from ezpath_lab.topology import two_racks
+from ezpath_lab.tors import Kind
 
 EXIT_FAILED = 1
 
@@ -35,6 +38,7 @@ _EXAMPLES = """\b
 Examples:
   ezpath-lab run                    the whole story, then everything is taken down
   ezpath-lab run --keep             … and left running, with the commands to look around
+  ezpath-lab run --tor bmv2         the whole story with BMv2 for ToRs
   ezpath-lab up; ezpath-lab status  racks and services, no story
   ezpath-lab down                   remove everything, also what a killed run left
 """
@@ -56,6 +60,14 @@ def main(context: click.Context, directory: Path) -> None:
     context.obj = directory
 
 
+KINDS: Mapping[str, Kind] = {"software": SoftwareTor(), "bmv2": Bmv2()}
+_tor = click.option(
+    "--tor",
+    default="software",
+    show_default=True,
+    type=click.Choice(list(KINDS)),
+    help="The ToRs: EZPath's own software ToR, or BMv2's simple_switch_grpc, which has to be on PATH.",
+)
 _p4_dir = click.option(
     "--p4-dir",
     envvar="EZPATH_P4_DIR",
@@ -63,7 +75,7 @@ _p4_dir = click.option(
     show_default=True,
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     metavar="DIR",
-    help="Where the compiled P4 program is. [env: EZPATH_P4_DIR]",
+    help="Where the compiled P4 programs are. [env: EZPATH_P4_DIR]",
 )
 
 
@@ -82,19 +94,21 @@ _p4_dir = click.option(
 @click.option(
     "--seconds", default=5.0, show_default=True, type=click.FloatRange(2, 600), help="Of steady offloaded traffic."
 )
+@_tor
 @_p4_dir
 @click.pass_obj
-def run(directory: Path, keep: bool, services: str, nats: str, seconds: float, p4_dir: Path) -> None:
+def run(directory: Path, keep: bool, services: str, nats: str, seconds: float, tor: str, p4_dir: Path) -> None:
     """Bring the lab up, show the main job, take it down. Exit status: 0 all as it should be, 1 not, 130 Ctrl-C."""
     if (services == "external") != bool(nats):
         raise click.UsageError("--nats goes with --services external, and that with --nats")
+    if services == "external" and tor == "bmv2":
+        raise click.UsageError("--tor bmv2 goes with --services spawn: its programs are in the lab's own directory")
     screen = Screen()
     began = time.monotonic()
-    options = {"switch-writer": ("--p4-dir", str(p4_dir.resolve()))}
-    with stoppable(), stage(directory, screen) as stand:
-        screen.act("Setting up two racks")
+    with stoppable(), stage(directory, screen, KINDS[tor]) as stand:
+        screen.act(f"Setting up two racks, ToRs: {tor}")
         stand.state.nats = nats
-        stand.up(limits=LIMITS)
+        options = service_options(stand, stand.up(p4_dir, limits=LIMITS))
         story = Story(stand, Plan(services, seconds), screen, options)
         story.results.setup_s = time.monotonic() - began
         story.results.datapath = stand.state.datapath
@@ -134,18 +148,27 @@ def tell(story: Story, screen: Screen, began: float) -> bool:
 
 @main.command()
 @click.option("--services/--no-services", default=True, show_default=True, help="NATS and EZPath's services too.")
+@_tor
 @_p4_dir
 @click.pass_obj
-def up(directory: Path, services: bool, p4_dir: Path) -> None:
+def up(directory: Path, services: bool, tor: str, p4_dir: Path) -> None:
     """Bring the lab up and leave it running: racks, ToRs, overlay, and EZPath's services."""
     screen = Screen()
-    with stoppable(), stage(directory, screen) as stand:
-        stand.up()
+    with stoppable(), stage(directory, screen, KINDS[tor]) as stand:
+        options = service_options(stand, stand.up(p4_dir))
         stand.let_services_start()
         if services:
             screen.say(f"nats-server at {stand.start_bus()}")
-            start_services(stand, screen, {"switch-writer": ("--p4-dir", str(p4_dir.resolve()))})
+            start_services(stand, screen, options)
         click.echo(guide.look_around(stand))
+
+
+def service_options(stand: Lab, p4_dir: Path) -> Mapping[str, Sequence[str]]:
+    """What services of the lab are told besides what all are told."""
+    return {
+        "switch-writer": ("--p4-dir", str(p4_dir)),
+        "decider": ("--enter-bps", str(stand.kind.pace.enter_bps)),
+    }
 
 
 def start_services(stand: Lab, screen: Screen, options: Mapping[str, Sequence[str]]) -> None:
@@ -187,11 +210,11 @@ def status(directory: Path) -> None:
 
 
 @contextmanager
-def stage(directory: Path, screen: Screen) -> Iterator[Lab]:
+def stage(directory: Path, screen: Screen, kind: Kind) -> Iterator[Lab]:
     """A fresh lab, not up yet, and nobody else's hands on it meanwhile. It is taken down if what is within fails."""
     topology = two_racks()
     with complaining(), lab.alone(topology.prefix):
-        stand = lab.create(directory, topology, screen.say)
+        stand = lab.create(directory, topology, screen.say, kind)
         try:
             yield stand
         except BaseException:

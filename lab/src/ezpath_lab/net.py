@@ -7,7 +7,7 @@ own namespaces is changed.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -26,20 +26,22 @@ def existing(prefix: str) -> list[str]:
     return sorted(entry["name"] for entry in json.loads(said or "[]") if entry["name"].startswith(prefix))
 
 
-def build(topology: Topology, *, userspace: bool) -> None:
-    """Make all namespaces and wire them; ``userspace`` prepares the links for OVS's userspace datapath.
+def build(topology: Topology, *, userspace_ovs: bool, userspace_tors: bool) -> None:
+    """Make all namespaces and wire them; what runs in user space gets links without offloading.
 
     Raises :class:`LabError`; what was made so far stays for :func:`remove`.
     """
     run("ip", "-batch", "-", stdin=_lines(f"netns add {name}" for name in topology.namespaces))
-    each(topology.namespaces, _QUIET)
+    each(dict.fromkeys(topology.namespaces, _QUIET))
     run("ip", "-batch", "-", stdin=_lines(_veths(topology)))
     for namespace, lines in _settings(topology).items():
         run("ip", "-n", namespace, "-batch", "-", stdin=_lines(lines))
     routers = [topology.namespace(name) for name in (topology.spine, *(tor.name for tor in topology.tors))]
-    each(routers, "echo 1 > /proc/sys/net/ipv4/ip_forward")
-    if userspace:
-        _offloads_off(topology)
+    each(dict.fromkeys(routers, "echo 1 > /proc/sys/net/ipv4/ip_forward"))
+    if userspace_ovs or userspace_tors:
+        _offloads_off(_host_links(topology))
+    if userspace_tors:
+        _offloads_off(_tor_links(topology))
 
 
 def remove(namespaces: Iterable[str]) -> None:
@@ -70,10 +72,10 @@ def pids_in(namespace: str) -> list[int]:
     return [int(word) for word in done.stdout.split()] if done.returncode == 0 else []
 
 
-def each(namespaces: Iterable[str], script: str) -> None:
-    """Run the shell ``script`` in each of ``namespaces``, a few at a time. Raises :class:`LabError`."""
+def each(scripts: Mapping[str, str]) -> None:
+    """Run shell scripts, each in its namespace, a few at a time. Raises :class:`LabError`."""
     with ThreadPoolExecutor(max_workers=4) as pool:
-        jobs = [pool.submit(run, *in_namespace(name, "sh", "-ec", script)) for name in namespaces]
+        jobs = [pool.submit(run, *in_namespace(name, "sh", "-ec", script)) for name, script in scripts.items()]
         for job in jobs:
             job.result()
 
@@ -134,13 +136,25 @@ def _plain_router(topology: Topology, tor: Tor) -> list[str]:
     ]
 
 
-def _offloads_off(topology: Topology) -> None:
-    """The userspace datapath reads frames as they are: checksums must be in them, and none may pass the MTU."""
-    each((topology.container_namespace(c.name) for c in topology.containers), f"ethtool -K eth0 {_OFFLOADS}")
+def _offloads_off(links: Mapping[str, Sequence[str]]) -> None:
+    """What reads frames in user space reads them as they are: checksums must be in them, and none may pass the MTU."""
+    each({name: "; ".join(f"ethtool -K {link} {_OFFLOADS}" for link in those) for name, those in links.items()})
+
+
+def _host_links(topology: Topology) -> Mapping[str, Sequence[str]]:
+    """Everything from the containers to the ToRs, by namespace."""
+    links: dict[str, Sequence[str]] = {topology.container_namespace(c.name): ("eth0",) for c in topology.containers}
     for host in topology.hosts:
-        links = ("eth0", *(container.interface for container in topology.on_host(host.name)))
-        script = "; ".join(f"ethtool -K {link} {_OFFLOADS}" for link in links)
-        each([topology.namespace(host.name)], script)
+        links[topology.namespace(host.name)] = ("eth0", *(c.interface for c in topology.on_host(host.name)))
+    return links
+
+
+def _tor_links(topology: Topology) -> Mapping[str, Sequence[str]]:
+    """The ToRs' ports, and the spine's. libpcap gives each frame 64 kB of a ring of 2 MB where one could come."""
+    links = {topology.namespace(topology.spine): [tor.name for tor in topology.tors]}
+    for tor in topology.tors:
+        links[topology.namespace(tor.name)] = [interface for _, interface in topology.ports_of(tor.name)]
+    return links
 
 
 def _lines(lines: Iterable[str]) -> str:

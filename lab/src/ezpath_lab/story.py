@@ -19,6 +19,7 @@ from ezpath_lab.processes import SERVICE
 from ezpath_lab.results import Check, Results
 from ezpath_lab.screen import Screen
 from ezpath_lab.shell import LabError
+from ezpath_lab.tors import Limit
 from ezpath_lab.watch import Captures, Verdict, Watch
 from ezpath_lab.workload import Iperf, Mice, Pair, Streams, Workload
 
@@ -28,7 +29,7 @@ LATE = Pair("red", "red-12", "red-22")
 """Comes when tor2 is full."""
 MICE = (Pair("red", "red-m11", "red-m21"), Pair("blue", "blue-m12", "blue-m22"))
 TABLE = "EzIngress.tunnel.endpoint"
-LIMITS = (("tor2", f"{TABLE}=4"),)
+LIMITS = (Limit("tor2", TABLE, 4),)
 """tor2 holds what the two pairs across the racks need, both ends of each, and not one more."""
 _ACTS = ("overlay", "offload", "on the switch", "rollback", "revert", "overlay again", "without EZPath")
 
@@ -63,7 +64,7 @@ class Story:
     _before: Captures = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._workload = Workload(self.lab.topology, self.lab.processes)
+        self._workload = Workload(self.lab.topology, self.lab.processes, self.lab.kind.pace)
 
     def tell(self) -> None:
         """All acts in order. Raises :class:`LabError` where the story cannot go on; packets are counted even then."""
@@ -103,14 +104,14 @@ class Story:
             self.screen.say(f"nats-server at {self.lab.start_bus()}")
         self._feed = Feed(self.lab.state.nats, self._on_event)
         self._feed.start()
+        # Not before: loading a ToR's program would have got in the way of the overlay that was just looked at.
+        self.lab.let_services_start()
         if self.plan.services == "spawn":
             for service in SERVICES:
                 began = time.monotonic()
                 self.lab.start_service(service, *self.service_options.get(service, ()))
                 self.screen.say(f"{service} ready after {time.monotonic() - began:.1f} s")
         else:
-            # Not before: loading a ToR's program would have got in the way of the overlay that was just looked at.
-            self.lab.let_services_start()
             self.screen.say(f"services run elsewhere; waiting for word of them at {self.lab.state.nats}")
         patience_s = self.plan.patience_s * (1 if self.plan.services == "spawn" else 2)
         # A switch has samples only when it has its program; loading that interrupts it, so it has to be over.
@@ -130,7 +131,7 @@ class Story:
         self._streams = self._workload.start_streams((*BUSY, LATE))
         self._settle(1.0)
         watch = Watch(self.lab.topology, self.lab.processes)
-        self._before = watch.capture(watch.places(BUSY), seconds=1.5)
+        self._before = watch.capture(watch.places(BUSY), self.lab.kind.pace.watch_s)
         for pair in BUSY:
             self._verdicts(watch.overlay(pair, self._before))
         self.screen.say("Flows that EZPath sees:")
@@ -158,7 +159,7 @@ class Story:
     def proof_on_the_wire(self) -> None:
         self.screen.act("Proof on the wire, with tunnels offloaded")
         watch = Watch(self.lab.topology, self.lab.processes)
-        captures = watch.capture(watch.places(BUSY), seconds=1.5)
+        captures = watch.capture(watch.places(BUSY), self.lab.kind.pace.watch_s)
         for pair in BUSY:
             self._verdicts(watch.offloaded(pair, captures))
             self._verdicts(watch.same_inside(pair, self._before, captures))
@@ -171,13 +172,13 @@ class Story:
 
     def rollback(self) -> None:
         self._begin(3)
-        switch, limit = LIMITS[0]
-        self.screen.act(f"A failure: {switch} has no room left ({limit}), and {LATE.id} becomes busy")
+        limit = LIMITS[0]
+        self.screen.act(f"A failure: {limit.tor} has no room left ({limit}), and {LATE.id} becomes busy")
         iperf = self._workload.start_iperf(LATE)
         outcome = self._news().outcome(LATE.id, "rolled-back", self.plan.patience_s)
         reason = outcome.reason if outcome is not None else "no outcome"
         self.results.rollback_reason = reason
-        named = switch in reason and "RESOURCE_EXHAUSTED" in reason.upper()
+        named = limit.tor in reason and self.lab.kind.says_full in reason
         self._check(f"{LATE.id} is rolled back, with the switch's own reason", outcome is not None and named, reason)
         self._settle(1.0)
         watch = Watch(self.lab.topology, self.lab.processes)

@@ -125,6 +125,11 @@ class Topology:
     def hosts_of(self, tor: str) -> tuple[LabHost, ...]:
         return tuple(host for host in self.hosts if host.tor == tor)
 
+    def ports_of(self, tor: str) -> tuple[tuple[int, str], ...]:
+        """Number and interface of each port of a ToR."""
+        numbers = (*(host.port for host in self.hosts_of(tor)), UPLINK_PORT)
+        return tuple((number, f"eth{number}") for number in numbers)
+
     def vni_of(self, container: str) -> int:
         return self.tenant(self.container(container).tenant).vni
 

@@ -1,32 +1,82 @@
-"""The two top-of-rack switches: the software ToR in a namespace each, ports bound to its interfaces."""
+"""The two top-of-rack switches, each in a namespace of its own with ports bound to its interfaces.
+
+What differs from one kind of switch to another is in :mod:`ezpath_lab.software_tor` and :mod:`ezpath_lab.bmv2`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from ezpath_lab.processes import TOR, Processes, accepts
-from ezpath_lab.shell import program
-from ezpath_lab.topology import UPLINK_PORT, Topology, Tor, tor_socket
+from ezpath_lab.topology import Topology, Tor, tor_socket
+from ezpath_lab.workload import Pace
 
 
-def start_all(topology: Topology, run_dir: Path, processes: Processes, limits: Sequence[tuple[str, str]]) -> None:
-    """Start both ToRs and wait until they serve P4Runtime. ``limits``: (ToR, ``TABLE=N``). Raises LabError."""
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Switch ``tor`` has room for ``entries`` entries of ``table``, whatever the program says."""
+
+    tor: str
+    table: str
+    entries: int
+
+    def __str__(self) -> str:
+        return f"{self.table}={self.entries}"
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Where the switch-writer finds the programs, and what the inventory says of each switch besides."""
+
+    p4_dir: Path
+    switches: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+class Kind(Protocol):
+    """A kind of switch. All methods raise :class:`ezpath_lab.shell.LabError`."""
+
+    @property
+    def says_full(self) -> str:
+        """What it answers when a table has no room left."""
+
+    @property
+    def pace(self) -> Pace:
+        """What it can carry, on a machine where a lab is all that runs."""
+
+    @property
+    def in_user_space(self) -> bool:
+        """It can do nothing with frames whose checksums or segmentation were left for a network card to do."""
+
+    def require(self) -> None:
+        """Refuse at once where it is not installed."""
+
+    def prepare(self, topology: Topology, p4_dir: Path, run_dir: Path, limits: Sequence[Limit]) -> Prepared:
+        """Make the programs of all switches out of those in ``p4_dir``."""
+
+    def command(self, topology: Topology, tor: Tor, run_dir: Path, limits: Sequence[Limit]) -> list[str]:
+        """What starts ``tor`` in its namespace; ``limits`` are its own."""
+
+    def start_beside(self, topology: Topology, tor: Tor, run_dir: Path, processes: Processes) -> None:
+        """Start what a switch of this kind needs besides its own process."""
+
+    def take_over(self, topology: Topology) -> None:
+        """From now on the switches forward, once they have their program, and the kernel's routers no more."""
+
+
+def start_all(
+    topology: Topology, run_dir: Path, processes: Processes, kind: Kind, limits: Sequence[Limit] = ()
+) -> None:
+    """Start both ToRs and wait until they serve P4Runtime. Raises LabError."""
     for tor in topology.tors:
-        socket = tor_socket(run_dir, tor.name)
         child = processes.start(
             tor.name,
-            *_command(topology, tor, socket, [limit for name, limit in limits if name == tor.name]),
+            *kind.command(topology, tor, run_dir, [limit for limit in limits if limit.tor == tor.name]),
             rank=TOR,
             namespace=topology.namespace(tor.name),
         )
+        socket = tor_socket(run_dir, tor.name)
         processes.wait_ready(child, lambda socket=socket: accepts(socket), "listening")  # type: ignore[misc]
-
-
-def _command(topology: Topology, tor: Tor, socket: Path, limits: Sequence[str]) -> list[str]:
-    words = [program("ezpath-tor"), "--device-id", str(tor.device_id), "--listen", f"unix:{socket}"]
-    for number in (*(host.port for host in topology.hosts_of(tor.name)), UPLINK_PORT):
-        words += ["--port", f"{number}=eth{number}"]
-    for limit in limits:
-        words += ["--limit", limit]
-    return words
+        kind.start_beside(topology, tor, run_dir, processes)

@@ -21,12 +21,30 @@ from ezpath_lab.processes import WORKLOAD, Child, Processes
 from ezpath_lab.shell import LabError
 from ezpath_lab.topology import Topology
 
-STREAM_RATE = 300.0
-"""Packets a second and direction: a hole of a few milliseconds is seen, and the pair stays below 1 Mbit/s."""
-IPERF_RATE = "8M"
 LIFE_S = 600.0
 """No workload outlives this, whatever becomes of the lab."""
 _ANSWER_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast all traffic of a lab is, and from what rate on a pair is to be offloaded."""
+
+    stream_packets_s: float
+    """Numbered packets a direction. Both directions together stay below 1 Mbit/s, where a pair counts as idle."""
+    iperf_rate: str
+    iperf_peak: str
+    """What it may catch up with after a stall: nobody's buffers need to hold a burst."""
+    enter_bps: float
+    """The decider's ``--enter-bps``: above mice and streams, below iperf3."""
+    watch_s: float
+    """How long frames are compared: a few of every kind are to pass, and a large one is every hundredth of a stream."""
+
+
+USUAL = Pace(stream_packets_s=300.0, iperf_rate="8M", iperf_peak="12M", enter_bps=5e6, watch_s=1.5)
+"""A hole of a few milliseconds is seen. About 6,000 packets a second on the busier ToR."""
+SLOW = Pace(stream_packets_s=100.0, iperf_rate="2M", iperf_peak="2500K", enter_bps=1.25e6, watch_s=4.0)
+"""For switches that take a tenth of a millisecond for a packet. About 2,000 packets a second on the busier ToR."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +104,10 @@ class StreamResult:
 class Workload:
     """Starts and stops traffic in the containers of ``topology``."""
 
-    def __init__(self, topology: Topology, processes: Processes) -> None:
+    def __init__(self, topology: Topology, processes: Processes, pace: Pace = USUAL) -> None:
         self._topology = topology
         self._processes = processes
+        self._pace = pace
         self._started = 0
 
     def _start(self, what: str, container: str, *argv: str, pipes: bool) -> Child:
@@ -103,13 +122,13 @@ class Workload:
 
     # ---- streams
 
-    def start_streams(self, pairs: Sequence[Pair], rate: float = STREAM_RATE) -> Streams:
+    def start_streams(self, pairs: Sequence[Pair]) -> Streams:
         """Numbered packets both ways between the containers of each pair. Raises LabError if they do not meet."""
         ends = {
             pair: tuple(
                 self._helper(
                     *("stream", me, "--sender", f"{pair.id}>{me}", "--expect", f"{pair.id}>{peer}"),
-                    *("--peer", self._topology.container(peer).ip, "--rate", str(rate)),
+                    *("--peer", self._topology.container(peer).ip, "--rate", str(self._pace.stream_packets_s)),
                     *("--port", str(self._port(pair))),
                 )
                 for me, peer in ((pair.a, pair.b), (pair.b, pair.a))
@@ -132,7 +151,7 @@ class Workload:
         client = self._start(
             *("iperf3", pair.a, "iperf3", "-c", self._topology.container(pair.b).ip, "-t", f"{LIFE_S:.0f}", "-J"),
             # Small blocks, and paced: the userspace datapath has two cores for everything, and no burst is needed.
-            *("-b", IPERF_RATE, "-l", "4K", "--fq-rate", "12M"),
+            *("-b", self._pace.iperf_rate, "-l", "4K", "--fq-rate", self._pace.iperf_peak),
             pipes=False,
         )
         return Iperf(pair, self._processes, client, server)

@@ -9,7 +9,7 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
-from bmv2 import PortlessBmv2, need_bmv2
+from bmv2 import Bmv2, need_bmv2
 
 from p4rt import Client, NotPrimary, P4Info, P4RuntimeError, TableEntry, Update
 
@@ -18,16 +18,16 @@ INFO, CONFIG = P4Info.load(P4 / "ezpath.p4info.txtpb"), (P4 / "ezpath.json").rea
 
 
 @pytest.fixture
-async def switch(tmp_path: Path) -> AsyncIterator[PortlessBmv2]:
+async def switch(tmp_path: Path) -> AsyncIterator[Bmv2]:
     need_bmv2()
-    switch = PortlessBmv2(tmp_path)
+    switch = Bmv2(tmp_path)
     await switch.start()
     yield switch
     await switch.stop()
 
 
 @pytest.fixture
-async def client(switch: PortlessBmv2) -> AsyncIterator[Client]:
+async def client(switch: Bmv2) -> AsyncIterator[Client]:
     """The primary, no program loaded yet."""
     async with Client(switch.address, switch.device_id) as client:
         await client.become_primary(1)
@@ -52,7 +52,7 @@ def route(prefix: int, length: int) -> TableEntry:
 # ---- primacy
 
 
-async def test_one_is_primary_and_a_higher_election_id_takes_over(switch: PortlessBmv2, client: Client) -> None:
+async def test_one_is_primary_and_a_higher_election_id_takes_over(switch: Bmv2, client: Client) -> None:
     async with Client(switch.address, switch.device_id) as other:
         await other.become_primary(5)
 
@@ -65,14 +65,14 @@ async def test_one_is_primary_and_a_higher_election_id_takes_over(switch: Portle
         assert refused.value.primary_election_id == 5
 
 
-async def test_an_election_id_can_be_had_again_right_after_its_stream_was_closed(switch: PortlessBmv2) -> None:
+async def test_an_election_id_can_be_had_again_right_after_its_stream_was_closed(switch: Bmv2) -> None:
     for _ in range(5):
         async with Client(switch.address, switch.device_id) as client:
             await client.become_primary(9)
             assert client.primary
 
 
-async def test_who_is_not_primary_reads_and_does_not_write(switch: PortlessBmv2, loaded: Client) -> None:
+async def test_who_is_not_primary_reads_and_does_not_write(switch: Bmv2, loaded: Client) -> None:
     await loaded.write([Update.insert(endpoint(1))])
     async with Client(switch.address, switch.device_id) as reader:
         assert await reader.read_table() == [endpoint(1)]
@@ -81,7 +81,7 @@ async def test_who_is_not_primary_reads_and_does_not_write(switch: PortlessBmv2,
     assert await loaded.read_table() == [endpoint(1)]
 
 
-async def test_a_restart_is_noticed_and_the_client_comes_back(switch: PortlessBmv2, client: Client) -> None:
+async def test_a_restart_is_noticed_and_the_client_comes_back(switch: Bmv2, client: Client) -> None:
     await switch.stop()
     await asyncio.wait_for(client.wait_demoted(), 5)
     await switch.start()

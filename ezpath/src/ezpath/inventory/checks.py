@@ -59,11 +59,14 @@ def _vteps(document: Document) -> Iterator[Mistake]:
 
 
 def _switches(document: Document) -> Iterator[Mistake]:
-    devices, macs = _Owners(), _Owners()
+    devices, registers, macs = _Owners(), _Owners(), _Owners()
     for name, switch in document.switches.items():
         if other := devices.other((switch.address, switch.device_id), f"switch {name}"):
             cause = f"device {switch.device_id} at {switch.address} is {other} already"
             yield ("switches", name, "address"), cause, "Give each switch its own address or device id"
+        if switch.registers and (other := registers.other(switch.registers, f"switch {name}")):
+            cause = f"the registers at {switch.registers} are {other}'s already"
+            yield ("switches", name, "registers"), cause, "Each switch has a Thrift port of its own"
         if other := macs.other(switch.mac, f"switch {name}"):
             yield ("switches", name, "mac"), f"MAC {switch.mac} is {other}'s already", "A MAC stands in one place only"
         yield from _ports_and_routes(name, switch)

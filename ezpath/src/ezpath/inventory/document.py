@@ -58,6 +58,25 @@ def _ovsdb_target(value: str) -> str:
     raise ValueError(f"{value!r} is no OVSDB address. Write unix:/path/db.sock, tcp:address:port or ssl:address:port")
 
 
+def _registers(value: str) -> str:
+    match = re.fullmatch(r"thrift\+unix:/.+|thrift://(?:[^\s/:@?#]+|\[[0-9a-f:]+\]):(\d{1,5})", value)
+    if match and 0 < int(match[1] or 1) < 65536:
+        return value
+    raise ValueError(
+        f"{value!r} is no place of registers. Write thrift://host:port or thrift+unix:/path/to.sock, "
+        "or leave it out where the switch serves them over P4Runtime"
+    )
+
+
+def _program(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", value):
+        raise ValueError(
+            f"{value!r} is no name of a compiled program. Write it as its files are called, without "
+            ".json and without a folder: ezpath, or ezpath.bmv2"
+        )
+    return value
+
+
 Text = Annotated[str, Field(min_length=1)]
 Name = Annotated[str, AfterValidator(_name)]
 MacField = Annotated[str, BeforeValidator(_mac)]
@@ -65,6 +84,8 @@ IPv4Field = Annotated[str, BeforeValidator(_ipv4)]
 PrefixField = Annotated[str, BeforeValidator(_prefix)]
 GrpcTarget = Annotated[str, AfterValidator(_grpc_target)]
 OvsdbTarget = Annotated[str, AfterValidator(_ovsdb_target)]
+RegistersTarget = Annotated[str, AfterValidator(_registers)]
+ProgramField = Annotated[str, AfterValidator(_program)]
 PortField = Annotated[int, Field(ge=1, le=510, strict=True)]
 VniField = Annotated[int, Field(ge=1, le=0xFFFFFF, strict=True)]
 VlanField = Annotated[int, Field(ge=1, le=4094, strict=True)]
@@ -102,6 +123,10 @@ class SwitchConfig(_Strict):
     device_id: DeviceField
     address: GrpcTarget
     """gRPC target of its P4Runtime server: ``unix:/run/tor1.sock`` or ``host:port``."""
+    registers: RegistersTarget | None = None
+    """Where its registers are read: ``thrift://host:port`` for BMv2; over P4Runtime, at ``address``, when left out."""
+    program: ProgramField = "ezpath"
+    """The compiled program it runs, as its files are called: ``ezpath``, or ``ezpath.bmv2`` for BMv2."""
     vtep: IPv4Field
     mac: MacField
     """The router's MAC on all its ports."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 
 import click
-from ezpath.inventory import Switch
+from ezpath.inventory import Switch, SwitchConfig
 from ezpath.names import SwitchName
 from ezpath.service import Service, Settings, run, service_options, unknown_names
 
 from ezpath_collector.poller import Poller
-from ezpath_collector.source import P4RuntimeSource
+from ezpath_collector.source import P4RuntimeSource, RegisterSource
+from ezpath_collector.thrift_source import ThriftSource
 
 MIN_TIMEOUT_S = 5.0
 
@@ -28,14 +29,20 @@ async def collect(service: Service, interval_s: float, names: tuple[str, ...]) -
 
 def _poller(service: Service, switch: Switch, interval_s: float) -> Poller:
     timeout_s = max(MIN_TIMEOUT_S, 2 * interval_s)
-    config = switch.config
     return Poller(
         switch.name,
-        lambda: P4RuntimeSource(config.address, config.device_id, timeout_s),
+        lambda: source_of(switch.config, timeout_s),
         service.bus.publish_sample,
         service.instance,
         interval_s,
     )
+
+
+def source_of(config: SwitchConfig, timeout_s: float) -> RegisterSource:
+    """The adapter for where the inventory says that a switch serves its registers."""
+    if config.registers is None:
+        return P4RuntimeSource(config.address, config.device_id, timeout_s)
+    return ThriftSource(config.address, config.device_id, config.registers, timeout_s)
 
 
 @click.command(

@@ -13,7 +13,7 @@ from ezpath.events import FlowSample
 from ezpath.names import SwitchName
 
 from ezpath_collector import cells
-from ezpath_collector.source import NoProgram, Reading, RegisterSource
+from ezpath_collector.source import NoProgram, Reading, RegisterSource, SourceError
 from p4rt import P4RuntimeError
 
 FIRST_BACKOFF_S = 0.5
@@ -57,7 +57,7 @@ class Poller:
             except NoProgram:
                 self._complain("switch runs no program yet", "polled as soon as its writer has loaded one")
                 backoff_s = FIRST_BACKOFF_S
-            except (P4RuntimeError, OSError, ValueError) as error:
+            except (P4RuntimeError, SourceError, OSError, ValueError) as error:
                 self._complain("switch not polled", str(error) or type(error).__name__)
             finally:
                 await source.close()

@@ -29,6 +29,10 @@ class NoProgram(Exception):
     """The switch runs no program yet: its writer has not been there."""
 
 
+class SourceError(Exception):
+    """The registers could not be read; the message says where, why and what to do."""
+
+
 class RegisterSource(Protocol):
     """One switch's monitor. After any exception: close it, and open another."""
 

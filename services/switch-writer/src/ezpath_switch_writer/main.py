@@ -7,30 +7,37 @@ from pathlib import Path
 
 import click
 import structlog
+from ezpath.inventory import Inventory, Switch
 from ezpath.names import SwitchName
 from ezpath.service import Service, Settings, run, service_options, unknown_names
 
-from ezpath_switch_writer.program import NoProgramFound, Program, load_program
+from ezpath_switch_writer.program import load_programs, missing_programs
 from ezpath_switch_writer.writer import AUDIT_S, SwitchWriter
 
 RESTART_AFTER_S = 2.0
 
 
-async def write(service: Service, program: Program, names: tuple[str, ...], audit_interval_s: float) -> None:
+async def write(service: Service, p4_dir: Path, names: tuple[str, ...], audit_interval_s: float) -> None:
     """Write the switches of ``names`` until cancelled. Ready when each of them has been in sync once."""
     inventory = service.inventory
+    switches = _switches(inventory, names)
+    programs = load_programs(p4_dir, switches)
     writers = [
-        SwitchWriter(
-            inventory.switches[SwitchName(name)], inventory, program, service.bus, audit_interval_s=audit_interval_s
-        )
-        for name in dict.fromkeys(names)
+        SwitchWriter(switch, inventory, programs[switch.name], service.bus, audit_interval_s=audit_interval_s)
+        for switch in switches
     ]
     async with asyncio.TaskGroup() as tasks:
         for writer in writers:
             tasks.create_task(_isolated(writer))
         for writer in writers:
             await writer.in_sync.wait()
-        service.ready(switches=list(names), cookie=f"{program.cookie:#x}")
+        cookies = {name: f"{program.cookie:#x}" for name, program in programs.items()}
+        service.ready(switches=list(names), cookies=cookies)
+
+
+def _switches(inventory: Inventory, names: tuple[str, ...]) -> list[Switch]:
+    """Those of ``names``, or all."""
+    return [inventory.switches[SwitchName(name)] for name in dict.fromkeys(names or inventory.switches)]
 
 
 async def _isolated(writer: SwitchWriter) -> None:
@@ -54,7 +61,7 @@ async def _isolated(writer: SwitchWriter) -> None:
     show_default=True,
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Where ezpath.p4info.txtpb and ezpath.json are. [env: EZPATH_P4_DIR]",
+    help="Where the compiled programs are, NAME.json and NAME.p4info.txtpb. [env: EZPATH_P4_DIR]",
 )
 @click.option(
     "--switch",
@@ -75,15 +82,16 @@ async def _isolated(writer: SwitchWriter) -> None:
 )
 def main(settings: Settings, p4_dir: Path, switches: tuple[str, ...], audit_interval: float) -> None:
     """Be the primary of the switches: program, base configuration, and the entries that sagas command."""
-    try:
-        program = load_program(p4_dir)
-    except NoProgramFound as error:
-        raise click.UsageError(str(error)) from None
+
+    def check(inventory: Inventory) -> list[str]:
+        unknown = unknown_names("--switch", switches, inventory.switches)
+        return unknown or list(missing_programs(p4_dir, _switches(inventory, switches)))
+
     run(
         "switch-writer",
         settings,
-        lambda service: write(service, program, switches or tuple(service.inventory.switches), audit_interval),
-        check=lambda inventory: unknown_names("--switch", switches, inventory.switches),
+        lambda service: write(service, p4_dir, switches or tuple(service.inventory.switches), audit_interval),
+        check=check,
     )
 
 
