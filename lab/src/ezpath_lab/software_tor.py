@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ezpath_lab.processes import Processes
 from ezpath_lab.shell import program
-from ezpath_lab.topology import Topology, Tor, tor_socket
+from ezpath_lab.topology import TUNNEL_OCTETS, UPLINK_PORT, Topology, Tor, tor_socket
 from ezpath_lab.tors import Limit, Prepared
 from ezpath_lab.workload import USUAL
 
@@ -30,6 +30,8 @@ class SoftwareTor:
         words = [program("ezpath-tor"), "--device-id", str(tor.device_id), "--listen", f"unix:{socket}"]
         for number, interface in topology.ports_of(tor.name):
             words += ["--port", f"{number}={interface}"]
+        # A tunnel's headers have to fit beside what a host may send.
+        words += ["--min-mtu", f"{UPLINK_PORT}=+{TUNNEL_OCTETS}"]
         for limit in limits:
             words += ["--limit", f"{limit.table}={limit.entries}"]
         return words
