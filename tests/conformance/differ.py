@@ -68,30 +68,35 @@ class Differ:
 
     def check(self, name: str, case: Case) -> Difference | None:
         """The difference that the case shows, made small."""
-        outcomes = self._outcomes(case)
+        outcomes = self._outcomes(case, monitor=self._monitor)
         self._count(case, outcomes[0])
         if not _differ(outcomes):
             return None
-        if not self._differs(case):
+        if self._differs(case):
+            case, monitor = shrink(case, self._differs), False
+        elif self._monitors_differ(case):
+            case, monitor = shrink(case, self._monitors_differ), True
+        else:
             self.tally.once += 1
             return None
-        least = shrink(case, self._differs)
-        outcomes = self._outcomes(least)
-        vector = Vector(name, least.sent, replace(outcomes[0], monitored={}), least.tables)
+        outcomes = self._outcomes(case, monitor=monitor)
+        vector = Vector(name, case.sent, replace(outcomes[0], monitored={}), case.tables)
         names = [target.label for target in self._targets]
         return Difference(vector, dict(zip(names, outcomes, strict=True)))
 
     def _differs(self, case: Case) -> bool:
-        """Twice, for what the monitor holds depends on the clock where one of its epochs ends between two packets."""
-        known = any(tags(frame) > MOST_TAGS for _, frame in case.sent)
-        return not known and all(_differ(self._outcomes(case)) for _ in range(2))
+        return _is_comparable(case) and _differ(self._outcomes(case, monitor=False))
 
-    def _outcomes(self, case: Case) -> list[Outcome]:
-        return [self._outcome(target, case) for target in self._targets]
+    def _monitors_differ(self, case: Case) -> bool:
+        """Twice, for what a monitor holds depends on the clock too, where an epoch ends between two packets."""
+        return _is_comparable(case) and all(_differ(self._outcomes(case, monitor=True)) for _ in range(2))
 
-    def _outcome(self, target: Target, case: Case) -> Outcome:
+    def _outcomes(self, case: Case, *, monitor: bool) -> list[Outcome]:
+        return [self._outcome(target, case, monitor=monitor) for target in self._targets]
+
+    def _outcome(self, target: Target, case: Case, *, monitor: bool) -> Outcome:
         target.install(case.tables)
-        if not self._monitor:
+        if not monitor:
             return target.observe(case.sent)
         target.forget()
         outcome = target.observe(case.sent)
@@ -110,3 +115,7 @@ class Differ:
 
 def _differ(outcomes: Sequence[Outcome]) -> bool:
     return any(outcome != outcomes[0] for outcome in outcomes[1:])
+
+
+def _is_comparable(case: Case) -> bool:
+    return all(tags(frame) <= MOST_TAGS for _, frame in case.sent)

@@ -30,7 +30,7 @@ class SoftwareTor(Target):
     def command(self) -> list[str]:
         tor = str(Path(sys.executable).parent / "ezpath-tor")
         ports = [argument for number, interface in PORTS.items() for argument in ("--port", f"{number}={interface}")]
-        return [tor, "--device-id", str(DEVICE_ID), "--listen", self.address, "--die-with-parent", *ports]
+        return [tor, "--device-id", str(DEVICE_ID), "--listen", self.address, "--die-with-parent", "--empty", *ports]
 
     def forget(self) -> None:
         """Without compiling the program again."""

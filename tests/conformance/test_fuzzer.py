@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ from conformance.render import as_source
 from conformance.shrink import Case, shrink
 from conformance.switches import SoftwareTor
 from conformance.target import Program
-from conformance.vector import Outcome, Vector
+from conformance.vector import Outcome, Sent, Vector
 from conformance.vectors import VECTORS
 from packet.entries import default, entry
 from packet.frames import mac
 from packet.rack import C3, RED
+
+from p4rt import TableEntry
 
 CONFIG = Path(__file__).parents[2] / "p4" / "ezpath.json"
 Json = dict[str, Any]
@@ -66,6 +69,46 @@ def test_senders_are_alike_to_the_monitor() -> None:
     assert len(crcs) == 1
 
 
+class Dummy:
+    """A switch that passes nothing on and holds as many flows as it was sent frames, with ``more`` for a time."""
+
+    def __init__(self, more: Iterable[int] = ()) -> None:
+        self.label = "dummy"
+        self._more = iter(more)
+        self._sent: Sent = ()
+
+    def install(self, entries: Iterable[TableEntry]) -> None: ...
+
+    def forget(self) -> None: ...
+
+    def observe(self, sent: Sent) -> Outcome:
+        self._sent = sent
+        return Outcome({}, {})
+
+    def monitored(self) -> Mapping[str, int]:
+        return {"unmonitored": 0, "flows": len(self._sent) + next(self._more, 0)}
+
+
+def checked_dummies(more: Iterable[int]) -> tuple[Differ, Difference | None]:
+    dummies: Any = (Dummy(), Dummy(more))
+    differ = Differ(dummies, Parser(Program.read(CONFIG).config), monitor=True)
+    return differ, differ.check("dummies", Case((), ((1, bytes(60)), (2, bytes(60)))))
+
+
+def test_monitors_that_differ_are_a_difference() -> None:
+    _, difference = checked_dummies(itertools.repeat(1))
+
+    assert difference is not None
+    assert [outcome.monitored["flows"] for outcome in difference.outcomes.values()] == [0, 1]
+
+
+def test_monitors_that_differed_by_the_clock_are_none() -> None:
+    differ, difference = checked_dummies([1, 0])
+
+    assert difference is None
+    assert differ.tally.once == 1
+
+
 # ---- two software ToRs
 
 
@@ -86,10 +129,10 @@ def pair(tmp_path_factory: pytest.TempPathFactory, needs: Callable[..., None]) -
                 switch.stop()
 
 
-def fuzz(pair: list[SoftwareTor], packets: int) -> tuple[Differ, Difference | None]:
+def fuzz(pair: list[SoftwareTor], packets: int, *, monitor: bool) -> tuple[Differ, Difference | None]:
     program = Program.read(CONFIG)
-    differ = Differ(pair, Parser(program.config), monitor=True)
-    checked = (differ.check(f"batch {number}", case) for number, case in cases(1, program.info, packets, batch=100))
+    differ = Differ(pair, Parser(program.config), monitor=monitor)
+    checked = (differ.check(f"batch {number}", case) for number, case in cases(1, program.info, packets, batch=300))
     return differ, next(filter(None, checked), None)
 
 
@@ -97,13 +140,13 @@ def fuzz(pair: list[SoftwareTor], packets: int) -> tuple[Differ, Difference | No
 def test_nothing_is_found_between_two_that_are_the_same(pair: list[SoftwareTor]) -> None:
     pair[1].load(Program.read(CONFIG))
 
-    differ, difference = fuzz(pair, packets=3000)
+    differ, difference = fuzz(pair, packets=3000, monitor=True)
 
     assert difference is None
     assert differ.tally.packets == 3000
     assert differ.tally.frames_out > 500, "most packets must not be dropped at once: then nothing would be compared"
+    assert differ.tally.flows > 100
     assert len(differ.tally.drops) >= 12
-    assert differ.tally.flows > 500
 
 
 def keep_priority(program: Json) -> None:
@@ -154,7 +197,7 @@ def test_a_planted_fault_is_found_and_made_small(pair: list[SoftwareTor], plant:
     pair[1].load(Program("faulty", program.info, json.dumps(faulty).encode()))
 
     # When packets are thrown at it and at one that has none
-    _, difference = fuzz(pair, packets=3000)
+    _, difference = fuzz(pair, packets=3000, monitor=False)
 
     # Then the fault is found, and what is printed shows it again with one short frame and few entries
     assert difference is not None
