@@ -10,9 +10,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import grpc
-import numpy as np
 import pytest
 import pytest_asyncio
+from ezpath_collector.cells import decode
+from ezpath_collector.source import STAGES
 from p4rt.arbitration import uint128
 from p4rt.entries import to_proto
 from tor_process import CONFIG, DST, FRAME, INFO, Namespace, ended, load, options
@@ -81,9 +82,8 @@ async def loaded(sock: Path, namespace: Namespace) -> AsyncIterator[Client]:
 
 async def flow(client: Client) -> int:
     """Packets of the stream's flow in the monitor."""
-    cells = np.concatenate([await client.read_register(name) for name in ("stage1", "stage2")])
-    used = cells[cells[:, 0] == 1]
-    return sum(int.from_bytes(bytes(cell[16:20]), "big") for cell in used)
+    flows = decode([await client.read_register(name) for name in STAGES])
+    return int(flows.packets[flows.dst == int(DST, 16)].sum())
 
 
 async def read_raw(client: Client, wanted: messages.TableEntry) -> list[messages.TableEntry]:

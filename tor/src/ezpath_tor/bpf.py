@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ezpath_tor.libbpf import MapInfo, MapOpts, OpenOpts, ProgramInfo, lib, reason
-from ezpath_tor.plane import PlaneError
+from ezpath_tor.plane import PlaneError, Unrealizable
 
 LOG_OCTETS = 1 << 20
 MAP_ANY = 0
@@ -54,7 +54,7 @@ class BpfProgram:
 def load(elf: bytes, name: str) -> BpfProgram:
     """Load the program ``name`` of an object file, with its maps.
 
-    Raises :class:`PlaneError`, with the verifier's last words where the kernel refuses it.
+    Raises :class:`Unrealizable` with the verifier's last words where the kernel refuses it, or :class:`PlaneError`.
     """
     log = ctypes.create_string_buffer(LOG_OCTETS)
     options = OpenOpts(
@@ -69,7 +69,8 @@ def load(elf: bytes, name: str) -> BpfProgram:
     try:
         status = lib().bpf_object__load(opened)
         if status:
-            raise PlaneError(f"the kernel refuses the program: {reason(status)}{_last_words(log.value)}")
+            refusal = PlaneError if status == -errno.EPERM else Unrealizable
+            raise refusal(f"the kernel refuses the program: {reason(status)}{_last_words(log.value)}")
         found = lib().bpf_object__find_program_by_name(opened, name.encode())
         # The object's own descriptors go with it.
         maps = {lib().bpf_map__name(each).decode(): _own(lib().bpf_map__fd(each)) for each in _maps(opened)}

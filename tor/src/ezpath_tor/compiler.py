@@ -10,13 +10,13 @@ from pathlib import Path
 
 from ezpath_tor.codegen.crc import crc_tables
 from ezpath_tor.codegen.names import SUPPORT_FILES, support_text
-from ezpath_tor.plane import PlaneError
+from ezpath_tor.plane import PlaneError, Unrealizable
 
 COMPILE_TIMEOUT_S = 60
 
 
 def compile_c(source: str) -> bytes:
-    """The ELF object of ``source``. Raises :class:`PlaneError` with what clang says."""
+    """The ELF object of ``source``. Raises :class:`Unrealizable` with what clang says, or :class:`PlaneError`."""
     clang = shutil.which("clang")
     if clang is None:
         raise PlaneError("clang is not on PATH and the P4 program cannot be compiled; apt install clang libbpf-dev")
@@ -38,6 +38,8 @@ def compile_c(source: str) -> bytes:
         except subprocess.TimeoutExpired as error:
             raise PlaneError(f"clang took more than {COMPILE_TIMEOUT_S} s for the P4 program") from error
         if done.returncode:
-            hint = "; apt install libbpf-dev" if "bpf/bpf_helpers.h" in done.stderr else ""
-            raise PlaneError(f"clang refused the C generated from the P4 program{hint}:\n{done.stderr[:4000]}")
+            said = f"clang refused the C generated from the P4 program:\n{done.stderr[:4000]}"
+            if "bpf/bpf_helpers.h" in done.stderr:
+                raise PlaneError(f"{said}\napt install libbpf-dev")
+            raise Unrealizable(said)
         return Path(folder, "program.o").read_bytes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -35,11 +36,12 @@ class HitCells:
         self._cells[cell] = 0
         return cell
 
-    def restore(self, key: Key, cell: int) -> None:
-        """An entry that is there already counts in this cell."""
-        if self._free:
-            self._of[key] = cell
-            self._free.remove(cell)
+    def restore(self, cells: Mapping[Key, int]) -> None:
+        """The cells that entries count in already."""
+        if self._table.hit_counter is not None:
+            self._of = dict(cells)
+            taken = set(cells.values())
+            self._free = deque(cell for cell in self._free if cell not in taken)
 
     def of(self, key: Key) -> int:
         """The cell of an entry that is there."""

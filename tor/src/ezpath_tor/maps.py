@@ -53,9 +53,11 @@ class TableMap:
 
     def _take_over(self) -> None:
         """Know what is in the maps. Raises :class:`PlaneError` for what is no entry."""
-        for packed, entry in map_items(self._map) if self._map is not None else ():
-            self._keys.add(packed)
-            self._hits.restore(self._packing.read_key(packed), self._packing.read_entry(entry).cell)
+        items = list(map_items(self._map)) if self._map is not None else []
+        self._keys = {packed for packed, _ in items}
+        if self._table.hit_counter is not None:
+            cells = {self._packing.read_key(key): self._packing.read_entry(entry).cell for key, entry in items}
+            self._hits.restore(cells)
 
     @property
     def hits(self) -> HitCells:

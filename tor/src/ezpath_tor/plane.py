@@ -40,6 +40,10 @@ class Malformed(PlaneError):
         )
 
 
+class Unrealizable(PlaneError):
+    """The program is one, and nothing that this machine can run comes of it."""
+
+
 class TableFull(PlaneError):
     """The table has as many entries as its size allows, or as many different masks as are looked up."""
 

@@ -18,7 +18,7 @@ from ezpath_tor.bmv2.model import Program
 from ezpath_tor.cells import Cells, frame
 from ezpath_tor.direct import DirectCounters
 from ezpath_tor.faults import Fault, invalid, unimplemented
-from ezpath_tor.plane import DataPlane, Earlier, Malformed, PlaneError, TableFull, Unsupported
+from ezpath_tor.plane import DataPlane, Earlier, Malformed, PlaneError, TableFull, Unrealizable, Unsupported
 from ezpath_tor.tables import Tables
 from p4rt import messages
 
@@ -194,7 +194,7 @@ def fault_of(error: Exception) -> Fault:
         return Fault(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
     if isinstance(error, Unsupported):
         return Fault(grpc.StatusCode.UNIMPLEMENTED, str(error))
-    if isinstance(error, Malformed):
+    if isinstance(error, Malformed | Unrealizable):
         return invalid(str(error))
     if isinstance(error, PlaneError | OSError):
         return Fault(grpc.StatusCode.INTERNAL, f"the data plane failed: {error}")

@@ -48,10 +48,13 @@ class TernaryMap(TableMap):
         assert self._map is not None
         elements = dict(map_items(self._map))
         self._space.reuse(self._list(), elements)
-        for number, key, entry in sorted(self._recorded()):
+        recorded = sorted(self._recorded())
+        self._space.size = max(self._size, len(recorded))
+        for number, key, entry in recorded:
             self._space.insert(key, entry.call, entry.cell)
-            self._hits.restore(key, entry.cell)
             self._numbers[key] = self._arrived = number
+        self._space.size = self._size
+        self._hits.restore({key: entry.cell for _, key, entry in recorded})
         wanted = self._space.everything()
         self._apply(
             Changes(
@@ -62,12 +65,13 @@ class TernaryMap(TableMap):
         )
 
     def insert(self, key: Key, call: ActionCall) -> None:
+        if key in self._space:
+            raise PlaneError(f"table {self._table.name} has an entry {key} already")
         cell = self._hits.take(key)
         try:
             changes = self._space.insert(key, call, cell)
         except PlaneError:
-            if key not in self._space:
-                self._hits.give_back(key)
+            self._hits.give_back(key)
             raise
         try:
             self._arrived += 1

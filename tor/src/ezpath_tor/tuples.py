@@ -89,7 +89,8 @@ class TupleSpace:
     def __init__(self, layout: TableLayout, size: int) -> None:
         self._layout = layout
         self._table = layout.table
-        self._size = size
+        self.size = size
+        """Entries that there may be; those that are there already may be more."""
         self._entries: dict[Key, _Entry] = {}
         self._groups: dict[Numbers, _Group] = {}
         self._rules = 0
@@ -193,8 +194,8 @@ class TupleSpace:
 
     def _check_room(self, rules: list[tuple[Numbers, Numbers]]) -> None:
         name = self._table.name
-        if len(self._entries) >= self._size:
-            raise TableFull(f"table {name} is full: it has room for {self._size} entries")
+        if len(self._entries) >= self.size:
+            raise TableFull(f"table {name} is full: it has room for {self.size} entries")
         masks = {mask for mask, _ in rules if mask not in self._groups}
         if len(self._groups) + len(masks) > masks_room(self._table):
             raise TableFull(
