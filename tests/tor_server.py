@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -112,7 +113,9 @@ class WholeTor(_Readable):
 
     def _listens(self) -> bool:
         assert self._process is not None and self._process.poll() is None, self._log.read_text()[-2000:]
-        return Path(self.address.removeprefix("unix:")).exists()
+        # The file is there a moment before anybody listens.
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(self.address.removeprefix("unix:")) == 0
 
     async def stop(self) -> None:
         if self._process is not None:

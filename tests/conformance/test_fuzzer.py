@@ -72,8 +72,8 @@ def test_senders_are_alike_to_the_monitor() -> None:
 class Dummy:
     """A switch that passes nothing on and holds as many flows as it was sent frames, with ``more`` for a time."""
 
-    def __init__(self, more: Iterable[int] = ()) -> None:
-        self.label = "dummy"
+    def __init__(self, label: str, more: Iterable[int] = ()) -> None:
+        self.label = label
         self._more = iter(more)
         self._sent: Sent = ()
 
@@ -90,7 +90,7 @@ class Dummy:
 
 
 def checked_dummies(more: Iterable[int]) -> tuple[Differ, Difference | None]:
-    dummies: Any = (Dummy(), Dummy(more))
+    dummies: Any = (Dummy("right"), Dummy("wrong", more))
     differ = Differ(dummies, Parser(Program.read(CONFIG).config), monitor=True)
     return differ, differ.check("dummies", Case((), ((1, bytes(60)), (2, bytes(60)))))
 
@@ -99,7 +99,10 @@ def test_monitors_that_differ_are_a_difference() -> None:
     _, difference = checked_dummies(itertools.repeat(1))
 
     assert difference is not None
-    assert [outcome.monitored["flows"] for outcome in difference.outcomes.values()] == [0, 1]
+    assert {label: outcome.monitored["flows"] for label, outcome in difference.outcomes.items()} == {
+        "right": 0,
+        "wrong": 1,
+    }
 
 
 def test_monitors_that_differed_by_the_clock_are_none() -> None:
