@@ -56,7 +56,7 @@ ENVELOPES: Wrongs = {
 
 
 def _other_entity(source: Random, entity: Any) -> None:
-    supported = ("table_entry", "register_entry", "counter_entry")
+    supported = ("table_entry", "register_entry", "counter_entry", "direct_counter_entry")
     names = [field.name for field in entity.DESCRIPTOR.fields if field.name not in supported]
     getattr(entity, source.choice(names)).SetInParent()
 
@@ -158,6 +158,12 @@ def _counter(index: int, octets: int, *, known: bool = True) -> Callable[..., ob
     return spoil
 
 
+def _direct(source: Random, update: Any, info: P4Info) -> None:
+    """The direct counter of a table that has none."""
+    plain = [table.id for table in info.tables if not table.direct_counter]
+    update.entity.direct_counter_entry.table_entry.table_id = source.choice([*plain, 0, *UNKNOWN_IDS])
+
+
 def _inserted(source: Random, update: Any, info: P4Info) -> None:
     _counter(0, 5)(source, update, info)
     update.type = source.choice((messages.Update.INSERT, messages.Update.DELETE))
@@ -176,6 +182,7 @@ CELLS: Wrongs = {
     "counter's negative index": _counter(-1, 1),
     "counter's value": _counter(0, -1),
     "counter inserted": _inserted,
+    "direct counter": _direct,
 }
 
 # ---- requests that ask

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from ctypes import byref, c_char_p, c_uint32
 from dataclasses import dataclass
+from itertools import islice
 from typing import TypeVar
 
 from ezpath_tor.libbpf import MapInfo, MapOpts, OpenOpts, ProgramInfo, lib, reason
@@ -190,14 +191,14 @@ def map_items(fd: int) -> Iterator[tuple[bytes, bytes]]:
             continue
         if status not in (0, -errno.ENOENT):
             check(status, "read a map")
-        for place in range(count.value):
-            yield (
-                keys.raw[place * key_size : (place + 1) * key_size],
-                values.raw[place * value_size : (place + 1) * value_size],
-            )
+        yield from islice(zip(_cut(keys.raw, key_size), _cut(values.raw, value_size), strict=True), count.value)
         if status:
             return
         begun = True
+
+
+def _cut(data: bytes, size: int) -> Iterator[bytes]:
+    return (data[start : start + size] for start in range(0, len(data), size))
 
 
 def map_memory(fd: int, octets: int) -> mmap.mmap:

@@ -112,10 +112,11 @@ class Tables:
 
     def take_over(self, notes: Mapping[bytes, bytes]) -> None:
         """Know the entries and defaults that stand in the data plane already. Raises a ``PlaneError``."""
+        notes = {key: note for key, note in notes.items() if key.startswith(_NOTE)}
         for table in self._tables.values():
             if not table.info.const_entries:
                 table.entries = {
-                    key: _noted(call, notes.get(_note_key(table.info, key)))
+                    key: _noted(call, notes.get(_note_key(table.info, key)) if notes else None)  # most have none
                     for key, call in self._plane.entries(table.info.name)
                 }
             default, note = self._plane.default(table.info.name), notes.get(_note_key(table.info, None))
