@@ -16,12 +16,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
-from bmv2 import BINARY
 from conformance.differ import Differ, Difference, Tally, cases
 from conformance.parser import Parser
 from conformance.render import as_source
 from conformance.switches import TARGETS, Bmv2
 from conformance.target import Program, Target
+from ezpath_lab.bmv2 import BINARY
 
 _EPILOG = """\b
 Examples:
