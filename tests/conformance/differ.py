@@ -37,8 +37,10 @@ class Tally:
     flows: int = 0
     """In the monitor, after each batch."""
     unmonitored: int = 0
-    once: int = 0
-    """Differences that were not there when the batch was run again."""
+    monitors_once: int = 0
+    """Differences of monitors alone that were not there when the batch was run again: an epoch ended in it."""
+    frames_once: list[str] = field(default_factory=list)
+    """The same of frames and drops. There is no reason for any."""
     drops: Counter[int] = field(default_factory=Counter)
     branches: Counter[Branch] = field(default_factory=Counter)
 
@@ -77,12 +79,18 @@ class Differ:
         elif self._monitors_differ(case):
             case, monitor = shrink(case, self._monitors_differ), True
         else:
-            self.tally.once += 1
+            self._count_once(name, outcomes)
             return None
         outcomes = self._outcomes(case, monitor=monitor)
         vector = Vector(name, case.sent, replace(outcomes[0], monitored={}), case.tables)
         names = [target.label for target in self._targets]
         return Difference(vector, dict(zip(names, outcomes, strict=True)))
+
+    def _count_once(self, name: str, outcomes: Sequence[Outcome]) -> None:
+        if _differ([replace(outcome, monitored={}) for outcome in outcomes]):
+            self.tally.frames_once.append(name)
+        else:
+            self.tally.monitors_once += 1
 
     def _differs(self, case: Case) -> bool:
         return _is_comparable(case) and _differ(self._outcomes(case, monitor=False))

@@ -16,12 +16,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
-from bmv2 import BINARY
 from conformance.differ import Differ, Difference, Tally, cases
 from conformance.parser import Parser
 from conformance.render import as_source
 from conformance.switches import TARGETS, Bmv2
 from conformance.target import Program, Target
+from ezpath_lab.bmv2 import BINARY
 
 _EPILOG = """\b
 Examples:
@@ -84,7 +84,7 @@ def main(
             if number % 20 == 19:
                 click.echo(f"{differ.tally.packets} packets, {time.monotonic() - began:.0f} s", err=True)
     _summary(differ.tally, differences, time.monotonic() - began)
-    sys.exit(1 if differences else 0)
+    sys.exit(1 if differences or differ.tally.frames_once else 0)
 
 
 @contextlib.contextmanager
@@ -117,8 +117,9 @@ def _summary(tally: Tally, differences: int, seconds: float) -> None:
     click.echo(f"{tally.packets} packets in {tally.batches} table states, {seconds:.0f} s: {differences} differences")
     click.echo(f"  frames that came out: {tally.frames_out}; dropped, by reason: {dict(sorted(tally.drops.items()))}")
     click.echo(f"  flows in the monitor: {tally.flows}; packets that won no cell there: {tally.unmonitored}")
-    if tally.once:
-        click.echo(f"  differences that were not there when the batch was run again: {tally.once}")
+    click.echo(f"  not there again when the batch was repeated: {tally.monitors_once} differences of monitors")
+    if tally.frames_once:
+        click.echo(f"  and of frames or drops, which should not be: {', '.join(tally.frames_once)}")
     for branch, packets in sorted(tally.branches.items()):
         click.echo(f"  parser state {branch.state}, {branch.choice}: {packets}")
 

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import grpc.aio
-from bmv2 import BINARY
+import thriftpy2
 from conformance.bursts import PORTS
-from conformance.target import DEVICE_ID, DROPS, ELECTION_ID, P4, Target
+from conformance.target import DEVICE_ID, ELECTION_ID, P4, Target
 from ezpath_collector.thrift_port import ThriftPort
 from ezpath_collector.words import Word, put_together, words_of
+from ezpath_lab import bmv2
 from p4rt.arbitration import uint128
 from packet.rack import STAGES
 from packet.wire import inside
+from thriftpy2.protocol import TBinaryProtocolFactory, TMultiplexedProtocolFactory
+from thriftpy2.rpc import client_context
 
 from p4rt import RegisterCells, messages, service
 
 _THRIFT_PORT = 9090  # in a network namespace of its own
+_IDL: Any = thriftpy2.load(str(Path(__file__).with_name("bmv2_registers.thrift")), "bmv2_registers_thrift")
 
 
 class SoftwareTor(Target):
@@ -32,20 +36,13 @@ class SoftwareTor(Target):
         ports = [argument for number, interface in PORTS.items() for argument in ("--port", f"{number}={interface}")]
         return [tor, "--device-id", str(DEVICE_ID), "--listen", self.address, "--die-with-parent", "--empty", *ports]
 
-    def forget(self) -> None:
-        """Without compiling the program again."""
+    def clear_registers(self) -> None:
         self._runner.run(self._write_zeros())
-        self._dropped = self.counter(DROPS)
 
     async def _write_zeros(self) -> None:
-        assert self._program is not None
-        info, modify = self._program.info, messages.Update.MODIFY
-        zero, none = messages.P4Data(bitstring=b"\0"), messages.CounterData()
-        registers = [messages.RegisterEntry(register_id=one.id, data=zero) for one in info.registers]
-        counters = [messages.CounterEntry(counter_id=one.id, data=none) for one in info.counters]
-        entities = [messages.Entity(register_entry=one) for one in registers]
-        entities += [messages.Entity(counter_entry=one) for one in counters]
-        updates = [messages.Update(type=modify, entity=entity) for entity in entities]
+        zero, modify = messages.P4Data(bitstring=b"\0"), messages.Update.MODIFY
+        cells = [messages.RegisterEntry(register_id=register.id, data=zero) for register in self.info.registers]
+        updates = [messages.Update(type=modify, entity=messages.Entity(register_entry=all_of)) for all_of in cells]
         request = messages.WriteRequest(device_id=DEVICE_ID, election_id=uint128(ELECTION_ID), updates=updates)
         async with grpc.aio.insecure_channel(self.address, options=service.CHANNEL_OPTIONS) as channel:
             await service.Stub(channel).write(request)
@@ -63,14 +60,21 @@ class Bmv2(Target):
     build = P4 / "ezpath.bmv2.json"
 
     def command(self) -> list[str]:
-        ports = [argument for number, interface in PORTS.items() for argument in ("-i", f"{number}@{interface}")]
-        switch = [shutil.which(BINARY) or BINARY, "--no-p4", "--device-id", str(DEVICE_ID), *ports]
-        return [*switch, "--thrift-port", str(_THRIFT_PORT), "--", "--grpc-server-addr", self.address]
+        return bmv2.command(DEVICE_ID, PORTS.items(), _THRIFT_PORT, self.address)
+
+    def clear_registers(self) -> None:
+        # Not by loading the program again: of some hundred times that was done, BMv2 did not come back from one.
+        protocol = TMultiplexedProtocolFactory(TBinaryProtocolFactory(), "standard")
+        with (
+            inside(self.namespace),
+            client_context(_IDL.Standard, "127.0.0.1", _THRIFT_PORT, proto_factory=protocol) as thrift,
+        ):
+            for register in self.info.registers:
+                thrift.bm_register_reset(0, register.name)
 
     def stages(self) -> Sequence[RegisterCells]:
         """As the collector reads them: from the Thrift port, a cell in words."""
-        assert self._program is not None
-        widths = {register.name: register.width for register in self._program.info.registers}
+        widths = {register.name: register.width for register in self.info.registers}
         port = ThriftPort(f"thrift://127.0.0.1:{_THRIFT_PORT}", timeout_s=10)
         try:
             with inside(self.namespace):

@@ -73,6 +73,7 @@ class Target(abc.ABC):
         self._program: Program | None = None
         self._held: frozenset[TableEntry] = frozenset()
         self._dropped: npt.NDArray[np.uint64] = np.zeros((0, 2), np.uint64)
+        self._unmonitored: npt.NDArray[np.uint64] = np.zeros((1, 2), np.uint64)
         self.rounds = 0
         """How often the sentinels have been sent."""
 
@@ -83,6 +84,12 @@ class Target(abc.ABC):
     @property
     def address(self) -> str:
         return f"unix:{self._directory}/{self.label}.sock"
+
+    @property
+    def info(self) -> P4Info:
+        """Of the program that runs."""
+        assert self._program is not None, "no program is loaded"
+        return self._program.info
 
     @property
     def namespace(self) -> str:
@@ -172,15 +179,17 @@ class Target(abc.ABC):
     # ---- the monitor
 
     def forget(self) -> None:
-        """Registers and counters are at zero again; entries stay."""
-        assert self._program is not None
-        held = self._held
-        self.load(self._program)
-        self.install(held)
+        """The monitor is empty again; entries stay."""
+        self.clear_registers()
+        self._unmonitored = self.counter(UNMONITORED)
+
+    @abc.abstractmethod
+    def clear_registers(self) -> None:
+        """All cells of all registers are 0."""
 
     def monitored(self) -> Mapping[str, int]:
         """Place to cell, of all that are used, without what depends on the clock; and the packets that won no cell."""
-        found = {"unmonitored": int(self.counter(UNMONITORED)[0, 0])}
+        found = {"unmonitored": int((self.counter(UNMONITORED) - self._unmonitored)[0, 0])}
         for name, cells in zip(STAGES, self.stages(), strict=True):
             timeless = cells & _TIMELESS
             for index in np.flatnonzero(cells[:, 0]).tolist():

@@ -109,7 +109,7 @@ def test_monitors_that_differed_by_the_clock_are_none() -> None:
     differ, difference = checked_dummies([1, 0])
 
     assert difference is None
-    assert differ.tally.once == 1
+    assert (differ.tally.monitors_once, differ.tally.frames_once) == (1, [])
 
 
 # ---- two software ToRs
