@@ -229,16 +229,28 @@ async def test_what_was_there_before_the_switch_stays_when_another_process_clean
     assert not namespace.is_promiscuous("p2")
 
 
-async def test_another_device_on_the_same_ports_starts_empty_and_says_why(
-    namespace: Namespace, sock: Path, loaded: Client
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (["--device-id", "2"], "device 1 runs on these ports, and not device 2: start the switch as it was started"),
+        (["--limit", "endpiont=5"], "a limit for table endpiont: the program has no table 'endpiont'"),
+        (["--min-mtu", "2=9000"], "port 2 (p2) has an MTU of 1500; it has to be at least 9000"),
+    ],
+)
+async def test_started_in_another_way_it_refuses_and_the_traffic_goes_on(
+    namespace: Namespace, sock: Path, loaded: Client, changed: list[str], said: str
 ) -> None:
-    namespace.end(signal.SIGTERM)
-    namespace.tor("--device-id", "2", *options(sock))
-    async with Client(f"unix:{sock}", 2) as client:
-        assert await client.get_pipeline() is None
-    (warning,) = [each for each in namespace.said if each["event"] == "not taken over: the switch starts empty"]
-    assert "of device 1" in warning["reason"]
-    assert namespace.filters("p1") == ""
+    namespace.end(signal.SIGKILL)
+    before = namespace.filters("p1"), namespace.filters("p2")
+    status, log = ended(namespace.start(*options(sock), *changed))
+    assert (status, said in " ".join(log.split())) == (1, True), log
+    assert (namespace.filters("p1"), namespace.filters("p2")) == before
+    sent = namespace.sent("p2")
+    namespace.send("q1", FRAME, 3)
+    assert namespace.sent("p2") == sent + 3
+    namespace.tor(*options(sock))
+    async with await connected(sock) as client:
+        assert set(await client.read_table()) == ENTRIES
 
 
 async def test_a_port_that_is_no_longer_one_is_left_as_it_was(namespace: Namespace, sock: Path, loaded: Client) -> None:

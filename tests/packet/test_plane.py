@@ -226,6 +226,7 @@ def test_killed_while_it_changes_programs_one_of_them_runs_on_all_ports_afterwar
     with inside(wires.switch):
         try:
             assert plane.take_over() is not None
+            plane.refresh()
             assert still_calculates(wires, plane)
             assert dict(plane.entries("Calc.wide_exact")) == ({(5, 1): LABEL} if survives == "old" else {})
             one, two = filters(wires, *PORTS.values())

@@ -14,6 +14,7 @@ import grpc.aio
 import structlog
 
 from ezpath_tor import machine
+from ezpath_tor.faults import CannotStart
 from ezpath_tor.logs import LEVELS, configure
 from ezpath_tor.mtu import MtuRule
 from ezpath_tor.options import addresses_of, limits_of, min_mtus_of, ports_of
@@ -117,6 +118,9 @@ def main(
             for address in addresses:
                 held.enter_context(machine.socket_file(address))
             asyncio.run(_serve(_Settings(device_id, addresses, ports, limits, rules, empty)))
+        except CannotStart as error:
+            remedy = "start the switch as it was started before, take off what is there (--clean), or start --empty"
+            raise click.ClickException(f"{error}: {remedy}") from error
         except (OSError, PlaneError) as error:
             raise click.ClickException(str(error)) from error
 

@@ -21,13 +21,14 @@ from ezpath_tor.requests import ERROR_SPACE, check_device, check_role, parse
 from p4rt import messages, service
 
 log = structlog.get_logger()
+_KEPT_S = 0.05
 
 
 class Controllers:
     """All controllers connected to one device, and the election among them."""
 
-    def __init__(self, device_id: int, on_highest: Callable[[], object] = lambda: None) -> None:
-        """``on_highest`` is called when a higher election id than ever before was seen."""
+    def __init__(self, device_id: int, on_highest: Callable[[], Future[None]]) -> None:
+        """``on_highest`` is called when a higher election id than ever before was seen, to keep it."""
         self._device_id = device_id
         self._on_highest = on_highest
         self._election: Election[_Stream] = Election()
@@ -96,16 +97,16 @@ class Controllers:
             before, highest = self._election.primary, self._election.highest
             told = self._election.stand(stream, election_id)
             writing = self._writing
-        if self._election.highest != highest:
-            self._on_highest()
-        stream.admitted = True
+        stream.admitted = stream.settling = True
         _mark(other for other in told if other is not stream)
         primary = self._election.primary is stream
+        if self._election.highest != highest:
+            # Kept before this controller hears of it, or, where a load keeps the thread busy, before it can write.
+            await asyncio.wait([asyncio.wrap_future(self._on_highest())], timeout=_KEPT_S)
         if primary and before is not stream and writing is not None:
             # Its predecessor's last write ends first. (A load may go on: it would keep everybody waiting.)
-            stream.settling = True
             await asyncio.wait([asyncio.wrap_future(writing)])
-            stream.settling = False
+        stream.settling = False
         stream.changed.set()
         log.info("arbitration", election_id=election_id, primary=primary)
 

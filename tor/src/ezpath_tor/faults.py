@@ -14,6 +14,10 @@ class Fault(Exception):
         super().__init__(f"{code.name}: {message}")
 
 
+class CannotStart(Exception):
+    """The switch was started in a way that does not fit what runs on its ports. Nothing was changed."""
+
+
 def invalid(message: str) -> Fault:
     """The request contradicts itself or the program."""
     return Fault(grpc.StatusCode.INVALID_ARGUMENT, message)

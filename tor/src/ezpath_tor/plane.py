@@ -125,7 +125,7 @@ class DataPlane(Protocol):
         """Go on with the program that an earlier process left on the ports, entries, registers, counters and all.
 
         None where there is none. Raises :class:`PlaneError` where there is one that this process cannot go on with;
-        :meth:`close` takes it off.
+        :meth:`close` takes it off. The ports are as they were, until :meth:`refresh`.
         """
 
     def note(self, key: bytes, value: bytes | None) -> None:

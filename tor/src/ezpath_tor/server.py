@@ -17,7 +17,7 @@ import structlog
 
 from ezpath_tor import store
 from ezpath_tor.controllers import Controllers
-from ezpath_tor.faults import Fault, invalid, unimplemented
+from ezpath_tor.faults import CannotStart, Fault, invalid, unimplemented
 from ezpath_tor.plane import DataPlane, PlaneError
 from ezpath_tor.requests import check_device, check_role, fail_batch, parse, refuse
 from p4rt import messages, service
@@ -53,7 +53,10 @@ class Switch:
     # ---- from one process to the next
 
     async def take_over(self) -> None:
-        """Go on where an earlier process of this switch ended; where that cannot be, say why, and start empty."""
+        """Go on where an earlier process of this switch ended; where that cannot be, say why, and start empty.
+
+        Raises :class:`CannotStart` where it may be a mistake that this switch was started on these ports.
+        """
         await self._in_worker(self._take_over)
 
     def _take_over(self) -> None:
@@ -63,12 +66,15 @@ class Switch:
                 return
             device_id = int.from_bytes(earlier.notes.get(_DEVICE, b""), "big")
             if device_id != self._device_id:
-                raise invalid(f"what is on the ports is of device {device_id}")
+                raise CannotStart(f"device {device_id} runs on these ports, and not device {self._device_id}")
             self._pipeline = store.take_over(earlier, self._plane, self._limits)
+        except store.UnknownLimit as fault:
+            raise CannotStart(fault.message) from fault
         except (Fault, PlaneError) as error:
             log.warning("not taken over: the switch starts empty", reason=str(error))
             self._plane.close()
             return
+        self._plane.refresh()
         if _HIGHEST in earlier.notes:
             self._controllers.remember(int.from_bytes(earlier.notes[_HIGHEST], "big"))
         log.info("taken over", cookie=self._pipeline.config.cookie.cookie, entries=self._pipeline.entries)

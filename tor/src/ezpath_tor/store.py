@@ -27,6 +27,13 @@ _KINDS = (messages.Update.INSERT, messages.Update.MODIFY, messages.Update.DELETE
 _COOKIE = b"cookie"
 
 
+class UnknownLimit(Fault):
+    """A limit for a table that the program does not have."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(grpc.StatusCode.INVALID_ARGUMENT, message)
+
+
 class Pipeline:
     """One program on the data plane, from its load to the next one's. Not thread safe."""
 
@@ -145,7 +152,7 @@ def _prepared(
         try:
             sizes[info.tables[name].name] = size
         except UnknownName as error:
-            raise invalid(f"this switch was started with a limit for table {name}: {error}") from error
+            raise UnknownLimit(f"this switch was started with a limit for table {name}: {error}") from error
     defaults, entries = program.default_actions(compiled), program.initial_entries(compiled)
     return info, Tables(info, plane, defaults, entries, sizes)
 

@@ -11,7 +11,6 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,32 +18,16 @@ import structlog
 
 from ezpath_tor import bpf, saved
 from ezpath_tor.bmv2 import read_program
-from ezpath_tor.bmv2.model import Program
 from ezpath_tor.bpf import BpfProgram
 from ezpath_tor.codegen import PROGRAM_NAME, generate
 from ezpath_tor.codegen.crc import crc_tables
-from ezpath_tor.codegen.names import SUPPORT_FILES, global_name, support_text
-from ezpath_tor.codegen.tables import layout_of
+from ezpath_tor.codegen.names import SUPPORT_FILES, support_text
 from ezpath_tor.compiler import compile_c
-from ezpath_tor.hits import shared_array
-from ezpath_tor.maps import RegisterMemory, TableMap
-from ezpath_tor.packing import Packing
+from ezpath_tor.loaded import Loaded, rooms
 from ezpath_tor.plane import NOTHING, ActionCall, Earlier, Key, PlaneError
 from ezpath_tor.ports import Ports, noted_names
-from ezpath_tor.ternary_map import NUMBER_OCTETS, TernaryMap, records_map
-
-LOSSES = (
-    "shorter than an Ethernet header",
-    "more VLAN tags than the switch takes apart",
-    "out of a port that the switch does not have",
-    "more headers than the deparser has room for",
-    "refused by the kernel when its headers were changed",
-    "longer than the MTU of the port it was to leave by",
-)
-"""Why frames are lost in runtime.h and not by the program, in its order."""
 
 log = structlog.get_logger(__name__)
-_T = TypeVar("_T")
 
 
 class TcPlane:
@@ -57,7 +40,7 @@ class TcPlane:
         """
         self._ports = Ports(ports)
         self._limits = dict(limits or {})
-        self._loaded: _Loaded | None = None
+        self._loaded: Loaded | None = None
 
     @property
     def ports(self) -> Mapping[int, str]:
@@ -96,8 +79,8 @@ class TcPlane:
         running = _in_kernel(source)
         try:
             self._adopt()
-            running = saved.save(running, document, entries, _rooms(program))
-            loaded = _Loaded(program, source, running, self._limits, running=False)
+            running = saved.save(running, document, entries, rooms(program))
+            loaded = Loaded(program, source, running, self._limits, running=False)
             for key, value in notes.items():
                 loaded.notes.put(key, value)
             self._ports.put(running, self._loaded.bpf if self._loaded else None)
@@ -114,6 +97,7 @@ class TcPlane:
         """Go on with the program that an earlier process left on the ports, entries, registers, counters and all.
 
         None where there is none. Raises :class:`PlaneError` where there is one that this process cannot go on with.
+        The ports are as they were, until :meth:`refresh`.
         """
         found = saved.newest(self._ports.running())
         if found is None:
@@ -127,12 +111,11 @@ class TcPlane:
                     "the program on the ports was compiled by another version of ezpath-tor, which may have laid out "
                     "its tables in another way"
                 )
-            loaded = _Loaded(program, source, running, self._limits, running=True)
+            loaded = Loaded(program, source, running, self._limits, running=True)
         except BaseException:
             running.close()
             raise
         self._ports.adopt(loaded.notes)
-        self._ports.refresh(running)
         loaded.notes.commit()
         self._loaded = loaded
         log.info("program taken over", program=program.name, ports=len(self.ports), instructions=self.instructions)
@@ -238,49 +221,10 @@ class TcPlane:
         cells[index] = (packets, octets)
 
     @property
-    def _running(self) -> _Loaded:
+    def _running(self) -> Loaded:
         if self._loaded is None:
             raise PlaneError("no program is loaded; set a forwarding pipeline first")
         return self._loaded
-
-
-class _Loaded:
-    """One program in the kernel, its tables, registers and counters."""
-
-    def __init__(
-        self, program: Program, source: str, program_in_kernel: BpfProgram, limits: Mapping[str, int], *, running: bool
-    ) -> None:
-        self.program = program
-        self.source = source
-        self.bpf = program_in_kernel
-        self.notes = saved.notes_of(program_in_kernel)
-        unknown = set(limits) - set(program.tables)
-        if unknown:
-            raise PlaneError(f"limit for a table that {program.name} does not have: {', '.join(sorted(unknown))}")
-        self._tables = {
-            name: (TernaryMap if table.ternary else TableMap)(
-                layout_of(program, table), program, self.bpf, limits.get(name), running=running
-            )
-            for name, table in program.tables.items()
-        }
-        self._registers = {name: RegisterMemory(register, self.bpf) for name, register in program.registers.items()}
-        self._counters = {
-            name: shared_array(self.bpf, global_name(name), (counter.size, 2))
-            for name, counter in program.counters.items()
-        }
-        self._losses = shared_array(self.bpf, "losses", (len(LOSSES), 1))
-
-    def table(self, name: str) -> TableMap:
-        return _named(self._tables, "table", name, self.program)
-
-    def register(self, name: str) -> RegisterMemory:
-        return _named(self._registers, "register", name, self.program)
-
-    def counter(self, name: str) -> npt.NDArray[np.uint64]:
-        return _named(self._counters, "counter", name, self.program)
-
-    def losses(self) -> dict[str, int]:
-        return {reason: int(frames) for reason, frames in zip(LOSSES, self._losses[:, 0], strict=True) if frames}
 
 
 def _in_kernel(source: str) -> BpfProgram:
@@ -294,24 +238,7 @@ def _in_kernel(source: str) -> BpfProgram:
             raise error from None
 
 
-def _rooms(program: Program) -> dict[str, saved.Room]:
-    """For what a table's own maps do not tell of its entries."""
-    return {
-        records_map(table): saved.Room(
-            NUMBER_OCTETS, Packing(layout_of(program, table)).record_size, max(1, table.max_size)
-        )
-        for table in program.tables.values()
-        if table.ternary
-    }
-
-
 def _fingerprint(source: str) -> str:
     """Of the generated C and what it includes."""
     parts = (source, crc_tables(), *(support_text(name) for name in SUPPORT_FILES))
     return hashlib.sha256("".join(parts).encode()).hexdigest()
-
-
-def _named(things: Mapping[str, _T], kind: str, name: str, program: Program) -> _T:
-    if name not in things:
-        raise PlaneError(f"{program.name} has no {kind} {name}; it has {', '.join(sorted(things)) or 'none'}")
-    return things[name]
