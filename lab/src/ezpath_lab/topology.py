@@ -20,9 +20,9 @@ CONTAINER_MTU = 1450
 """The overlay's 50 bytes less than the host link's."""
 HOST_LINK_MTU = 1500
 FABRIC_MTU = 1600
+"""At least 50 bytes more than the host link's: what a ToR's tunnel adds."""
 TUNNEL_OCTETS = 50
 """What VXLAN adds to a frame: Ethernet, IPv4, UDP and VXLAN headers."""
-"""At least 50 bytes more than the host link's: what a ToR's tunnel adds."""
 UPLINK_PORT = 10
 """Every ToR's port towards the spine."""
 
