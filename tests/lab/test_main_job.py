@@ -87,8 +87,8 @@ def _running(directory: Path) -> Callable[[], bool]:
     return reached
 
 
-@pytest.mark.parametrize("tor", ["software", "bmv2"])
-def test_the_main_job_loses_no_packet_and_leaves_nothing(directory: Path, tor: str) -> None:
+@pytest.mark.parametrize(("tor", "at_least"), [("software", 1000), ("bmv2", 300)])
+def test_the_main_job_loses_no_packet_and_leaves_nothing(directory: Path, tor: str, at_least: int) -> None:
     if tor == "bmv2":
         need_bmv2()
     # Given a machine without a lab
@@ -112,7 +112,7 @@ def test_the_main_job_loses_no_packet_and_leaves_nothing(directory: Path, tor: s
         *("overlay again", "without EZPath"),
     }
     for act in acts.values():
-        assert act["sent"] > 1000, act
+        assert act["sent"] > at_least, act
         assert (act["lost"], act["duplicated"]) == (0, 0), act
     assert summary["foreign"] == 0
 
