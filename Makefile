@@ -53,6 +53,7 @@ p4: ## Recompile the P4 program (p4c on PATH, P4C=…, or in a container), stamp
 
 p4-check: ## Fail if the P4 sources and the committed output differ
 	@python3 p4/build.py --check
+	@python3 tests/packet/programs/build.py --check
 
 clean: lab-down ## Remove what the other targets made inside the checkout
 	@rm -rf .venv .tools .lab .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from itertools import product
 
 import pytest
-from packet.example import Example, running
+from packet.example import SWITCHES, Example, running
 from packet.frames import ARP, IPV4, IPV6, TCP, arp, checksum, ethernet, ipv4, ipv6, mac, tcp, udp
 from packet.hashes import crc32
 
@@ -22,10 +22,12 @@ NOT_FOR_ROUTER, NOT_IP, BAD_HEADER, TTL, NO_ROUTE, NO_NEXT_HOP = range(6)
 ANYWHERE = (0, 0)
 
 
-@pytest.fixture(scope="module")
-def router(needs: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Example]:
+@pytest.fixture(scope="module", params=SWITCHES)
+def router(
+    needs: Callable[..., None], tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Example]:
     needs("ip", "clang", "sysctl", root=True)
-    with running("l3_router", tmp_path_factory.mktemp("router")) as example:
+    with running("l3_router", tmp_path_factory.mktemp("router"), request.param) as example:
         yield example
 
 

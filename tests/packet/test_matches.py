@@ -231,6 +231,10 @@ def test_no_packet_sees_half_a_write(asked: Asked) -> None:
     """A thread changes the table as fast as it can, in ways that leave the same few answers right at any moment."""
     everything = (ANY, ANY_PORT, ANY_PREFIX, ANY)
     asked.insert("acl", (*everything, Priority(1)), answer(1, 1))
+    # In front of it, masks enough to make a lookup long: most of them meet a write.
+    for number in range(200):
+        mask = number + 1 << 5
+        asked.insert("acl", (ANY, ANY_PORT, ANY_PREFIX, Ternary(mask, mask), Priority(2 + number)), answer(8, 8))
     stop = threading.Event()
     failures: list[BaseException] = []
     writes = 0
@@ -241,8 +245,8 @@ def test_no_packet_sees_half_a_write(asked: Asked) -> None:
         try:
             while not stop.is_set():
                 # an entry with a mask of its own above the first, its action changed, its ranges cut anew, gone again
-                key = (Ternary(0x0100, 0x0F00), Range(1, source.randint(2, 4000)), ANY_PREFIX, ANY, Priority(9))
-                other = (Ternary(0x8000, 0x8000 | source.getrandbits(8)), ANY_PORT, ANY_PREFIX, ANY, Priority(5))
+                key = (Ternary(0x0100, 0x0F00), Range(1, source.randint(2, 4000)), ANY_PREFIX, ANY, Priority(900))
+                other = (Ternary(0x8000, 0x8000 | source.getrandbits(8)), ANY_PORT, ANY_PREFIX, ANY, Priority(500))
                 asked.plane.insert("Ask.acl", other, answer(7, 7))
                 asked.plane.insert("Ask.acl", key, answer(2, 2))
                 asked.plane.modify("Ask.acl", key, answer(3, 3))

@@ -102,6 +102,12 @@ control Act(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_
 
     apply {
         std.egress_spec = 2;
+        if (hdr.ethernet.ether_type == 0x5356) {
+            hdr.ethernet.dst = meta.ahead[127:80];
+            hdr.ethernet.src = meta.ahead[47:0];
+        }
+        // What an invalid header's fields say is for no program to ask.
+        if (!hdr.command.isValid()) { return; }
         log_msg("op {}", { hdr.command.op });
         hdr.command.result = (bit<8>) meta.depth;
         if (std.parser_error == error.StackOutOfBounds) { hdr.command.result = 0xf0; }
@@ -112,10 +118,6 @@ control Act(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_
         else if (hdr.command.op == 4) { pop_one(); }
         else if (hdr.command.op == 5) { pop_two(); }
         else if (hdr.command.op == 0x40) { choose(); exclusive_or(); }
-        if (hdr.ethernet.ether_type == 0x5356) {
-            hdr.ethernet.dst = meta.ahead[127:80];
-            hdr.ethernet.src = meta.ahead[47:0];
-        }
     }
 }
 
@@ -124,9 +126,9 @@ control Leave(inout headers_t hdr, inout metadata_t meta, inout standard_metadat
 // `odd` and `extra` are left out of the sum where they are not there, and what is behind them moves up.
 control Sum(inout headers_t hdr, inout metadata_t meta) {
     apply {
-        update_checksum(hdr.command.op == 0x41, { hdr.odd.a, hdr.extra.b, hdr.command.op, hdr.chosen.b },
+        update_checksum(hdr.command.isValid() && hdr.command.op == 0x41, { hdr.odd.a, hdr.extra.b, hdr.command.op, hdr.chosen.b },
                         hdr.command.sum, HashAlgorithm.crc16);
-        update_checksum(hdr.command.op == 0x44, { hdr.odd.a, hdr.command.op, hdr.extra.b },
+        update_checksum(hdr.command.isValid() && hdr.command.op == 0x44, { hdr.odd.a, hdr.command.op, hdr.extra.b },
                         hdr.command.sum, HashAlgorithm.csum16);
     }
 }
