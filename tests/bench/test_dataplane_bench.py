@@ -16,7 +16,13 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.root
 def test_a_quick_run_measures_every_figure_of_every_way(needs: Callable[..., None], tmp_path: Path) -> None:
     needs("ip", "tc", "clang", "iperf3", "taskset", "ss", root=True)
-    command = [str(Path(sys.executable).with_name("ezpath-bench")), "dataplane", "--quick", "--ways", "bridge,tor"]
+    command = [
+        str(Path(sys.executable).with_name("ezpath-bench")),
+        "dataplane",
+        "--quick",
+        "--ways",
+        "bridge,least,tor",
+    ]
 
     done = subprocess.run(
         [*command, "--out", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=100, check=False
@@ -27,7 +33,7 @@ def test_a_quick_run_measures_every_figure_of_every_way(needs: Callable[..., Non
     values = document["results"]["values"]
     assert set(values) == {"tcp_gbps", "mpps_64", "mpps_350", "mpps_1440", "rtt_us"}
     for figure, by_way in values.items():
-        assert set(by_way) == {"bare", "bridge", "tor"}, figure
+        assert set(by_way) == {"bare", "bridge", "least", "tor"}, figure
         assert all(value > 0 for series in by_way.values() for value in series), figure
     assert all(
         nanoseconds > 0

@@ -3,6 +3,7 @@
 bare     a ------------------------------------- b
 bridge   a -- Linux bridge --------------------- b
 vxlan    a -- bridge, VXLAN -- VXLAN, bridge --- b      what two ToRs do, by Linux's own devices
+least    a -- least.c ------- least.c ---------- b      one tunnel by hand, nothing looked up: the kernel's own share
 tor      a -- software ToR -- software ToR ----- b      tag to VXLAN, VXLAN to tag
 bmv2     a -- BMv2 ---------- BMv2 ------------- b      the same program, the reference switch
 """
@@ -10,6 +11,7 @@ bmv2     a -- BMv2 ---------- BMv2 ------------- b      the same program, the re
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import platform
 import shutil
@@ -82,7 +84,6 @@ class Workshop:
         self.folder = folder
         self.runner = runner
         self.p4 = p4
-        self._compiled: dict[int, Path] = {}
 
     def namespace(self, stack: ExitStack, way: str, part: str) -> str:
         """A network namespace that is deleted with ``stack``."""
@@ -102,25 +103,35 @@ class Workshop:
 
     def host(self, namespace: str, side: int, interface: str, vid: int) -> None:
         """Give a host its address, its peer's MAC, and the programs of host.c."""
-        if vid not in self._compiled:
-            made = self.folder / f"host-{vid}.o"
-            include = ("-idirafter", f"/usr/include/{platform.machine()}-linux-gnu")
-            source = str(Path(__file__).with_name("host.c"))
-            run("clang", "-O2", "-target", "bpf", f"-DVID={vid}", *include, "-c", source, "-o", str(made))
-            self._compiled[vid] = made
+        made = self.bpf("host", f"host-{vid}", VID=vid)
         link = ("ip", "-n", namespace)
         run(*link, "link", "set", interface, "address", colons(MACS[side]), "up")
         run(*link, "addr", "add", f"{ADDRESSES[side]}/24", "dev", interface)
         peer = (ADDRESSES[1 - side], "lladdr", colons(MACS[1 - side]))
         run(*link, "neigh", "add", *peer, "dev", interface, "nud", "permanent")
-        run(*in_namespace(namespace, "tc", "qdisc", "add", "dev", interface, "clsact"))
-        for direction in ("egress", "ingress"):
-            what = ("bpf", "da", "obj", str(self._compiled[vid]), "sec", direction)
-            run(*in_namespace(namespace, "tc", "filter", "add", "dev", interface, direction, *what))
+        attach(namespace, interface, made, egress="egress", ingress="ingress")
+
+    def bpf(self, source: str, name: str, **defines: int) -> Path:
+        """``source``.c compiled for tc with ``defines``, once under each ``name``."""
+        made = self.folder / f"{name}.o"
+        if not made.exists():
+            include = ("-idirafter", f"/usr/include/{platform.machine()}-linux-gnu")
+            options = [f"-D{key}={value}" for key, value in defines.items()]
+            path = str(Path(__file__).with_name(f"{source}.c"))
+            run("clang", "-O2", "-target", "bpf", *options, *include, "-c", path, "-o", str(made))
+        return made
 
 
 def colons(mac: int) -> str:
     return ":".join(f"{octet:02x}" for octet in mac.to_bytes(6, "big"))
+
+
+def attach(namespace: str, interface: str, compiled: Path, **sections: str) -> None:
+    """Sections of a compiled program to an interface's ``ingress`` and ``egress``."""
+    run(*in_namespace(namespace, "tc", "qdisc", "add", "dev", interface, "clsact"))
+    for direction, section in sections.items():
+        what = ("bpf", "da", "obj", str(compiled), "sec", section)
+        run(*in_namespace(namespace, "tc", "filter", "add", "dev", interface, direction, *what))
 
 
 def veth(one: tuple[str, str], other: tuple[str, str], mtu: int) -> None:
@@ -172,6 +183,21 @@ def vxlan(workshop: Workshop) -> Iterator[Way]:
 
 
 @contextmanager
+def least(workshop: Workshop) -> Iterator[Way]:
+    with ExitStack() as stack:
+        a, b = _hosts(workshop, stack, "least")
+        middles = _middles(workshop, stack, "least", a, b)
+        _finish(workshop, a, b, VIDS)
+        for number, middle in enumerate(middles):
+            for interface, out, section in (("host", "fabric", "encap"), ("fabric", "host", "decap")):
+                [link] = json.loads(run("ip", "-n", middle, "-json", "link", "show", "dev", out))
+                name = f"least-{number}-{section}"
+                made = workshop.bpf("least", name, VID=VIDS[number], WAY_OUT=int(link["ifindex"]))
+                attach(middle, interface, made, ingress=section)
+        yield Way("least", a, b, VIDS[0])
+
+
+@contextmanager
 def tor(workshop: Workshop, name: str = "tor") -> Iterator[Way]:
     """``name`` tells several pairs apart."""
 
@@ -207,6 +233,7 @@ WAYS: dict[str, Callable[[Workshop], AbstractContextManager[Way]]] = {
     "bare": bare,
     "bridge": bridge,
     "vxlan": vxlan,
+    "least": least,
     "tor": tor,
     "bmv2": bmv2,
 }
@@ -214,6 +241,15 @@ WAYS: dict[str, Callable[[Workshop], AbstractContextManager[Way]]] = {
 
 def _hosts(workshop: Workshop, stack: ExitStack, way: str) -> tuple[str, str]:
     return workshop.namespace(stack, way, "a"), workshop.namespace(stack, way, "b")
+
+
+def _middles(workshop: Workshop, stack: ExitStack, way: str, a: str, b: str) -> list[str]:
+    """Two namespaces in series between a and b, cabled: `host` to its host, `fabric` to the other one."""
+    middles = [workshop.namespace(stack, way, f"sw{number}") for number in (0, 1)]
+    veth((middles[0], "fabric"), (middles[1], "fabric"), FABRIC_MTU)
+    for host, middle in zip((a, b), middles, strict=True):
+        veth((host, "eth0"), (middle, "host"), HOST_MTU)
+    return middles
 
 
 def _finish(workshop: Workshop, a: str, b: str, vids: tuple[int, int] = (0, 0)) -> None:
@@ -231,11 +267,8 @@ def _p4_switches(workshop: Workshop, name: str, command: Callable[[int], list[st
     """a - switch 1 - switch 2 - b, both with the program and one pair of endpoints offloaded."""
     with ExitStack() as stack:
         a, b = _hosts(workshop, stack, name)
-        middles = [workshop.namespace(stack, name, f"sw{number}") for number in (0, 1)]
-        veth((middles[0], "fabric"), (middles[1], "fabric"), FABRIC_MTU)
         way = Way(name, a, b, VIDS[0])
-        for number, (host, middle) in enumerate(zip((a, b), middles, strict=True)):
-            veth((host, "eth0"), (middle, "host"), HOST_MTU)
+        for number, middle in enumerate(_middles(workshop, stack, name, a, b)):
             argv = command(number)
             switch = subprocess.Popen(in_namespace(middle, *argv), stdout=subprocess.DEVNULL, start_new_session=True)
             stack.callback(_stop, switch)
