@@ -26,7 +26,7 @@ lab-down: ## Remove everything a lab left: processes, namespaces, files
 test: setup ## Run all tests; those that need root or a tool skip with the reason, in CI they fail
 	@$(BIN)/pytest $(PYTEST_OPTIONS)
 
-model: setup ## The saga, model-checked at length: three faults, two pairs; minutes, and at most 4 GB
+model: setup ## The saga, model-checked at length: three faults, two pairs; minutes, 1.3 GiB
 	@PYTHONPATH=tests $(BIN)/python -m model
 
 fuzz: setup ## Random packets on BMv2 and on the software ToR; FUZZ='--packets 100000 --seed 7' (needs root)
