@@ -26,6 +26,7 @@ from ezpath.events import (
     FlowsSnapshot,
     HostCommand,
     OffloadRequested,
+    RevertRequested,
     SagaOutcome,
     SagaStep,
     StepReport,
@@ -194,6 +195,25 @@ async def test_given_a_kill_in_the_middle_then_the_next_decider_finishes_it(
     decider.start()
     # then the saga ends as it was to end
     await world.until(world.outcome("reverted" if phase in ("drain", "switch-off") else "active"))
+
+
+async def test_given_records_of_an_older_decider_then_they_are_taken_up_and_generations_go_on(
+    decider: Decider, world: World
+) -> None:
+    # given an active pair as version 1 of the record had it, and a record that nobody understands
+    old = {"pair": PAIR, "tenant": "red", "attempt": 1, "phase": "active", "goal": "active", "generation": 41}
+    old |= {"requested_at": 1.0, "entered_at": 2.0, "deadline": None, "waiting": [], "tries": 0, "vids": [101, 102]}
+    await world.bus.kv_put_cas(SAGA_BUCKET, PAIR, json.dumps(old).encode(), None)
+    await world.bus.kv_put_cas(SAGA_BUCKET, "red.x.y", b'{"v":9,"generation":99}', None)
+    decider.start()
+    await world.next_snapshot()
+    await world.bus.publish(RevertRequested(PAIR, Tenant("red"), "operator", time.time()))
+    await world.until(world.outcome("reverted"))
+    assert min(command.generation for command in world.commands) > 99
+    removed = [item for command in world.commands for item in command.remove]
+    assert {item.vid for item in removed if hasattr(item, "vid")} == {101, 102}
+    kept = await world.bus.kv_get(SAGA_BUCKET, "red.x.y")
+    assert kept is not None and kept[0] == b'{"v":9,"generation":99}', "what is not understood is left alone"
 
 
 async def test_given_malformed_events_then_dead_letters_and_work_goes_on(decider: Decider, world: World) -> None:

@@ -12,18 +12,35 @@ from ezpath.events import (
     RevertRequested,
     SagaOutcome,
     SagaStep,
-    StepReport,
     SwitchCommand,
 )
 from ezpath.inventory import Inventory
 from ezpath.items import EndpointLocal, EndpointRemote, SendRule, TenantTag
-from ezpath.names import PairId, Tenant
-from ezpath.saga import Phase, Settings, Tick, World, desired, resume, step
-from ezpath.saga.model import saga_from_json, saga_to_json, world_of
-from ezpath.saga.phases import BACKWARD, FORWARD, HOLDS, NEXT, UNDO
+from ezpath.names import HostName, PairId, Tenant, VlanId
+from ezpath.saga import (
+    Effects,
+    Keep,
+    Phase,
+    Settings,
+    Tick,
+    Want,
+    World,
+    desired,
+    resume,
+    saga_from_json,
+    saga_to_json,
+    step,
+    world_of,
+)
+from ezpath.saga.phases import BACKWARD, INSTALLS, TABLE, On
+from ezpath.saga.vlans import Rest
+from saga_support import commands, report, said
+
+UNDO = {phase: TABLE[(phase, On.REVERT)].then for phase in (*INSTALLS, Phase.ACTIVE)}
 
 RACKS = PairId("red.red-1.red-3")
 SAME_RACK = PairId("red.red-1.red-2")
+BLUE = PairId("blue.blue-1.blue-3")
 SETTINGS = Settings(step_timeout_s=5, retry_first_s=1, retry_most_s=4, drain_s=1, quarantine_s=30)
 
 
@@ -35,11 +52,14 @@ class Driver:
         self.world = World()
         self.now = 1000.0
         self.said: list[JsonEvent] = []
+        self.effects: Effects = ()
 
     def give(self, event: object) -> list[JsonEvent]:
-        self.world, events = step(self.world, event, self.now, self.inventory, SETTINGS)  # type: ignore[arg-type]
+        self.world, effects = step(self.world, event, self.now, self.inventory, SETTINGS)  # type: ignore[arg-type]
+        events = said(effects)
+        self.effects = effects
         self.said.extend(events)
-        return list(events)
+        return events
 
     def offload(self, pair: PairId = RACKS) -> list[JsonEvent]:
         return self.give(OffloadRequested(pair, Tenant(pair.split(".")[0]), "test", 1e7, self.now))
@@ -74,15 +94,6 @@ class Driver:
 
     def phases(self) -> list[str]:
         return [event.phase for event in self.said if isinstance(event, SagaStep)]
-
-
-def report(command: SwitchCommand | HostCommand, ok: bool = True, reason: str = "") -> StepReport:
-    target = f"switch:{command.switch}" if isinstance(command, SwitchCommand) else f"host:{command.host}"
-    return StepReport(command.saga, command.pair, command.generation, command.phase, target, ok, reason)
-
-
-def commands(events: list[JsonEvent]) -> list[SwitchCommand | HostCommand]:
-    return [event for event in events if isinstance(event, SwitchCommand | HostCommand)]
 
 
 @pytest.fixture
@@ -139,25 +150,24 @@ class TestForward:
 
     def test_given_two_tenants_on_one_host_then_their_tags_differ(self, driver: Driver) -> None:
         driver.offload(RACKS)
-        driver.offload(PairId("blue.blue-1.blue-3"))
-        red, blue = (driver.world.sagas[p].vids for p in (RACKS, PairId("blue.blue-1.blue-3")))
+        driver.offload(BLUE)
+        red, blue = (driver.world.sagas[p].vids for p in (RACKS, BLUE))
         assert red and blue and red[0] != blue[0] and red[1] != blue[1]
 
     def test_given_no_tag_left_then_rolled_back_with_the_host_named(self, inventory: Inventory) -> None:
         driver = Driver(inventory)
         driver.offload(RACKS)
-        driver.offload(PairId("blue.blue-1.blue-3"))
-        # given the one tag left of 100-102 on h11 is at rest for another tenant
-        from ezpath.names import HostName, VlanId
-        from ezpath.saga.model import Quarantine
-
-        full = dict(driver.world.sagas)
-        del full[RACKS]
-        rest = {(HostName("h11"), VlanId(v)): Quarantine(Tenant("green"), driver.now + 9) for v in (100, 102)}
-        driver.world = replace(driver.world, sagas=full, quarantine=rest)
-        outcome = driver.offload(RACKS)[-1]
+        # given that on h11 other tenants' tags, in use or at rest, take the other two of 100-102
+        tags = [Rest(HostName("h11"), VlanId(vid), Tenant("green"), driver.now + 9) for vid in (101, 102)]
+        resting = replace(driver.world.sagas[RACKS], pair=PairId("green.a.b"), phase=Phase.REVERTED, sides=None)
+        driver.world = driver.world.with_saga(replace(resting, tenant=Tenant("green"), rests=tuple(tags)))
+        outcome = driver.offload(BLUE)[-1]
         assert isinstance(outcome, SagaOutcome) and outcome.outcome == "rolled-back"
         assert "h11" in outcome.reason and "VLAN" in outcome.reason
+        # when they have rested, then there is one
+        driver.tick(9.1)
+        driver.offload(BLUE)
+        assert driver.world.sagas[BLUE].vids == (101, 101)
 
 
 class TestBack:
@@ -260,11 +270,11 @@ class TestShared:
     def test_given_a_tag_let_go_then_another_tenant_waits_for_it_and_its_own_does_not(self, driver: Driver) -> None:
         driver.offload()
         driver.until(Phase.ACTIVE)
+        mine = driver.world.sagas[RACKS].vids
         driver.revert()
         driver.until(Phase.REVERTED)
-        mine = driver.world.sagas[RACKS].vids
-        driver.offload(PairId("blue.blue-1.blue-3"))
-        theirs = driver.world.sagas[PairId("blue.blue-1.blue-3")].vids
+        driver.offload(BLUE)
+        theirs = driver.world.sagas[BLUE].vids
         assert mine and theirs and not set(mine) & set(theirs)
         driver.offload()
         assert driver.world.sagas[RACKS].vids == mine
@@ -272,12 +282,12 @@ class TestShared:
     def test_given_the_quarantine_is_over_then_the_tag_is_anybodys(self, driver: Driver) -> None:
         driver.offload()
         driver.until(Phase.ACTIVE)
+        mine = driver.world.sagas[RACKS].vids
         driver.revert()
         driver.until(Phase.REVERTED)
-        mine = driver.world.sagas[RACKS].vids
         driver.tick(31)
-        driver.offload(PairId("blue.blue-1.blue-3"))
-        assert driver.world.sagas[PairId("blue.blue-1.blue-3")].vids == mine
+        driver.offload(BLUE)
+        assert driver.world.sagas[BLUE].vids == mine
 
 
 class TestUnmoved:
@@ -306,6 +316,46 @@ class TestUnmoved:
     def test_given_a_revert_of_nothing_then_nothing_happens(self, driver: Driver) -> None:
         assert driver.revert() == []
 
+    def test_given_a_request_that_is_delivered_again_later_then_nothing_happens(self, driver: Driver) -> None:
+        asked = OffloadRequested(RACKS, Tenant("red"), "busy", 1e7, at=7.0)
+        back = RevertRequested(RACKS, Tenant("red"), "idle", at=8.0)
+        driver.give(asked)
+        driver.until(Phase.ACTIVE)
+        driver.give(back)
+        driver.until(Phase.REVERTED)
+        # when the bus brings the old request again, after all is over
+        assert driver.give(asked) == []
+        # and the old revert, when the pair is on the switches once more
+        driver.give(replace(asked, at=9.0))
+        driver.until(Phase.ACTIVE)
+        assert driver.give(back) == []
+        assert driver.world.sagas[RACKS].phase is Phase.ACTIVE
+
+
+class TestEffects:
+    """In which order they come: whoever carries them out may die after each of them."""
+
+    def test_given_any_turn_then_records_come_first_then_desired_states_then_what_is_said(self, driver: Driver) -> None:
+        driver.offload()
+        kinds = [type(effect) for effect in driver.effects]
+        assert kinds == [Keep, Want, Want, SagaStep, SagaStep, SwitchCommand, SwitchCommand]
+        (kept,) = (effect.saga for effect in driver.effects if isinstance(effect, Keep))
+        wants = [effect for effect in driver.effects if isinstance(effect, Want)]
+        assert {c.generation for c in commands(driver.effects)} == {kept.generation} == {w.generation for w in wants}
+
+    def test_given_an_outcome_then_the_record_says_that_it_was_told_only_afterwards(self, driver: Driver) -> None:
+        driver.offload()
+        last = commands(driver.until(Phase.HOST_SEND))[-1]
+        driver.answer(driver.until(Phase.HOST_SEND)[:1])
+        driver.give(report(last))
+        kinds = [(type(e), e.saga.told if isinstance(e, Keep) else None) for e in driver.effects]
+        assert kinds == [(Keep, False), (SagaStep, None), (SagaOutcome, None), (Keep, True)]
+
+    def test_given_one_of_two_confirmations_then_nothing_is_written(self, driver: Driver) -> None:
+        first = commands(driver.offload())[0]
+        driver.give(report(first))
+        assert driver.effects == ()
+
 
 class TestRestart:
     @pytest.mark.parametrize("phase", [*UNDO, *sorted(BACKWARD)])
@@ -316,21 +366,10 @@ class TestRestart:
             driver.said = driver.revert()
         driver.until(phase)
         # when the decider is gone and only its records are left
-        records = [saga_from_json(saga_to_json(saga)) for saga in driver.world.sagas.values()]
+        records = [saga_from_json(saga_to_json(saga), driver.inventory) for saga in driver.world.sagas.values()]
         assert records == list(driver.world.sagas.values())
-        driver.world, events = resume(world_of(records), driver.now, driver.inventory, SETTINGS)
+        driver.world, effects = resume(world_of(records), driver.now, driver.inventory, SETTINGS)
         assert driver.world.generation >= max(saga.generation for saga in records)
-        driver.said = list(events)
+        driver.said = said(effects)
         # then the saga goes on from there
         driver.until(Phase.REVERTED if phase in BACKWARD else Phase.ACTIVE)
-
-    def test_given_a_damaged_record_then_the_error_says_where(self) -> None:
-        with pytest.raises(ValueError, match="phase"):
-            saga_from_json(b'{"pair":"a.b.c","tenant":"a","attempt":1,"phase":"upside-down"}')
-
-
-class TestTables:
-    def test_every_phase_under_way_leads_somewhere(self) -> None:
-        assert set(NEXT) | {Phase.SWITCH_OFF} == FORWARD | BACKWARD
-        assert set(HOLDS) == set(Phase)
-        assert set(UNDO) == (FORWARD - {Phase.REQUESTED}) | {Phase.ACTIVE}

@@ -62,7 +62,7 @@ def generation_of(document: bytes) -> int:
     """Its generation alone; 0 for what is no such document."""
     try:
         return _generation(json.loads(document))
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return 0
 
 
@@ -74,7 +74,7 @@ def _read(document: bytes, adapter: TypeAdapter[Any]) -> tuple[int, Any]:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ValueError(f"items.{where}: {first['msg']}") from None
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"not a desired state: {type(error).__name__}: {error}") from None
 
 

@@ -1,13 +1,31 @@
 """The saga: how one pair of endpoints moves from the hosts to the switches and back, losing nothing.
 
-Pure. ``machine.step`` is the whole of it: ``(world, input, now) -> (world, events to publish)``. No sockets, no
-clock, no randomness, so that it can be run a million times in a test. The decider service keeps the world in KV and
-carries the events.
+Pure. ``step`` is the whole of it: ``(world, input, now) -> (world, effects)``, by the one table in ``phases.py``. No
+sockets, no clock, no randomness, so that every interleaving can be tried (``tests/model``). The decider service carries
+out the effects, in their order.
 """
 
-from ezpath.saga.machine import Tick, resume, step
-from ezpath.saga.model import Saga, Settings, World
+from ezpath.saga.effects import Effect, Effects, Keep, Want
+from ezpath.saga.machine import SagaInput, Tick, desired, resume, step
+from ezpath.saga.model import Saga, Settings, World, world_of
 from ezpath.saga.phases import Phase
-from ezpath.saga.plan import desired
+from ezpath.saga.records import saga_from_json, saga_to_json
 
-__all__ = ["Phase", "Saga", "Settings", "Tick", "World", "desired", "resume", "step"]
+__all__ = [
+    "Effect",
+    "Effects",
+    "Keep",
+    "Phase",
+    "Saga",
+    "SagaInput",
+    "Settings",
+    "Tick",
+    "Want",
+    "World",
+    "desired",
+    "resume",
+    "saga_from_json",
+    "saga_to_json",
+    "step",
+    "world_of",
+]

@@ -1,19 +1,21 @@
 """The saga's state: one record for each pair, and the world they share.
 
-Pure and immutable: a transition makes a new world.
+Pure and immutable: a transition makes a new world. What can be worked out from the records (who holds which item, which
+tags are taken) is kept beside them as an index and never stored.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
 
-from pydantic import TypeAdapter, ValidationError
-
-from ezpath.names import HostName, PairId, Tenant, VlanId
+from ezpath.names import PairId, Tenant, VlanId
+from ezpath.saga.holds import Held, Holds
 from ezpath.saga.phases import ENDED, Phase
+from ezpath.saga.plan import Sides, Target, held
+from ezpath.saga.pmap import PMap
+from ezpath.saga.vlans import IN_USE, Rest, Tags
 
 Goal = Literal["active", "reverted", "rolled-back"]
 
@@ -50,11 +52,18 @@ class Saga:
     """When the phase began."""
     deadline: float
     """When the phase is given up (forward) or asked again (back). Infinite at rest."""
-    waiting: frozenset[str] = frozenset()
-    """Targets that have not confirmed the phase."""
+    waiting: frozenset[Target] = frozenset()
+    """Targets that have not confirmed the phase. In a record: those that were asked."""
     tries: int = 0
-    vids: tuple[VlanId, VlanId] | None = None
-    """The tags on a's and on b's host link."""
+    sides: Sides | None = None
+    """What was true of both ends when it was asked for, and so all that was ever installed for it. None at the end."""
+    rests: tuple[Rest, ...] = ()
+    """Tags that this pair gave back and that may still be on some late frame (I3)."""
+    offload_asked_at: float = float("-inf")
+    """The time in the request that began it, by the asker's clock: the same one again is a repetition."""
+    revert_asked_at: float = float("-inf")
+    told: bool = False
+    """At rest: the outcome is on the bus."""
     reason: str = ""
 
     @property
@@ -65,51 +74,47 @@ class Saga:
     def ended(self) -> bool:
         return self.phase in ENDED
 
-
-@dataclass(frozen=True, slots=True)
-class Quarantine:
-    """A VLAN id at rest: only ``tenant`` may have it on that host before ``until``."""
-
-    tenant: Tenant
-    until: float
+    @property
+    def vids(self) -> tuple[VlanId, VlanId] | None:
+        """The tags on a's and on b's host link."""
+        return (self.sides[0].vid, self.sides[1].vid) if self.sides else None
 
 
 @dataclass(frozen=True, slots=True)
 class World:
     """All sagas and what they share. ``generation`` only grows, over all of them."""
 
-    sagas: Mapping[PairId, Saga] = field(default_factory=dict)
+    sagas: PMap[PairId, Saga] = field(default_factory=PMap)
     generation: int = 0
-    quarantine: Mapping[tuple[HostName, VlanId], Quarantine] = field(default_factory=dict)
+    holds: Holds = field(default_factory=Holds)
+    tags: Tags = field(default_factory=Tags)
 
     def with_saga(self, saga: Saga) -> World:
-        return replace(self, sagas={**self.sagas, saga.pair: saga}, generation=max(self.generation, saga.generation))
+        """The world with this record of its pair."""
+        before, pair = self.sagas.get(saga.pair), saga.pair
+        holds, tags = self.holds, self.tags
+        if before is None or before.phase is not saga.phase or before.sides is not saga.sides:
+            holds = holds.moved(pair, held_by(before), held_by(saga))
+        if before is None or before.sides is not saga.sides or before.rests is not saga.rests:
+            tags = tags.moved(pair, _tags(before), _tags(saga))
+        return World(self.sagas.put(pair, saga), max(self.generation, saga.generation), holds, tags)
 
 
-_SAGA: TypeAdapter[Saga] = TypeAdapter(Saga)
+def held_by(saga: Saga | None) -> Held:
+    """What ``saga`` needs to stay where it is."""
+    return held(saga.sides, saga.phase) if saga and saga.sides else frozenset()
 
 
-def saga_to_json(saga: Saga) -> bytes:
-    """One record, as KV keeps it and people read it."""
-    raw: dict[str, Any] = asdict(saga)
-    raw["waiting"] = sorted(saga.waiting)
-    raw["deadline"] = None if saga.deadline == float("inf") else saga.deadline
-    return json.dumps(raw, separators=(",", ":")).encode()
-
-
-def saga_from_json(data: bytes) -> Saga:
-    """The reverse of :func:`saga_to_json`. Raises ValueError saying what is wrong."""
-    try:
-        raw = json.loads(data)
-        if isinstance(raw, dict) and raw.get("deadline") is None:
-            raw["deadline"] = float("inf")
-        return _SAGA.validate_python(raw)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise ValueError(f"saga record: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+def _tags(saga: Saga | None) -> tuple[Rest, ...]:
+    """The tags that ``saga`` keeps others from: its own, for as long as it has them, and those at rest."""
+    if saga is None:
+        return ()
+    return (*saga.rests, *(Rest(side.host, side.vid, saga.tenant, IN_USE) for side in saga.sides or ()))
 
 
 def world_of(sagas: Iterable[Saga], generation: int = 0) -> World:
     """The world after a restart, from the records that were kept."""
-    records = {saga.pair: saga for saga in sagas}
-    return World(records, max([generation, *(saga.generation for saga in records.values())]))
+    world = World(generation=generation)
+    for saga in sagas:
+        world = world.with_saga(saga)
+    return world

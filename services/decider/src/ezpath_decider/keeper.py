@@ -1,8 +1,7 @@
-"""The saga's shell: carries inputs to the pure machine, and what comes out to KV and the bus, in an order that a crash
-at any point survives.
+"""The saga's shell: carries inputs to the pure machine, and its effects to KV and the bus, in the order they come in.
 
-For each input: first the records of the sagas that changed (compare-and-set), then what each target should hold, then
-the commands. A crash in between leaves a record without its commands; :func:`ezpath.saga.resume` asks for them again.
+The order is the machine's (``ezpath/saga/effects.py``): records, what targets should hold, then what is said. A crash
+in between leaves a record without its commands; :func:`ezpath.saga.resume` asks for them again.
 """
 
 from __future__ import annotations
@@ -25,9 +24,20 @@ from ezpath.events import (
 )
 from ezpath.inventory import Inventory
 from ezpath.names import PairId
-from ezpath.saga import Saga, Settings, World, desired, resume, step
-from ezpath.saga.machine import SagaInput
-from ezpath.saga.model import saga_from_json, saga_to_json, world_of
+from ezpath.saga import (
+    Effects,
+    Keep,
+    Saga,
+    SagaInput,
+    Settings,
+    Want,
+    World,
+    resume,
+    saga_from_json,
+    saga_to_json,
+    step,
+    world_of,
+)
 
 T = TypeVar("T")
 Clock = Callable[[], float]
@@ -47,59 +57,52 @@ class Keeper:
         self._clock = clock
         self._lock = asyncio.Lock()
         self._revisions: dict[tuple[str, str], int] = {}
-        self._installed: dict[str, str] = {}
         self._log = structlog.get_logger()
         self.world = World()
 
     async def start(self) -> None:
         """Read the records that were kept, and take up every saga where it was."""
         records: list[Saga] = []
+        generation = 0
         for key, (value, revision) in (await self._insist(lambda: self._bus.kv_items(SAGA_BUCKET))).items():
             self._revisions[(SAGA_BUCKET, key)] = revision
+            # Of those that are not understood as well: a generation is never given twice.
+            generation = max(generation, generation_of(value))
             try:
-                saga = saga_from_json(value)
+                records.append(saga_from_json(value, self._inventory))
             except ValueError as error:
                 self._log.error("saga record not understood, left alone", key=key, reason=str(error))
-                continue
-            if self._inventory.pair_by_id(saga.pair) is None:
-                self._log.warning("saga of a pair that the inventory no longer has, forgotten", pair=saga.pair)
-                continue
-            records.append(saga)
-        generation = 0
         for key, (value, revision) in (await self._insist(lambda: self._bus.kv_items(DESIRED_BUCKET))).items():
             self._revisions[(DESIRED_BUCKET, key)] = revision
             generation = max(generation, generation_of(value))
         async with self._lock:
-            world, events = resume(world_of(records, generation), self._clock(), self._inventory, self._settings)
-            await self._commit(world, events)
-        self._log.info("sagas taken up", known=len(records), resumed=sum(isinstance(e, SagaStep) for e in events))
+            world, effects = resume(world_of(records, generation), self._clock(), self._inventory, self._settings)
+            await self._carry_out(world, effects)
+        self._log.info("sagas taken up", known=len(records), resumed=sum(isinstance(e, SagaStep) for e in effects))
 
     async def give(self, inputs: Iterable[SagaInput]) -> None:
         """Move the world by each input, and carry out what follows."""
         async with self._lock:
             for event in inputs:
-                world, events = step(self.world, event, self._clock(), self._inventory, self._settings)
-                if world is not self.world or events:
-                    await self._commit(world, events)
+                world, effects = step(self.world, event, self._clock(), self._inventory, self._settings)
+                await self._carry_out(world, effects)
 
-    async def _commit(self, world: World, events: tuple[JsonEvent, ...]) -> None:
-        before, self.world = self.world, world
-        for pair, saga in world.sagas.items():
-            if before.sagas.get(pair) != saga:
-                await self._put(SAGA_BUCKET, pair, saga_to_json(saga))
-        if world.sagas != before.sagas or not self._installed:
-            await self._put_desired(world)
-        for event in events:
-            await self._insist(lambda event=event: self._bus.publish(event, msg_id=_msg_id(event)))  # type: ignore[misc]
-            self._tell(event)
+    async def _carry_out(self, world: World, effects: Effects) -> None:
+        """In the order in which they come: that is what makes a crash at any point harmless."""
+        self.world = world
+        for effect in effects:
+            match effect:
+                case Keep():
+                    await self._put(SAGA_BUCKET, effect.saga.pair, saga_to_json(effect.saga))
+                case Want():
+                    document = to_json(effect.generation, items_to_json(effect.items))
+                    await self._put(DESIRED_BUCKET, key_of(effect.target), document)
+                case _:
+                    await self._publish(effect)
 
-    async def _put_desired(self, world: World) -> None:
-        for target, items in desired(world, self._inventory).items():
-            body = items_to_json(items)
-            if self._installed.get(target) == body:
-                continue
-            await self._put(DESIRED_BUCKET, key_of(target), to_json(world.generation, body))
-            self._installed[target] = body
+    async def _publish(self, event: JsonEvent) -> None:
+        await self._insist(lambda: self._bus.publish(event, msg_id=_msg_id(event)))
+        self._tell(event)
 
     async def _put(self, bucket: str, key: str | PairId, value: bytes) -> None:
         """Compare-and-set. Raises :class:`AnotherDecider` when the record is not as this one left it."""

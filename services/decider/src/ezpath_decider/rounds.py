@@ -13,7 +13,7 @@ from ezpath.events import FlowLine
 from ezpath.inventory import Inventory, Pair
 from ezpath.names import PairId, SwitchName, VlanId
 from ezpath.saga import Phase, Saga, World, desired
-from ezpath.saga.plan import steps
+from ezpath.saga.plan import sides_of, steps
 
 from ezpath_decider.policy import PairView, Streaks
 from ezpath_decider.series import Rate, Series
@@ -72,7 +72,7 @@ def views(seen: Mapping[PairId, Sighting], streaks: Streaks, world: World, inven
 def _cost(pair: Pair, inventory: Inventory) -> Mapping[SwitchName, frozenset[object]]:
     """Keys of the entries a pair needs on each ToR. The tag's number does not matter for counting: the tenant does."""
     keys: dict[SwitchName, set[object]] = {}
-    for targets in steps(pair, _NO_TAGS, inventory).values():
+    for targets in steps(sides_of(pair, _NO_TAGS, inventory)).values():
         for target, items in targets.items():
             kind, name = target.split(":", 1)
             if kind == "switch":

@@ -1,0 +1,91 @@
+"""What a saga says: its commands, its steps, its outcome, and why. Pure: values in, events out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ezpath.events import HostCommand, OffloadRequested, OutcomeName, SagaOutcome, SagaStep, SwitchCommand
+from ezpath.inventory import Inventory, Pair
+from ezpath.items import HostItem, Item, SwitchItem
+from ezpath.names import HostName, SwitchName
+from ezpath.saga.effects import Command
+from ezpath.saga.model import Saga
+from ezpath.saga.phases import INSTALLS, Phase
+from ezpath.saga.plan import Target, sides_of
+
+_OUTCOMES: dict[Phase, OutcomeName] = {
+    Phase.ACTIVE: "active",
+    Phase.REVERTED: "reverted",
+    Phase.ROLLED_BACK: "rolled-back",
+}
+
+
+def command(saga: Saga, target: Target, items: Iterable[Item]) -> Command:
+    """What ``saga`` asks of ``target`` in its phase."""
+    kind, name = target.split(":", 1)
+    if kind == "switch":
+        return _switch_command(saga, SwitchName(name), tuple(item for item in items if isinstance(item, SwitchItem)))
+    return _host_command(saga, HostName(name), tuple(item for item in items if isinstance(item, HostItem)))
+
+
+def _switch_command(saga: Saga, switch: SwitchName, items: tuple[SwitchItem, ...]) -> SwitchCommand:
+    put, remove = (items, ()) if saga.phase in INSTALLS else ((), items)
+    return SwitchCommand(saga.id, saga.pair, saga.generation, saga.phase.value, switch, put, remove)
+
+
+def _host_command(saga: Saga, host: HostName, items: tuple[HostItem, ...]) -> HostCommand:
+    put, remove = (items, ()) if saga.phase in INSTALLS else ((), items)
+    return HostCommand(saga.id, saga.pair, saga.generation, saga.phase.value, host, put, remove)
+
+
+def step_event(saga: Saga, came_from: Saga, now: float, reason: str) -> SagaStep:
+    """``saga`` is in its phase, after that of ``came_from``."""
+    return SagaStep(
+        saga=saga.id,
+        pair=saga.pair,
+        tenant=saga.tenant,
+        generation=saga.generation,
+        phase=saga.phase.value,
+        previous=came_from.phase.value,
+        at=now,
+        took_ms=(now - came_from.entered_at) * 1e3,
+        targets=tuple(sorted(saga.waiting)),
+        reason=reason,
+    )
+
+
+def outcome(saga: Saga) -> SagaOutcome:
+    """``saga`` is at rest."""
+    took_ms = (saga.entered_at - saga.requested_at) * 1e3
+    return SagaOutcome(saga.id, saga.pair, saga.tenant, _OUTCOMES[saga.phase], saga.entered_at, took_ms, saga.reason)
+
+
+def silence(saga: Saga, now: float) -> str:
+    """Why a deadline passed."""
+    if saga.phase is Phase.DRAIN:
+        return ""
+    silent = ", ".join(sorted(saga.waiting))
+    if saga.phase in INSTALLS:
+        return f"deadline: no answer from {silent} in {now - saga.entered_at:.1f} s"
+    return f"waiting: no answer from {silent}, asked again"
+
+
+def refusal(pair: Pair | None, event: OffloadRequested) -> str:
+    """Why the offload cannot be; empty where it can."""
+    if pair is None:
+        return f"pair {event.pair} is not in the inventory"
+    if pair.tenant != event.tenant:
+        return f"pair {event.pair} is not of tenant {event.tenant}"
+    if pair.a.host == pair.b.host:
+        return f"both endpoints are on host {pair.a.host}: their frames meet no switch"
+    return ""
+
+
+def moved(saga: Saga, inventory: Inventory) -> str:
+    """Why what was installed for ``saga`` is not what it needs any more; empty where it is."""
+    pair = inventory.pair_by_id(saga.pair)
+    if pair is None:
+        return f"the inventory no longer has pair {saga.pair}"
+    if saga.vids is not None and sides_of(pair, saga.vids, inventory) != saga.sides:
+        return f"the inventory now has an endpoint of {saga.pair} elsewhere"
+    return ""
