@@ -90,6 +90,7 @@ PortField = Annotated[int, Field(ge=1, le=510, strict=True)]
 VniField = Annotated[int, Field(ge=1, le=0xFFFFFF, strict=True)]
 VlanField = Annotated[int, Field(ge=1, le=4094, strict=True)]
 DeviceField = Annotated[int, Field(ge=1, le=2**64 - 1, strict=True)]
+WeightField = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
 Flag = Annotated[bool, Field(strict=True)]
 
 
@@ -163,6 +164,10 @@ class EndpointConfig(_Strict):
     host: Name
     interface: Text
     """The OVS interface's name, or its ``external_ids:iface-id``."""
+    importance: WeightField = 1.0
+    """What its traffic counts: 2 is twice as much. A flow's is the product of its ends'."""
+    kind: str = ""
+    """Of application, such as db or batch: a policy may weigh kinds."""
 
 
 class Document(_Strict):

@@ -19,6 +19,8 @@ class Endpoint:
     ip: str
     host: HostName
     interface: str
+    importance: float = 1.0
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ class Inventory:
                 ip=e.ip,
                 host=HostName(e.host),
                 interface=e.interface,
+                importance=e.importance,
+                kind=e.kind,
             )
             for e in document.endpoints
         }
