@@ -20,7 +20,7 @@ import pytest_asyncio
 import structlog
 from bmv2 import Bmv2, need_bmv2
 from ezpath.bus import Bus, Delivery
-from ezpath.events import DESIRED_BUCKET, StepReport, SwitchCommand
+from ezpath.events import DESIRED_BUCKET, StepReport, SwitchCommand, SwitchTables, TableUse
 from ezpath.inventory import Inventory, parse
 from ezpath.items import EndpointLocal, EndpointRemote, SwitchItem, TenantTag
 from ezpath.names import Mac, PairId, Port, SwitchName, VlanId, Vni
@@ -421,3 +421,16 @@ async def test_one_dead_switch_does_not_hold_up_another(bus, make_tor, reports):
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_it_tells_how_full_the_tables_are(bus: Bus, tor: Tor) -> None:
+    told: asyncio.Queue[SwitchTables] = asyncio.Queue()
+    await bus.subscribe_tables(told.put)
+    async with writing(bus, tor, audit_s=0.2):
+        first = await asyncio.wait_for(told.get(), 30)
+        assert first.switch == TOR1
+        assert set(first.tables) == {TableUse("endpoint", 65536, 0), TableUse("tenant_tag", 8192, 0)}
+        await bus.publish(command((TAG, LOCAL, REMOTE)))
+        async with asyncio.timeout(15):
+            while set((await told.get()).tables) != {TableUse("endpoint", 65536, 2), TableUse("tenant_tag", 8192, 1)}:
+                pass

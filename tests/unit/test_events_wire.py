@@ -24,6 +24,8 @@ from ezpath.events import (
     SagaStep,
     StepReport,
     SwitchCommand,
+    SwitchTables,
+    TableUse,
     decode,
     decode_sample,
     encode,
@@ -55,6 +57,7 @@ EVENTS: dict[str, JsonEvent] = {
     "ezpath.saga.outcome.red.red-1.red-3": SagaOutcome("s", PAIR, RED, "rolled-back", 2.0, 3.0, "full"),
     "ezpath.deadletter.decider": DeadLetter("decider", "ezpath.report.x", "not JSON", "\x00", 1, 2.0),
     "ezpath.flows": FlowsSnapshot(1.0, (FlowLine(PAIR, RED, "red-1", "red-3", 1e6, 9.0, "overlay", None, ("tor1",)),)),
+    "ezpath.tables.tor1": SwitchTables(TOR1, 1.0, (TableUse("endpoint", 65536, 12),)),
 }
 
 

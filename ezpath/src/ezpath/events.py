@@ -6,6 +6,7 @@ for samples. Every JSON event is one object with ``v`` (version), ``type`` and t
     subject                                     event              transport
     ezpath.samples.<switch>                     FlowSample         core NATS, msgpack
     ezpath.flows                                FlowsSnapshot      core NATS, JSON
+    ezpath.tables.<switch>                      SwitchTables       core NATS, JSON
     ezpath.decision.offload.<pair>              OffloadRequested   JetStream, JSON
     ezpath.decision.revert.<pair>               RevertRequested    JetStream, JSON
     ezpath.command.switch.<switch>              SwitchCommand      JetStream, JSON
@@ -41,6 +42,7 @@ SAGA_BUCKET = "ezpath_sagas"
 DESIRED_BUCKET = "ezpath_desired"
 SAMPLES_SUBJECT = "ezpath.samples"
 FLOWS_SUBJECT = "ezpath.flows"
+TABLES_SUBJECT = "ezpath.tables"
 
 PhaseName = Literal[
     "requested",
@@ -206,6 +208,25 @@ class FlowsSnapshot:
     type: Literal["flows"] = "flows"
 
 
+@dataclass(frozen=True, slots=True)
+class TableUse:
+    """One table of a switch: its size in the program, and the entries in it, whoever's they are."""
+
+    table: str
+    size: int
+    used: int
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchTables:
+    """How full a switch's tables are, told by its writer whenever it has read them back."""
+
+    switch: SwitchName
+    at: float
+    tables: tuple[TableUse, ...] = ()
+    type: Literal["switch-tables"] = "switch-tables"
+
+
 JsonEvent = (
     OffloadRequested
     | RevertRequested
@@ -216,6 +237,7 @@ JsonEvent = (
     | SagaOutcome
     | DeadLetter
     | FlowsSnapshot
+    | SwitchTables
 )
 _JSON: TypeAdapter[JsonEvent] = TypeAdapter(Annotated[JsonEvent, Field(discriminator="type")])
 
@@ -241,6 +263,8 @@ def subject_of(event: JsonEvent) -> str:
             return f"ezpath.deadletter.{event.service}"
         case FlowsSnapshot():
             return FLOWS_SUBJECT
+        case SwitchTables():
+            return f"{TABLES_SUBJECT}.{event.switch}"
 
 
 def encode(event: JsonEvent) -> bytes:
@@ -285,6 +309,9 @@ def _check_names(event: JsonEvent) -> None:
         case FlowsSnapshot():
             for flow in event.flows:
                 check_pair("flows.pair", flow.pair)
+            return
+        case SwitchTables():
+            check_name("switch", event.switch)
             return
         case SwitchCommand():
             check_name("switch", event.switch)

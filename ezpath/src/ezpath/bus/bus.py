@@ -25,11 +25,13 @@ from ezpath.events import (
     FLOWS_SUBJECT,
     SAMPLES_SUBJECT,
     STREAM,
+    TABLES_SUBJECT,
     DeadLetter,
     FlowSample,
     FlowsSnapshot,
     JsonEvent,
     MalformedEvent,
+    SwitchTables,
     decode,
     decode_sample,
     encode,
@@ -94,7 +96,9 @@ class Bus:
     # ---- publishing -------------------------------------------------------
 
     async def publish(self, event: JsonEvent, *, msg_id: str | None = None, correlation: str | None = None) -> None:
-        """Publish ``event`` where it belongs. Returns when the stream has it (FlowsSnapshot: when it is sent).
+        """Publish ``event`` where it belongs. Returns when the stream has it.
+
+        FlowsSnapshot and SwitchTables are not kept: returns when they are sent.
 
         ``msg_id``: the same id within two minutes is stored once; give one to whatever may be published again after
         a crash. ``correlation``: the saga id; taken from the event where it has one.
@@ -102,7 +106,7 @@ class Bus:
         Raises :class:`Unavailable` when NATS did not confirm within ``patience_s``, :class:`BusError` when it refused.
         """
         subject, data = subject_of(event), encode(event)
-        if isinstance(event, FlowsSnapshot):
+        if isinstance(event, FlowsSnapshot | SwitchTables):
             await self._publish_core(subject, data)
             return
         about = correlation or getattr(event, "saga", None) or getattr(event, "pair", None)
@@ -203,14 +207,20 @@ class Bus:
 
     async def subscribe_flows(self, callback: OnFlows) -> None:
         """Call ``callback`` with each snapshot of the flows from now on."""
+        await self._subscribe_event(FLOWS_SUBJECT, FlowsSnapshot, callback)
 
+    async def subscribe_tables(self, callback: Callable[[SwitchTables], Awaitable[None]]) -> None:
+        """Call ``callback`` with each switch's word on its tables from now on."""
+        await self._subscribe_event(f"{TABLES_SUBJECT}.>", SwitchTables, callback)
+
+    async def _subscribe_event(self, subject: str, kind: type[E], callback: Callable[[E], Awaitable[None]]) -> None:
         async def on_message(message: Msg) -> None:
             event = decode(message.data)
-            if not isinstance(event, FlowsSnapshot):
+            if not isinstance(event, kind):
                 raise MalformedEvent(f"{event.type}: not an event for {message.subject}")
             await callback(event)
 
-        await self._subscribe(FLOWS_SUBJECT, on_message)
+        await self._subscribe(subject, on_message)
 
     async def _subscribe(self, subject: str, on_message: Callable[[Msg], Awaitable[None]]) -> None:
         async def guarded(message: Msg) -> None:

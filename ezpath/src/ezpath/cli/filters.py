@@ -18,6 +18,7 @@ from ezpath.events import (
     SagaStep,
     StepReport,
     SwitchCommand,
+    SwitchTables,
 )
 from ezpath.inventory import Inventory
 from ezpath.names import PairId
@@ -41,6 +42,8 @@ class Filter:
             return self._matches_subject(event.subject)
         if isinstance(event, FlowsSnapshot):
             return True
+        if isinstance(event, SwitchTables):
+            return not self.switches or event.switch in self.switches
         return self._matches(event.pair.split(".", 1)[0], self._places(event.pair) | _targets(event))
 
     def matches_flow(self, flow: FlowLine) -> bool:
@@ -63,7 +66,7 @@ class Filter:
         )
 
     def _learn(self, event: JsonEvent) -> None:
-        if not isinstance(event, DeadLetter | FlowsSnapshot) and (targets := _targets(event)):
+        if not isinstance(event, DeadLetter | FlowsSnapshot | SwitchTables) and (targets := _targets(event)):
             self._learned.setdefault(event.pair, set()).update(targets)
 
     def _places(self, pair: PairId) -> set[str]:

@@ -18,6 +18,7 @@ from ezpath.events import (
     SagaStep,
     StepReport,
     SwitchCommand,
+    SwitchTables,
 )
 
 _HEADINGS = ("TIME", "PAIR", "WHAT", "TOOK", "WHO AND WHY")
@@ -82,6 +83,10 @@ def columns_of(event: JsonEvent) -> Line:
             return Line("-", "dead letter", why=f"{event.subject}: {event.reason}", style="magenta")
         case FlowsSnapshot():
             return Line("-", "flows", why=f"{len(event.flows)} pairs")
+        case SwitchTables():
+            return Line(
+                "-", "tables", why=f"{event.switch}: " + ", ".join(f"{t.table} {t.used}/{t.size}" for t in event.tables)
+            )
 
 
 def _asked(target: str, event: SwitchCommand | HostCommand) -> str:

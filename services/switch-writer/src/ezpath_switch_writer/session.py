@@ -7,12 +7,13 @@ anew. The mirror is what the switch said it holds when it was last asked.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import grpc
 import structlog
 from ezpath.desired import Desired
-from ezpath.events import SwitchCommand
+from ezpath.events import SwitchCommand, TableUse
 from ezpath.items import SwitchItem
 
 from ezpath_switch_writer.entries import ITEM_TABLES, entry_of, item_of
@@ -132,6 +133,12 @@ class Session:
     def items(self) -> list[TableEntry]:
         """The entries of the item tables that the switch holds."""
         return [entry for entry in self._mirror.values() if entry.table in ITEM_TABLES]
+
+    def occupancy(self) -> tuple[TableUse, ...]:
+        """How full the item tables are: their sizes in the program, and all entries in them, whoever's they are."""
+        used = Counter(entry.table for entry in self._mirror.values())
+        tables = [self._program.p4info.tables[name] for name in sorted(ITEM_TABLES)]
+        return tuple(TableUse(table.alias, table.size, used[table.name] + used[table.alias]) for table in tables)
 
     async def refresh(self) -> None:
         """Ask the switch what it holds."""

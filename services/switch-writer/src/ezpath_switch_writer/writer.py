@@ -15,7 +15,7 @@ import grpc
 import structlog
 from ezpath.bus import Bus, BusError, Delivery
 from ezpath.desired import key_of, switch_from_json
-from ezpath.events import DESIRED_BUCKET, StepReport, SwitchCommand
+from ezpath.events import DESIRED_BUCKET, StepReport, SwitchCommand, SwitchTables
 from ezpath.inventory import Inventory, Switch
 
 from ezpath_switch_writer.base import base_entries
@@ -85,6 +85,7 @@ class SwitchWriter:
             try:
                 async with self._connected() as session:
                     backoff_s = wait_s = FIRST_BACKOFF_S
+                    await self._tell_tables(session)
                     self._log.info("switch in sync", address=self._switch.config.address, election_id=self._election_id)
                     self._complain("switch lost", await self._until_lost(session))
             except NotPrimary as error:
@@ -173,6 +174,7 @@ class SwitchWriter:
                     await self._session.refresh()
                     await self._session.ensure_base(self._base)
                     await self._reconcile(self._session)
+                    await self._tell_tables(self._session)
                     continue
                 except (P4RuntimeError, NotReady) as error:
                     self._complain("switch lost", str(error))
@@ -180,6 +182,13 @@ class SwitchWriter:
                     self._complain("switch not compared", str(error))
                     continue
             self._break("it could not be compared with what it ought to hold")
+
+    async def _tell_tables(self, session: Session) -> None:
+        """For the decider's budgets. Nobody waits for it, and the next one says the same."""
+        try:
+            await self._bus.publish(SwitchTables(self._switch.name, time.time(), session.occupancy()))
+        except BusError as error:
+            self._log.warning("how full the tables are was not told", reason=str(error))
 
     def _break(self, reason: str) -> None:
         """Have the switch brought up again from the start."""
