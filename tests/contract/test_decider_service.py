@@ -31,6 +31,8 @@ from ezpath.events import (
     SagaStep,
     StepReport,
     SwitchCommand,
+    SwitchTables,
+    TableUse,
 )
 from ezpath.names import PairId, SwitchName, Tenant
 from network import NETWORK
@@ -48,9 +50,9 @@ class Decider:
         self._command = [str(Path(sys.executable).parent / "ezpath-decider"), "--nats", nats, *OPTIONS]
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, *options: str) -> None:
         with self._log.open("ab") as log:
-            self.process = subprocess.Popen([*self._command, "--inventory", str(self._inventory)], stderr=log)
+            self.process = subprocess.Popen([*self._command, "--inventory", str(self._inventory), *options], stderr=log)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         if self.process is None:
@@ -58,6 +60,17 @@ class Decider:
         self.process.send_signal(number)
         code, self.process = self.process.wait(10), None
         return code
+
+    def policy(self, text: str) -> Path:
+        """Write the policy file, at once as an editor does."""
+        file, draft = self._inventory.with_name("policy.yaml"), self._inventory.with_name("policy.draft")
+        draft.write_text(text)
+        return draft.rename(file)
+
+    async def until_logged(self, text: str, seconds: float = 15) -> None:
+        async with asyncio.timeout(seconds):
+            while text not in self.log:  # noqa: ASYNC110 - a file tells nobody
+                await asyncio.sleep(0.05)
 
     @property
     def log(self) -> str:
@@ -242,3 +255,55 @@ async def test_given_a_record_of_somebody_else_then_it_stops_and_says_so(decider
     await world.bus.kv_put_cas(SAGA_BUCKET, PAIR, record[0], record[1])
     assert await asyncio.to_thread(decider.process.wait, 15) == 1
     assert "somebody else" in decider.log
+
+
+async def test_given_a_policy_that_changes_then_it_holds_without_a_restart(decider: Decider, world: World) -> None:
+    file = decider.policy("strategy: value\nflows: {deny: ['red.*.*']}")
+    decider.start("--policy", str(file))
+    world.rate_bps = 20e6
+    for _ in range(15):
+        snapshot = await world.next_snapshot()
+    assert [line.where for line in snapshot.flows] == ["overlay"], "denied, however busy"
+    decider.policy("strategy: none-such")
+    await decider.until_logged("no strategy is called 'none-such'")
+    decider.policy("strategy: value")
+    await world.until(world.outcome("active"))
+    decider.policy("strategy: pinned")
+    await world.until(world.outcome("reverted"))
+    assert decider.stop() == 0
+
+
+async def test_given_a_bad_policy_at_the_start_then_nothing_is_started(decider: Decider, world: World) -> None:
+    decider.start("--policy", str(decider.policy("budget: {entries: many}")))
+    assert decider.process is not None
+    assert await asyncio.to_thread(decider.process.wait, 15) == 2
+    assert "policy.yaml:1: budget.entries: is not a whole number" in decider.log
+
+
+async def test_given_a_switch_whose_table_is_small_then_it_is_asked_for_no_more(decider: Decider, world: World) -> None:
+    decider.start()
+    await world.next_snapshot()
+    full = SwitchTables(SwitchName("tor2"), time.time(), (TableUse("endpoint", 2, 1),))
+    for _ in range(3):
+        await world.bus.publish(full)
+    world.rate_bps = 20e6
+    for _ in range(15):
+        await world.next_snapshot()
+    assert not world.commands, "one entry is somebody else's, and a flow needs two"
+    roomy = SwitchTables(SwitchName("tor2"), time.time(), (TableUse("endpoint", 3, 1),))
+    await world.bus.publish(roomy)
+    await world.until(world.outcome("active"))
+
+
+async def test_given_a_table_that_is_full_all_the_same_then_no_loop_of_errors(decider: Decider, world: World) -> None:
+    world.answer = lambda command: (
+        "RESOURCE_EXHAUSTED: table endpoint is full: 4 entries"
+        if command.put and command.phase == "switch-send"
+        else ""
+    )
+    decider.start("--retry-after-s", "0.1")
+    world.rate_bps = 20e6
+    await world.until(world.outcome("rolled-back"))
+    for _ in range(40):
+        await world.next_snapshot()
+    assert sum(isinstance(event, SagaOutcome) for event in world.said) == 1

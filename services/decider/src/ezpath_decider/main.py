@@ -5,24 +5,39 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import click
 import structlog
 from ezpath.bus import BusError, Delivery
-from ezpath.events import FlowSample, FlowsSnapshot, OffloadRequested, RevertRequested, StepReport
+from ezpath.events import (
+    FlowSample,
+    FlowsSnapshot,
+    OffloadRequested,
+    RevertRequested,
+    StepReport,
+    SwitchTables,
+)
 from ezpath.saga import Settings as SagaSettings
 from ezpath.saga import Tick
 from ezpath.service import Service, Settings, run, service_options
 
+from ezpath_decider.allowance import Allowance
+from ezpath_decider.book import TABLES
+from ezpath_decider.directory import directory_of
+from ezpath_decider.engine import Decision, Engine
 from ezpath_decider.keeper import Keeper
-from ezpath_decider.policy import Decision, PolicySettings, Streaks, decide
-from ezpath_decider.rounds import entries_in_use, flow_lines, sightings, state_of, views
-from ezpath_decider.series import Series
+from ezpath_decider.pins import Pins
+from ezpath_decider.policy import BudgetConfig, Policy, Setting
+from ezpath_decider.policyfile import PolicyFile
+from ezpath_decider.rounds import flow_lines
+from ezpath_decider.sagas import Standing
 
 Input = TypeVar("Input", OffloadRequested | RevertRequested, StepReport)
 
 TICK_S = 0.1
+FORGET_S = 10.0
 POSITIVE = click.FloatRange(min=0, min_open=True)
 NOT_NEGATIVE = click.FloatRange(min=0)
 
@@ -36,40 +51,55 @@ def steady_clock() -> Callable[[], float]:
 class Decider:
     """Rounds of deciding beside the saga keeper."""
 
-    def __init__(self, service: Service, interval_s: float, policy: PolicySettings, saga: SagaSettings) -> None:
+    def __init__(self, service: Service, interval_s: float, policy: PolicyFile, saga: SagaSettings) -> None:
         self._service = service
         self._interval_s = interval_s
         self._policy = policy
         self._clock = steady_clock()
         self._keeper = Keeper(service.bus, service.inventory, saga, self._clock)
-        self._series = Series(service.inventory)
-        self._streaks = Streaks(policy)
-        self._last_round = 0.0
-        self._asked: dict[str, float] = {}
+        directory = directory_of(service.inventory)
+        self._engine = Engine(directory, policy.strategy, Allowance(directory), Pins(directory))
+        self._standing = Standing(self._engine)
+        self._apply(policy)
         self._log = structlog.get_logger()
 
     async def run(self) -> None:
         bus = self._service.bus
         await self._keeper.start()
         await bus.subscribe_samples(self._on_sample)
-        self._service.ready(policy=self._policy.__class__.__name__, interval_s=self._interval_s)
+        await bus.subscribe_tables(self._on_tables)
+        self._service.ready(strategy=self._policy.policy.strategy, interval_s=self._interval_s)
         async with asyncio.TaskGroup() as tasks:
             requests: tuple[type[OffloadRequested | RevertRequested], ...] = (OffloadRequested, RevertRequested)
             tasks.create_task(bus.consume("decider-decisions", "ezpath.decision.>", requests, self._on_inputs))
             tasks.create_task(bus.consume("decider-reports", "ezpath.report.>", StepReport, self._on_inputs))
             tasks.create_task(self._every(TICK_S, self._tick))
             tasks.create_task(self._every(self._interval_s, self._round))
+            tasks.create_task(self._every(FORGET_S, self._forget))
 
     async def _on_sample(self, sample: FlowSample) -> None:
         if sample.switch not in self._service.inventory.switches:
             self._log.warning("sample of a switch that is not in the inventory", switch=sample.switch)
-        self._series.add(sample, self._clock())
+        self._engine.sample(sample, self._clock())
+
+    async def _on_tables(self, tables: SwitchTables) -> None:
+        number = self._engine.directory.switch_number.get(tables.switch)
+        if number is None:
+            return
+        ours = self._engine.entries_held()[number]
+        for use in tables.tables:
+            if use.table in TABLES:
+                held = int(ours[TABLES.index(use.table)])
+                self._engine.allowance.report(tables.switch, use.table, use.size, use.used, held)
 
     async def _on_inputs(self, batch: list[Delivery[Input]]) -> None:
         await self._keeper.give(delivery.event for delivery in batch)
 
     async def _tick(self) -> None:
         await self._keeper.give([Tick()])
+
+    async def _forget(self) -> None:
+        self._engine.forget(self._clock())
 
     async def _every(self, seconds: float, work: Callable[[], asyncio.Future[None]] | Callable[[], object]) -> None:
         loop = asyncio.get_running_loop()
@@ -80,42 +110,65 @@ class Decider:
             await asyncio.sleep(due - loop.time())
 
     async def _round(self) -> None:
-        now, inventory, world = self._clock(), self._service.inventory, self._keeper.world
-        seen = sightings(self._series, world, inventory)
-        fresh = {pair: s.rate.bits_s for pair, s in seen.items() if s.heard_at > self._last_round}
-        self._last_round = now
-        on_switch = {pair for pair in seen if state_of(world.sagas.get(pair)) == "switch"}
-        self._streaks.round(fresh, on_switch)
-        held = entries_in_use(world, inventory)
-        for decision in decide(views(seen, self._streaks, world, inventory), held, self._policy, now):
+        self._reread_policy()
+        now = self._clock()
+        self._standing.learn(self._keeper.world, now)
+        decided = self._engine.round(now)
+        if decided.fault:
+            self._log.error("the strategy failed, everything stays where it is", reason=decided.fault)
+        for decision in decided.decisions():
             await self._publish(decision, now)
         try:
-            await self._service.bus.publish(FlowsSnapshot(now, flow_lines(seen, world, inventory)))
+            lines = flow_lines(decided.candidates, self._keeper.world.sagas)
+            await self._service.bus.publish(FlowsSnapshot(now, lines))
         except BusError as error:
             self._log.warning("flows not published", reason=str(error))
 
     async def _publish(self, decision: Decision, now: float) -> None:
-        pair = self._service.inventory.pair_by_id(decision.pair)
-        # A decision is on its way through the bus for a moment: it is not made again meanwhile.
-        if pair is None or now - self._asked.get(decision.pair, float("-inf")) < 2 * self._interval_s:
-            return
         event = (
-            OffloadRequested(pair.id, pair.tenant, decision.reason, decision.rate_bps, now)
+            OffloadRequested(decision.pair, decision.tenant, decision.reason, decision.rate_bps, now)
             if decision.what == "offload"
-            else RevertRequested(pair.id, pair.tenant, decision.reason, now)
+            else RevertRequested(decision.pair, decision.tenant, decision.reason, now)
         )
         try:
             await self._service.bus.publish(event)
         except BusError as error:
-            # The streak goes on: the next round decides the same.
+            # The next round decides the same.
             self._log.warning("decision not published", pair=decision.pair, reason=str(error))
             return
-        self._asked[decision.pair] = now
-        self._streaks.forget(decision.pair)
+        self._standing.asked(decision.pair, decision.what, now)
         self._log.info("decision", pair=decision.pair, what=decision.what, reason=decision.reason)
 
+    def _reread_policy(self) -> None:
+        try:
+            changed = self._policy.reread(self._service.inventory)
+        except ValueError as error:
+            self._log.error("policy refused, the one before holds on", reason=str(error))
+            return
+        if changed:
+            self._apply(self._policy)
+            self._log.info(
+                "policy changed", strategy=self._policy.policy.strategy, settings=self._policy.policy.settings
+            )
 
-@click.command(epilog="Example: ezpath-decider --nats nats://127.0.0.1:4222 --inventory network.yaml --enter-bps 2e7")
+    def _apply(self, file: PolicyFile) -> None:
+        engine, policy = self._engine, file.policy
+        engine.strategy = file.strategy
+        engine.allowance.rules = policy.budget.rules()
+        engine.pins = Pins(engine.directory, policy.flows.lists(), engine.pins.paused)
+        engine.retry_after_s, engine.moves_per_round = policy.retry_after_s, policy.moves_per_round
+        engine.series.half_life_s = policy.half_life_s
+        engine.kinds = policy.kinds
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  ezpath-decider --nats nats://127.0.0.1:4222 --inventory network.yaml --enter-bps 2e7
+  ezpath-decider --inventory network.yaml --strategy value --budget 4096
+  ezpath-decider --inventory network.yaml --policy policy.yaml    read again whenever it changes
+"""
+)
 @service_options
 @click.option(
     "--interval",
@@ -126,16 +179,25 @@ class Decider:
     help="Seconds between rounds.",
 )
 @click.option(
+    "--policy",
+    "policy_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="EZPATH_POLICY",
+    metavar="FILE",
+    help="Strategy, budgets and lists, YAML; outdoes the options below. Changes need no restart. [env: EZPATH_POLICY]",
+)
+@click.option("--strategy", default="threshold", show_default=True, metavar="NAME", help="Who goes on the switches.")
+@click.option(
     "--enter-bps",
     default=5e6,
     type=POSITIVE,
     show_default=True,
-    help="Offload at this rate, bits/s of both directions.",
+    help="threshold: offload at this rate, bits/s of both directions.",
 )
 @click.option(
     "--enter-polls",
     default=3,
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=1, max=8),
     show_default=True,
     help="… if it held for so many rounds in a row.",
 )
@@ -143,7 +205,7 @@ class Decider:
 @click.option(
     "--idle-polls",
     default=5,
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=1, max=8),
     show_default=True,
     help="… if it stayed there for so many rounds.",
 )
@@ -159,7 +221,7 @@ class Decider:
     default=30.0,
     type=NOT_NEGATIVE,
     show_default=True,
-    help="Leave a pair alone that was rolled back.",
+    help="Leave a pair alone that was rolled back; longer each time.",
 )
 @click.option(
     "--step-timeout-s", default=10.0, type=POSITIVE, show_default=True, help="Undo a step not confirmed by then."
@@ -177,6 +239,8 @@ class Decider:
 def main(
     settings: Settings,
     interval: float,
+    policy_file: Path | None,
+    strategy: str,
     enter_bps: float,
     enter_polls: int,
     exit_bps: float,
@@ -188,14 +252,26 @@ def main(
     quarantine_s: float,
 ) -> None:
     """Decide which tunnels the switches carry, and see each change through."""
-    if exit_bps > enter_bps:
-        raise click.UsageError(
-            f"--exit-bps {exit_bps:g} is above --enter-bps {enter_bps:g}: flows between the two would move for ever. "
-            "Give an exit rate below the enter rate"
-        )
-    policy = PolicySettings(enter_bps, enter_polls, exit_bps, idle_polls, budget, retry_after_s)
+    levels: dict[str, Setting] = {
+        "enter_bps": enter_bps,
+        "enter_polls": enter_polls,
+        "exit_bps": exit_bps,
+        "idle_polls": idle_polls,
+    }
+    defaults = Policy(
+        strategy=strategy,
+        settings=levels if strategy == "threshold" else {},
+        budget=BudgetConfig(entries=budget),
+        retry_after_s=retry_after_s,
+    )
+    policy = PolicyFile(policy_file, defaults)
     saga = SagaSettings(step_timeout_s=step_timeout_s, drain_s=drain_s, quarantine_s=quarantine_s)
-    run("decider", settings, lambda service: Decider(service, interval, policy, saga).run())
+    run(
+        "decider",
+        settings,
+        lambda service: Decider(service, interval, policy, saga).run(),
+        check=policy.check,
+    )
 
 
 if __name__ == "__main__":

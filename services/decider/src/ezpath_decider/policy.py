@@ -1,113 +1,146 @@
-"""Which pairs to offload and which to bring back: the decision itself.
+"""What an operator sets: strategy, budgets, lists, in one YAML document.
 
-Pure: ``decide(views, held, settings, now)``. A rate that holds for a few polls goes to the switches if both ToRs have
-room; one that was low for some polls comes back. Between the two thresholds a pair stays where it is.
+Pure. Checked as the inventory is: whatever is wrong is named with its file, line, cause and remedy, all at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Any
 
-from ezpath.names import PairId, SwitchName
+import yaml
+from ezpath.inventory import Inventory, InventoryError
+from ezpath.inventory.lines import Lines
+from ezpath.inventory.problems import Problem, field_name, problem_of
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from ezpath_decider.allowance import Allowance, BudgetRules
+from ezpath_decider.directory import directory_of
+from ezpath_decider.engine import Engine
+from ezpath_decider.loading import load
+from ezpath_decider.pins import PATTERN, Lists, Pins
+from ezpath_decider.strategy import Strategy, StrategyError
 
-@dataclass(frozen=True, slots=True)
-class PolicySettings:
-    """Rates in bits per second of both directions together; polls are rounds with fresh samples of both ToRs."""
-
-    enter_bps: float = 5e6
-    enter_polls: int = 3
-    exit_bps: float = 1e6
-    idle_polls: int = 5
-    budget: int = 1024
-    """Table entries that EZPath may use on each ToR."""
-    retry_after_s: float = 30.0
-    """How long a pair that was rolled back is left alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class PairView:
-    """One pair as the decision sees it."""
-
-    pair: PairId
-    rate_bps: float
-    busy_polls: int
-    """Rounds in a row at or above ``enter_bps``."""
-    idle_polls: int
-    """Rounds in a row below ``exit_bps``."""
-    state: Literal["overlay", "moving", "switch"]
-    cost: Mapping[SwitchName, frozenset[object]] = field(default_factory=dict)
-    """Keys of the entries that it would need on each ToR; those that others hold already cost nothing."""
-    failed_at: float | None = None
-    """When its last attempt was rolled back."""
+Setting = bool | int | float | str
+Count = Annotated[int, Field(ge=0, strict=True)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Weight = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """``pair`` should go where ``what`` says, because of ``reason``."""
-
-    pair: PairId
-    what: Literal["offload", "revert"]
-    reason: str
-    rate_bps: float
+def _pattern(text: str) -> str:
+    if not PATTERN.fullmatch(text):
+        raise ValueError(f"{text!r} names no flows. Write tenant.endpoint.endpoint, with * and ? where you like")
+    return text
 
 
-def decide(
-    views: Sequence[PairView], held: Mapping[SwitchName, frozenset[object]], settings: PolicySettings, now: float
-) -> list[Decision]:
-    """The decisions of one round, the busiest pairs first. ``held`` are the keys of entries in use on each ToR."""
-    decisions = [
-        Decision(
-            view.pair,
-            "revert",
-            f"idle: {view.rate_bps / 1e6:.2f} Mbit/s, below {settings.exit_bps / 1e6:g} for {view.idle_polls} polls",
-            view.rate_bps,
-        )
-        for view in views
-        if view.state == "switch" and view.idle_polls >= settings.idle_polls
+_BUDGET = BudgetRules()
+Patterns = tuple[Annotated[str, AfterValidator(_pattern)], ...]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BudgetConfig(_Strict):
+    """Entries on each ToR; see :class:`~ezpath_decider.allowance.BudgetRules`."""
+
+    entries: Count = _BUDGET.entries
+    share: Share = _BUDGET.share
+    reserve: Count = _BUDGET.reserve
+    switches: dict[str, Count] = {}
+    tenants: dict[str, Count] = {}
+    headroom: Share = _BUDGET.headroom
+
+    def rules(self) -> BudgetRules:
+        return BudgetRules(**self.model_dump())
+
+
+class ListsConfig(_Strict):
+    """Flows by name; see :class:`~ezpath_decider.pins.Lists`."""
+
+    always: Patterns = ()
+    allow: Patterns = ()
+    deny: Patterns = ()
+
+    def lists(self) -> Lists:
+        return Lists(**self.model_dump())
+
+
+class Policy(_Strict):
+    """The file."""
+
+    strategy: str = "threshold"
+    settings: dict[str, Setting] = {}
+    """Of the strategy."""
+    budget: BudgetConfig = BudgetConfig()
+    flows: ListsConfig = ListsConfig()
+    kinds: dict[str, Weight] = {}
+    """How much flows of an application's kind count; 1 for those not named."""
+    half_life_s: Seconds = 30.0
+    """The means that strategies go by forget half in so many seconds."""
+    retry_after_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
+    """A flow that was rolled back is left alone for so long, twice as long after the next time, and so on."""
+    moves_per_round: Annotated[int, Field(ge=1, strict=True)] = 500
+
+
+def parse(text: str, file: str, defaults: Policy, inventory: Inventory) -> tuple[Policy, Strategy]:
+    """The policy in ``text``; what it does not say is as in ``defaults``. Raises :class:`InventoryError`."""
+    try:
+        lines, raw = Lines(yaml.compose(text, Loader=yaml.SafeLoader)), yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        cause = f"not YAML: {getattr(error, 'problem', error)}"
+        raise InventoryError([Problem(file, mark.line + 1 if mark else 1, "file", cause, "Correct it there")]) from None
+    raw = {} if raw is None else raw
+    try:
+        policy = Policy.model_validate(_over(defaults, raw))
+    except ValidationError as error:
+        raise InventoryError([problem_of(dict(e), lines, file) for e in error.errors(include_url=False)]) from None
+    problems = [
+        Problem(file, lines.of(where), field_name(where), *rest) for where, *rest in _unknown(policy, inventory)
     ]
-    used = {switch: set(keys) for switch, keys in held.items()}
-    for view in sorted(views, key=lambda v: (-v.rate_bps, v.pair)):
-        if not _wants_in(view, settings, now) or not _fits(view, used, settings.budget):
-            continue
-        for switch, keys in view.cost.items():
-            used.setdefault(switch, set()).update(keys)
-        reason = (
-            f"busy: {view.rate_bps / 1e6:.2f} Mbit/s, at least {settings.enter_bps / 1e6:g} for {view.busy_polls} polls"
-        )
-        decisions.append(Decision(view.pair, "offload", reason, view.rate_bps))
-    return decisions
+    problems += [
+        Problem(file, line, field_name(where), "is given twice", "Keep one of them")
+        for where, line in lines.doubled_keys()
+    ]
+    if problems:
+        raise InventoryError(problems)
+    try:
+        return policy, tried(policy, inventory)
+    except StrategyError as error:
+        cause, _, remedy = str(error).partition(". ")
+        where = "strategy" if cause.startswith("no strategy") else "settings"
+        raise InventoryError([Problem(file, lines.of((where,)), where, cause, remedy)]) from None
 
 
-def _wants_in(view: PairView, settings: PolicySettings, now: float) -> bool:
-    rested = view.failed_at is None or now - view.failed_at >= settings.retry_after_s
-    return view.state == "overlay" and view.busy_polls >= settings.enter_polls and rested
+def tried(policy: Policy, inventory: Inventory) -> Strategy:
+    """The policy's strategy, after it has decided about nobody. Raises :class:`StrategyError`."""
+    strategy = load(policy.strategy, policy.settings)
+    directory = directory_of(inventory)
+    Engine(directory, strategy, Allowance(directory), Pins(directory)).trial()
+    return strategy
 
 
-def _fits(view: PairView, used: Mapping[SwitchName, set[object]], budget: int) -> bool:
-    return all(len(used.get(switch, set()) | keys) <= budget for switch, keys in view.cost.items())
+def _over(defaults: Policy, raw: Any) -> Any:
+    """``raw`` over ``defaults``. Settings are those of one strategy: another one begins with its own."""
+    if not isinstance(raw, dict):
+        return raw
+    base = defaults.model_dump()
+    if raw.get("strategy", defaults.strategy) != defaults.strategy:
+        base["settings"] = {}
+    for part in ("settings", "budget", "flows"):
+        if isinstance(raw.get(part), dict):
+            raw = {**raw, part: {**base[part], **raw[part]}}
+    return {**base, **raw}
 
 
-@dataclass(slots=True)
-class Streaks:
-    """How long each pair has been busy or idle, in rounds. Grows by one round at a time."""
-
-    settings: PolicySettings
-    busy: dict[PairId, int] = field(default_factory=dict)
-    idle: dict[PairId, int] = field(default_factory=dict)
-
-    def round(self, rates: Mapping[PairId, float], on_switch: Collection[PairId]) -> None:
-        """One round: the rates of the pairs about which there is fresh word. Others keep what they had.
-
-        Idleness is counted from the moment a pair is on the switches: what was moved by hand has its time there.
-        """
-        for pair, rate in rates.items():
-            self.busy[pair] = self.busy.get(pair, 0) + 1 if rate >= self.settings.enter_bps else 0
-            idle = pair in on_switch and rate < self.settings.exit_bps
-            self.idle[pair] = self.idle.get(pair, 0) + 1 if idle else 0
-
-    def forget(self, pair: PairId) -> None:
-        self.busy.pop(pair, None)
-        self.idle.pop(pair, None)
+def _unknown(policy: Policy, inventory: Inventory) -> list[tuple[tuple[str, ...], str, str]]:
+    """Names in the budget that nobody has."""
+    budget = policy.budget
+    named = (("switches", budget.switches, inventory.switches), ("tenants", budget.tenants, inventory.tenants))
+    return [
+        (("budget", kind, name), f"{name} is not in the inventory", f"Give one of {', '.join(known) or 'none'}")
+        for kind, given, known in named
+        for name in given
+        if name not in known
+    ]

@@ -1,116 +1,259 @@
-"""Time series per pair of endpoints, built from the switches' flow samples.
+"""Time series of all flows, built from the switches' samples, in columns.
 
-Pure: no clock of its own. Samples bring the collector's monotonic clock, rounds bring ``now``. A flow is seen by every
-ToR on its way and counted once: by its sender's.
+Pure: no clock of its own; samples bring the collector's, rounds bring ``now``. A *flow* here is what EZPath moves: what
+two endpoints say to each other, both directions. One row a flow, no Python loop over rows anywhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
-from ezpath.events import FlowSample
-from ezpath.inventory import Inventory, Pair
-from ezpath.names import Mac, PairId, SwitchName, Vni, mac_to_int
+from ezpath.samples import Columns as SampleColumn
+from ezpath.samples import FlowSample
 
+from ezpath_decider.columns import (
+    F32,
+    F64,
+    GROWTH,
+    I32,
+    NOWHERE,
+    U8,
+    U16,
+    U32,
+    U64,
+    Indices,
+    KeyIndex,
+    Mask,
+    Rows,
+    column,
+)
+from ezpath_decider.directory import LOW, Directory, ends, pair_keys
+from ezpath_decider.polls import Ignored, Polls
 
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """Both directions together."""
-
-    bits_s: float = 0.0
-    packets_s: float = 0.0
-
-    def __add__(self, other: Rate) -> Rate:
-        return Rate(self.bits_s + other.bits_s, self.packets_s + other.packets_s)
+PACKETS_WRAP = np.uint64(1 << 32)
+"""Packets are counted in 32 bits, bytes in 48 (p4/ezpath/monitor.p4)."""
+BYTES_WRAP = np.uint64(1 << 48)
+FASTEST_BYTES_S = 1e11
+"""A byte counter that fell wrapped around if no link could have carried more than this; else it began anew."""
+RESTARTED = 0.5
+"""Where more than this share of a switch's counters fell at once, the switch started anew and all of them did."""
+HISTORY = 8
+"""Rates remembered of each flow."""
+MIN_MEAN = np.float32(1e-30)
 
 
 @dataclass(slots=True)
-class _Switch:
-    """What one switch said last."""
+class FlowRows(Rows):
+    """What is kept of each flow. Columns of width two hold the directions: smaller to larger number, and back."""
 
-    collector: str
-    sequence: int
-    monotonic_ns: int
-    counted: dict[tuple[int, int, int], tuple[int, int]]
-    """(VNI, source, destination) to (packets, bytes) so far."""
-    rates: dict[tuple[int, int, int], Rate] = field(default_factory=dict)
-    heard_at: float = 0.0
+    key: U64 = column(np.uint64)
+    octets: U64 = column(np.uint64, 2)
+    """Counters as they stood at the last poll that had them."""
+    packets: U32 = column(np.uint32, 2)
+    poll: U32 = column(np.uint32, 2)
+    """The number of that poll …"""
+    observer: U16 = column(np.uint16, 2)
+    """… and one more than the number of the switch it was of; 0 for none."""
+    octet_rate: F32 = column(np.float32, 2)
+    packet_rate: F32 = column(np.float32, 2)
+    octet_history: F32 = column(np.float32, HISTORY)
+    packet_history: F32 = column(np.float32, HISTORY)
+    """Rates at the last rounds with fresh word of the flow, a ring."""
+    newest: U8 = column(np.uint8)
+    """Where in the ring the last one is."""
+    rounds: U32 = column(np.uint32)
+    """Rounds with fresh word so far."""
+    octet_mean: F32 = column(np.float32)
+    packet_mean: F32 = column(np.float32)
+    """Exponentially weighted, both directions, a second."""
+    octet_variance: F32 = column(np.float32)
+    first_seen: F64 = column(np.float64)
+    noted_at: F64 = column(np.float64)
 
 
+@dataclass(slots=True)
 class Series:
-    """The rates of all flows. Feed it samples; ask it for pairs."""
+    """Feed it samples; tell it when a round begins; then read the columns.
 
-    def __init__(self, inventory: Inventory) -> None:
-        self._inventory = inventory
-        self._switches: dict[SwitchName, _Switch] = {}
-        self._endpoints = {(e.vni, mac_to_int(e.mac)): e for e in inventory.endpoints.values()}
+    ``half_life_s``: the means forget half of what was in so many seconds.
+    """
+
+    directory: Directory
+    half_life_s: float = 5.0
+    rows: FlowRows = field(default_factory=FlowRows)
+    fresh: Mask = field(default_factory=lambda: np.zeros(0, np.bool_))
+    """Of which flows the last round had fresh word, from both switches on the way."""
+    _index: KeyIndex = field(default_factory=KeyIndex)
+    _polls: list[Polls] = field(default_factory=list)
+    _round_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._polls = [Polls() for _ in self.directory.switches]
+
+    # ---- samples ----------------------------------------------------------
 
     def add(self, sample: FlowSample, now: float) -> bool:
-        """Take a sample in. False where it is late, repeated or of an unknown switch, and changes nothing."""
-        if sample.switch not in self._inventory.switches:
+        """Take a sample in. False where it is late, repeated, a second collector's or of an unknown switch."""
+        switch = self.directory.switch_number.get(sample.switch)
+        if switch is None:
             return False
-        counted = _counted(sample)
-        last = self._switches.get(sample.switch)
-        if last is None or last.collector != sample.collector:
-            # Another collector's clock cannot be compared with the one before: begin anew from its counters.
-            rates = last.rates if last else {}
-            heard = last.heard_at if last else 0.0
-            self._switches[sample.switch] = _Switch(
-                sample.collector, sample.sequence, sample.monotonic_ns, counted, rates, heard
-            )
-            return True
-        seconds = (sample.monotonic_ns - last.monotonic_ns) / 1e9
-        if sample.sequence <= last.sequence or seconds <= 0:
+        seconds = self._polls[switch].take(sample, now)
+        if isinstance(seconds, Ignored):
             return False
-        last.rates = {flow: _rate(last.counted.get(flow), count, seconds) for flow, count in counted.items()}
-        last.sequence, last.monotonic_ns, last.counted, last.heard_at = (
-            sample.sequence,
-            sample.monotonic_ns,
-            counted,
-            now,
-        )
+        self._count(switch, sample, seconds, now)
         return True
 
-    def pairs(self) -> Iterator[tuple[Pair, Rate, float]]:
-        """Each pair that a monitor holds: the pair, its rate, and when its switches were last heard (the older).
+    def _count(self, switch: int, sample: FlowSample, seconds: float, now: float) -> None:
+        sources, targets = self.directory.find(sample.vni, sample.src), self.directory.find(sample.vni, sample.dst)
+        known = np.flatnonzero((sources != NOWHERE) & (targets != NOWHERE) & (sources != targets))
+        sources, targets = sources[known], targets[known]
+        known_before = self.rows.count
+        flows = self.rows_of(pair_keys(sources, targets), now)
+        ways = (sources > targets).astype(np.intp)
+        new = flows >= known_before
+        mine = self.rows.observer[flows, ways] == switch + 1
+        present = self._present(flows, ways, self._numbers(before=switch))
+        senders = self.directory.switch[sources] == switch
+        # The sender's own switch has the word. Another one's counts only where that one has no cell for the flow: the
+        # larger of the two would turn the jitter of two collectors' clocks into a bias.
+        taken = np.flatnonzero(mine | senders | ~present)
+        flows, ways = flows[taken], ways[taken]
+        octets, packets = sample.bytes[known][taken], sample.packets[known][taken]
+        if seconds > 0:
+            continued = (mine & present)[taken]
+            # A cell taken over from the sender's switch may be old here: where it stands now is only a start. All
+            # others that were not in the last poll are new in the monitor, and count from zero.
+            counts = (mine | senders | new)[taken]
+            self._rate(flows, ways, octets, packets, continued, counts, seconds)
+        rows = self.rows
+        rows.octets[flows, ways] = octets
+        rows.packets[flows, ways] = packets & LOW
+        rows.poll[flows, ways] = self._polls[switch].number
+        rows.observer[flows, ways] = switch + 1
 
-        Flows whose addresses are not in the inventory are nobody's to move and are left out.
+    def find(self, keys: U64) -> I32:
+        """The row of each flow; NOWHERE for those that have none."""
+        return self._index.find(keys, self.rows.key[: self.rows.count])
+
+    def rows_of(self, keys: U64, now: float) -> Indices:
+        """The row of each flow; new ones where there were none."""
+        found = self.find(keys)
+        missing = np.unique(keys[found == NOWHERE])
+        if len(missing):
+            new = self.rows.add(len(missing))
+            self.rows.key[new] = missing
+            self.rows.first_seen[new] = self.rows.noted_at[new] = now
+            self._index.add(missing, new, self.rows.key[: self.rows.count])
+            found = self.find(keys)
+        return found.astype(np.intp)
+
+    def _rate(
+        self,
+        flows: Indices,
+        ways: Indices,
+        octets: SampleColumn,
+        packets: SampleColumn,
+        continued: Mask,
+        counts: Mask,
+        seconds: float,
+    ) -> None:
+        """Rates from two counts. What is not ``continued`` counts from zero."""
+        rows = self.rows
+        octets0 = np.where(continued, rows.octets[flows, ways], np.uint64(0))
+        packets0 = np.where(continued, rows.packets[flows, ways], np.uint32(0)).astype(np.uint64)
+        fell = octets < octets0
+        wrapped = fell & ((octets - octets0) % BYTES_WRAP < FASTEST_BYTES_S * seconds)
+        anew = fell & ~wrapped
+        if np.count_nonzero(anew) > RESTARTED * np.count_nonzero(continued):
+            anew = continued
+        octets0[anew], packets0[anew] = 0, 0
+        known = flows[counts], ways[counts]
+        rows.octet_rate[known] = ((octets - octets0) % BYTES_WRAP / seconds)[counts]
+        rows.packet_rate[known] = ((packets - packets0) % PACKETS_WRAP / seconds)[counts]
+
+    def _numbers(self, before: int | None = None) -> U32:
+        """Each switch's newest poll, shifted by one for "nobody"; of ``before`` the one that came before it."""
+        numbers = np.array([0xFFFFFFFF, *(polls.number for polls in self._polls)], np.uint32)
+        if before is not None:
+            numbers[before + 1] -= 1
+        return numbers
+
+    def _present(self, flows: Indices | slice, ways: Indices | int, numbers: U32) -> Mask:
+        """Whether the switch that counts a flow had it in the poll of that number."""
+        rows = self.rows
+        return cast(Mask, rows.poll[flows, ways] == numbers[rows.observer[flows, ways]])
+
+    # ---- rounds -----------------------------------------------------------
+
+    def heard(self) -> F64:
+        """When both switches of each flow had last been heard; 0 before that."""
+        one, other = ends(self.rows.key[: self.rows.count])
+        heard = np.array([polls.heard_at for polls in self._polls])[self.directory.switch]
+        return cast(F64, np.minimum(heard[one], heard[other]))
+
+    def round(self, now: float) -> None:
+        """Note each flow's rate now, where both its switches were heard since the last round.
+
+        A silent collector is no idle flow: without fresh word everything about a flow stays as it was.
         """
-        directions: dict[PairId, tuple[Pair, dict[Mac, Rate]]] = {}
-        for switch, last in self._switches.items():
-            for (vni, src, dst), rate in last.rates.items():
-                one, other = self._endpoints.get((Vni(vni), src)), self._endpoints.get((Vni(vni), dst))
-                if one is None or other is None or one == other:
-                    continue
-                pair = self._inventory.pair(one, other)
-                _, seen = directions.setdefault(pair.id, (pair, {}))
-                # The sender's own ToR has the word; another's counts only where that one has no cell for the flow.
-                # (The larger of the two would turn the jitter of two collectors' clocks into a bias.)
-                if self._inventory.switch_of(one).name == switch or one.mac not in seen:
-                    seen[one.mac] = rate
-        for pair, seen in directions.values():
-            yield pair, sum(seen.values(), Rate()), self.heard(pair)
+        self.fresh = self.heard() > self._round_at
+        self._round_at = now
+        rows, noted, numbers = self.rows, np.flatnonzero(self.fresh), self._numbers()
+        octets, packets = np.zeros(len(noted), np.float32), np.zeros(len(noted), np.float32)
+        for way in (0, 1):
+            present = self._present(noted, way, numbers)
+            octets += rows.octet_rate[noted, way] * present
+            packets += rows.packet_rate[noted, way] * present
+        self._note(noted, octets, packets, now)
 
-    def heard(self, pair: Pair) -> float:
-        """When both switches of ``pair`` had last been heard; 0 before that."""
-        names = {self._inventory.switch_of(end).name for end in (pair.a, pair.b)}
-        return min(self._switches[name].heard_at if name in self._switches else 0.0 for name in names)
+    def _note(self, flows: Indices, octets: F32, packets: F32, now: float) -> None:
+        rows = self.rows
+        newest = (rows.newest[flows] + np.uint8(1)) % np.uint8(HISTORY)
+        rows.newest[flows] = newest
+        rows.octet_history[flows, newest] = octets
+        rows.packet_history[flows, newest] = packets
+        rows.rounds[flows] += 1
+        # Over a gap, what was before it has faded for as long as the gap was.
+        weight = (1 - np.exp2((rows.noted_at[flows] - now) / self.half_life_s)).astype(np.float32)
+        rows.noted_at[flows] = now
+        surprise = octets - rows.octet_mean[flows]
+        rows.octet_mean[flows] += weight * surprise
+        rows.packet_mean[flows] += weight * (packets - rows.packet_mean[flows])
+        rows.octet_variance[flows] = (1 - weight) * (rows.octet_variance[flows] + weight * surprise * surprise)
 
+    def history(self, flows: Indices, octets: bool = True) -> F32:
+        """The last :data:`HISTORY` rates of each flow, the newest first; zero before the first."""
+        ring = self.rows.octet_history if octets else self.rows.packet_history
+        places = (self.rows.newest[flows, None].astype(np.intp) - np.arange(HISTORY)) % HISTORY
+        return cast(F32, ring[flows[:, None], places])
 
-def _counted(sample: FlowSample) -> dict[tuple[int, int, int], tuple[int, int]]:
-    columns = np.stack([sample.vni, sample.src, sample.dst, sample.packets, sample.bytes], axis=1)
-    return {(vni, src, dst): (packets, octets) for vni, src, dst, packets, octets in columns.tolist()}
+    def burstiness(self, flows: Indices) -> F32:
+        """Standard deviation over mean of the bytes a second: 0 for a steady flow, above 1 for a bursty one."""
+        mean = np.maximum(self.rows.octet_mean[flows], MIN_MEAN)
+        return cast(F32, np.sqrt(self.rows.octet_variance[flows]) / mean)
 
+    # ---- forgetting -------------------------------------------------------
 
-def _rate(before: tuple[int, int] | None, now: tuple[int, int], seconds: float) -> Rate:
-    """The rate between two counts. A flow that is new, or lost its cell and is back, counts from zero.
+    def forget(self, wanted: Mask, now: float, after_s: float) -> Indices | None:
+        """Forget the flows that no monitor holds, have been silent, and are not ``wanted``.
 
-    So does one whose counter wrapped (48 bits of bytes, 40 of packets): too little once in days, never too much.
-    """
-    packets0, octets0 = before or (0, 0)
-    packets1, octets1 = now
-    if octets1 < octets0 or packets1 < packets0:
-        packets0, octets0 = 0, 0
-    return Rate((octets1 - octets0) * 8 / seconds, (packets1 - packets0) / seconds)
+        Returns the rows that are left, which are numbered anew in this order; None where it is not worth while.
+        A flow that stands in a monitor is kept, however idle: its count must not be taken for a new one.
+        """
+        rows, used, numbers = self.rows, slice(0, self.rows.count), self._numbers()
+        silent = (rows.octet_history[used] == 0).all(axis=1) & (now - rows.first_seen[used] > after_s)
+        held = self._present(used, 0, numbers) | self._present(used, 1, numbers)
+        kept = np.flatnonzero(wanted | held | ~silent)
+        if rows.count - len(kept) <= rows.count // GROWTH:
+            return None
+        rows.keep(kept)
+        self._index.rebuild(rows.key[: rows.count])
+        self.fresh = self.fresh[kept]
+        return kept
+
+    @property
+    def bytes(self) -> int:
+        """Memory in use."""
+        return self.rows.bytes + self._index.bytes + self.fresh.nbytes

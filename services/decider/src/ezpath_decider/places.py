@@ -1,0 +1,77 @@
+"""Where each flow is, and since when: what the sagas say, as columns beside the series.
+
+Pure. Only flows that were ever moved have a record here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import cast
+
+import numpy as np
+
+from ezpath_decider.columns import F64, NOWHERE, U8, U16, U32, U64, Indices, KeyIndex, Rows, column
+from ezpath_decider.series import Series
+
+OVERLAY, ARRIVING, ON_SWITCH, LEAVING = 0, 1, 2, 3
+
+
+@dataclass(slots=True)
+class _PlaceRows(Rows):
+    flow: U64 = column(np.uint64)
+    state: U8 = column(np.uint8)
+    entered_at: F64 = column(np.float64)
+    rounds: U32 = column(np.uint32)
+    """Of the series, when the state was entered."""
+    failures: U16 = column(np.uint16)
+    """Rolled back so many times in a row."""
+
+
+@dataclass(slots=True)
+class Places:
+    """Records of moved flows by key. All calls take whole arrays of flows."""
+
+    rows: _PlaceRows = field(default_factory=_PlaceRows)
+    _index: KeyIndex = field(default_factory=KeyIndex)
+
+    def enter(self, flows: U64, state: int, at: float | F64, series: Series, failed: bool = False) -> None:
+        """``flows`` (each once) are in ``state`` from ``at`` on. ``failed``: they were on their way and went back."""
+        if not len(flows):
+            return
+        rows, here = self.rows, self._rows_of(flows)
+        of_series = series.rows_of(flows, float(np.max(at)))
+        rows.state[here] = state
+        rows.entered_at[here] = at
+        rows.rounds[here] = series.rows.rounds[of_series]
+        if failed:
+            rows.failures[here] += rows.failures[here] < 0xFFFF
+        elif state == ON_SWITCH:
+            rows.failures[here] = 0
+
+    def beside(self, series: Series) -> tuple[Indices, Indices]:
+        """The records that have a row in ``series``: their own numbers, and those of the rows."""
+        found = series.find(self.rows.flow[: self.rows.count])
+        return np.flatnonzero(found != NOWHERE), found[found != NOWHERE].astype(np.intp)
+
+    def moved(self) -> U64:
+        """The flows that are not simply in the overlay."""
+        used = slice(0, self.rows.count)
+        return cast(U64, self.rows.flow[used][self.rows.state[used] != OVERLAY])
+
+    def _rows_of(self, flows: U64) -> Indices:
+        found = self._index.find(flows, self.rows.flow[: self.rows.count])
+        missing = flows[found == NOWHERE]
+        if len(missing):
+            new = self.rows.add(len(missing))
+            self.rows.flow[new] = missing
+            self._index.add(missing, new, self.rows.flow[: self.rows.count])
+            found = self._index.find(flows, self.rows.flow[: self.rows.count])
+        return found.astype(np.intp)
+
+    def forget(self, now: float, after_s: float) -> None:
+        """Forget flows that have been back in the overlay for so long."""
+        rows = self.rows
+        old = (rows.state[: rows.count] == OVERLAY) & (now - rows.entered_at[: rows.count] > after_s)
+        if np.count_nonzero(old) > rows.count // 4:
+            rows.keep(np.flatnonzero(~old))
+            self._index.rebuild(rows.flow[: rows.count])

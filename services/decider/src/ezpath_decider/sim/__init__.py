@@ -1,0 +1,1 @@
+"""The simulator: the decider's own code over synthetic or recorded traffic, without a network."""

@@ -1,0 +1,85 @@
+"""`value`: the most benefit an entry. Entries that flows share are shared in the bill, and minds change slowly."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from ezpath_decider.book import NONE, Numbers
+from ezpath_decider.budgets import Budgets
+from ezpath_decider.candidates import Candidates
+from ezpath_decider.columns import F32, Indices, Mask
+from ezpath_decider.strategy import Selection, fill
+
+RECENT_WEIGHT = np.float32(0.25)
+"""What comes next is mostly like the long mean, and a little like the last rounds."""
+CONSIDERED = 0.5
+"""Newcomers looked at: half as many as all tables together have entries. A flow needs four to six of its own."""
+LEAST_CONSIDERED = 4096
+PASSES = 2
+"""The second one knows who else came in, and shares the bill with them."""
+
+
+def value(
+    candidates: Candidates,
+    budgets: Budgets,
+    current: Mask,
+    *,
+    per: Literal["packets", "bytes"] = "packets",
+    stickiness: float = 0.7,
+    floor: float = 1.0,
+) -> Selection:
+    """Packets or bytes (``per``) a second × importance ÷ entries on both ToRs, the highest first.
+
+    ``stickiness``: a flow that is in counts so much more (0.7: 1.7 times), so that nobody is put out for a little.
+    ``floor``: what comes in sends at least so much a second; what is in stays while it sends half of that.
+    """
+    rate = expected(candidates, per)
+    benefit = rate * candidates.importance
+    inside = np.flatnonzero(current & candidates.may)
+    others = _most(np.flatnonzero(~current & candidates.may & (rate >= floor)), benefit, budgets)
+    rows, boost = np.append(inside, others), np.ones(len(inside) + len(others), np.float32)
+    boost[: len(inside)] += np.float32(stickiness)
+    wanted = np.zeros(len(candidates), np.bool_)
+    wanted[others] = True
+    wanted[inside] = rate[inside] >= floor / 2
+    needed, chosen = candidates.entries(rows), current
+    for _ in range(PASSES):
+        score = np.zeros(len(candidates), np.float32)
+        score[rows] = benefit[rows] * boost / _bill(needed, chosen[rows], len(candidates.book))
+        selection = fill(
+            candidates,
+            budgets,
+            score,
+            wanted=wanted,
+            yes=f"worth {{score:.3g}} {per}/s an entry",
+            no=f"{{packets_mean:.1f}} packets/s, {{mbit_mean:.2f}} Mbit/s: in from {{floor:g}} {per}/s on, if not too "
+            "many are better",
+            numbers={"floor": floor},
+        )
+        chosen = selection.chosen
+    return selection
+
+
+def expected(candidates: Candidates, per: str) -> F32:
+    """The rate to expect of each flow."""
+    rows, used = candidates.series.rows, slice(0, len(candidates))
+    mean, ring = (rows.packet_mean, rows.packet_history) if per == "packets" else (rows.octet_mean, rows.octet_history)
+    rate: F32 = mean[used] + RECENT_WEIGHT * (ring[used].mean(axis=1) - mean[used])
+    return rate
+
+
+def _bill(needed: Numbers, chosen: Mask, entries: int) -> F32:
+    """What each flow pays where each entry is paid by its users together: who is not in, as if it were."""
+    users = np.bincount(needed[chosen].ravel(), minlength=entries)
+    part = 1 / (users[needed] + ~chosen[:, None]).astype(np.float32)
+    part[needed == NONE] = 0
+    total: F32 = part.sum(axis=1)
+    return total
+
+
+def _most(rows: Indices, benefit: F32, budgets: Budgets) -> Indices:
+    """At most so many of ``rows`` as could matter, those of the highest benefit."""
+    most = max(LEAST_CONSIDERED, int(CONSIDERED * budgets.entries))
+    return rows if len(rows) <= most else rows[np.argpartition(-benefit[rows], most)[:most]]
