@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from ezpath.inventory import Inventory
 from ezpath.names import VlanId
-from ezpath.saga.plan import steps
+from ezpath.saga.plan import sides_of, steps
 from ezpath_decider.allowance import FULL_FOR_S, Allowance, BudgetRules
 from ezpath_decider.book import NONE, PLACES, TABLES, Book
 from ezpath_decider.budgets import FITS, UNLIMITED, Budgets, Room
@@ -42,7 +42,7 @@ def test_given_any_pair_then_the_book_says_what_the_sagas_plan_says(inventory: I
         pair = inventory.pair(one, other)
         planned = {
             (target, (item.kind == "tenant-tag" and (item.port, item.vni)) or item.key)  # type: ignore[union-attr]
-            for targets in steps(pair, NO_TAGS, inventory).values()
+            for targets in steps(sides_of(pair, NO_TAGS, inventory)).values()
             for target, items in targets.items()
             if target.startswith("switch:")
             for item in items

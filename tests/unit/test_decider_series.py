@@ -236,15 +236,25 @@ class TestCounters:
         network.poll(3, (RED, A, B, 20, 7000))
         assert network.bits(3.5) == 56000
 
-    def test_given_packets_past_32_bits_then_they_wrap(self, network: Network) -> None:
-        network.poll(1, (RED, A, B, (1 << 32) - 5, 0))
-        network.poll(2, (RED, A, B, 5, 1000))
-        assert network.rates(2.5)[PAIR] == (8000, 10)
+    def test_given_a_flow_that_lost_its_cell_and_is_back_with_more_bytes_then_it_counts_from_zero(
+        self, network: Network
+    ) -> None:
+        network.poll(1, (RED, A, B, 900, 60_000))
+        network.poll(2, (RED, A, B, 50, 70_000))
+        assert network.rates(2.5) == {PAIR: (70_000 * 8, 50)}
 
-    def test_given_bytes_past_48_bits_then_they_wrap(self, network: Network) -> None:
-        network.poll(1, (RED, A, B, 1, (1 << 48) - 400), (RED, A, C, 1, 1))
-        network.poll(2, (RED, A, B, 2, 600), (RED, A, C, 2, 2))
-        assert network.bits(2.5) == 8000
+    @pytest.mark.parametrize("before", [((1 << 40) - 5, 900), (7, (1 << 48) - 900)])
+    def test_given_a_counter_that_wrapped_then_it_counts_from_zero_and_not_too_much(
+        self, network: Network, before: tuple[int, int]
+    ) -> None:
+        network.poll(1, (RED, A, B, *before))
+        network.poll(2, (RED, A, B, 5, 1000))
+        assert network.rates(2.5) == {PAIR: (8000, 5)}
+
+    def test_given_packets_past_32_bits_then_they_are_counted_like_all_others(self, network: Network) -> None:
+        network.poll(1, (RED, A, B, (1 << 32) - 5, 0))
+        network.poll(2, (RED, A, B, (1 << 32) + 5, 1000))
+        assert network.rates(2.5) == {PAIR: (8000, 10)}
 
 
 class TestWhatIsKept:

@@ -82,7 +82,7 @@ class Candidates:
     @cached_property
     def age_s(self) -> F64:
         """Since the flow was first seen."""
-        return self.now - self.series.rows.first_seen[: len(self)]
+        return self.series.age_s(self.now)
 
     def lasted(self, rows: Indices, rounds: int, bits_s: float, *, above: bool) -> Mask:
         """Of ``rows``: whether the rate was at or above (else: below) ``bits_s`` in each of the last ``rounds``."""

@@ -29,14 +29,9 @@ from ezpath_decider.columns import (
     Rows,
     column,
 )
-from ezpath_decider.directory import LOW, Directory, ends, pair_keys
+from ezpath_decider.directory import Directory, ends, pair_keys
 from ezpath_decider.polls import Ignored, Polls
 
-PACKETS_WRAP = np.uint64(1 << 32)
-"""Packets are counted in 32 bits, bytes in 48 (p4/ezpath/monitor.p4)."""
-BYTES_WRAP = np.uint64(1 << 48)
-FASTEST_BYTES_S = 1e11
-"""A byte counter that fell wrapped around if no link could have carried more than this; else it began anew."""
 RESTARTED = 0.5
 """Where more than this share of a switch's counters fell at once, the switch started anew and all of them did."""
 HISTORY = 8
@@ -51,7 +46,7 @@ class FlowRows(Rows):
     key: U64 = column(np.uint64)
     octets: U64 = column(np.uint64, 2)
     """Counters as they stood at the last poll that had them."""
-    packets: U32 = column(np.uint32, 2)
+    packets: U64 = column(np.uint64, 2)
     poll: U32 = column(np.uint32, 2)
     """The number of that poll …"""
     observer: U16 = column(np.uint16, 2)
@@ -69,7 +64,8 @@ class FlowRows(Rows):
     packet_mean: F32 = column(np.float32)
     """Exponentially weighted, both directions, a second."""
     octet_variance: F32 = column(np.float32)
-    first_seen: F64 = column(np.float64)
+    first_seen: F32 = column(np.float32)
+    """Seconds after the series began: an age needs no more digits."""
     noted_at: F64 = column(np.float64)
 
 
@@ -85,6 +81,8 @@ class Series:
     rows: FlowRows = field(default_factory=FlowRows)
     fresh: Mask = field(default_factory=lambda: np.zeros(0, np.bool_))
     """Of which flows the last round had fresh word, from both switches on the way."""
+    began_at: float = 0.0
+    """When the first flow was seen; 0 before that."""
     _index: KeyIndex = field(default_factory=KeyIndex)
     _polls: list[Polls] = field(default_factory=list)
     _round_at: float = 0.0
@@ -129,7 +127,7 @@ class Series:
             self._rate(flows, ways, octets, packets, continued, counts, seconds)
         rows = self.rows
         rows.octets[flows, ways] = octets
-        rows.packets[flows, ways] = packets & LOW
+        rows.packets[flows, ways] = packets
         rows.poll[flows, ways] = self._polls[switch].number
         rows.observer[flows, ways] = switch + 1
 
@@ -144,7 +142,9 @@ class Series:
         if len(missing):
             new = self.rows.add(len(missing))
             self.rows.key[new] = missing
-            self.rows.first_seen[new] = self.rows.noted_at[new] = now
+            self.began_at = self.began_at or now
+            self.rows.first_seen[new] = now - self.began_at
+            self.rows.noted_at[new] = now
             self._index.add(missing, new, self.rows.key[: self.rows.count])
             found = self.find(keys)
         return found.astype(np.intp)
@@ -159,19 +159,21 @@ class Series:
         counts: Mask,
         seconds: float,
     ) -> None:
-        """Rates from two counts. What is not ``continued`` counts from zero."""
+        """Rates from two counts. What is not ``continued`` counts from zero.
+
+        So does a flow that lost its cell and is back, and one whose counter wrapped (48 bits of bytes, 40 of packets):
+        too little once in days, never too much.
+        """
         rows = self.rows
         octets0 = np.where(continued, rows.octets[flows, ways], np.uint64(0))
-        packets0 = np.where(continued, rows.packets[flows, ways], np.uint32(0)).astype(np.uint64)
-        fell = octets < octets0
-        wrapped = fell & ((octets - octets0) % BYTES_WRAP < FASTEST_BYTES_S * seconds)
-        anew = fell & ~wrapped
+        packets0 = np.where(continued, rows.packets[flows, ways], np.uint64(0))
+        anew = (octets < octets0) | (packets < packets0)
         if np.count_nonzero(anew) > RESTARTED * np.count_nonzero(continued):
             anew = continued
         octets0[anew], packets0[anew] = 0, 0
         known = flows[counts], ways[counts]
-        rows.octet_rate[known] = ((octets - octets0) % BYTES_WRAP / seconds)[counts]
-        rows.packet_rate[known] = ((packets - packets0) % PACKETS_WRAP / seconds)[counts]
+        rows.octet_rate[known] = ((octets - octets0) / seconds)[counts]
+        rows.packet_rate[known] = ((packets - packets0) / seconds)[counts]
 
     def _numbers(self, before: int | None = None) -> U32:
         """Each switch's newest poll, shifted by one for "nobody"; of ``before`` the one that came before it."""
@@ -229,6 +231,10 @@ class Series:
         places = (self.rows.newest[flows, None].astype(np.intp) - np.arange(HISTORY)) % HISTORY
         return cast(F32, ring[flows[:, None], places])
 
+    def age_s(self, now: float) -> F64:
+        """Of each flow, since it was first seen."""
+        return now - self.began_at - self.rows.first_seen[: self.rows.count].astype(np.float64)
+
     def burstiness(self, flows: Indices) -> F32:
         """Standard deviation over mean of the bytes a second: 0 for a steady flow, above 1 for a bursty one."""
         mean = np.maximum(self.rows.octet_mean[flows], MIN_MEAN)
@@ -243,7 +249,7 @@ class Series:
         A flow that stands in a monitor is kept, however idle: its count must not be taken for a new one.
         """
         rows, used, numbers = self.rows, slice(0, self.rows.count), self._numbers()
-        silent = (rows.octet_history[used] == 0).all(axis=1) & (now - rows.first_seen[used] > after_s)
+        silent = (rows.octet_history[used] == 0).all(axis=1) & (self.age_s(now) > after_s)
         held = self._present(used, 0, numbers) | self._present(used, 1, numbers)
         kept = np.flatnonzero(wanted | held | ~silent)
         if rows.count - len(kept) <= rows.count // GROWTH:
