@@ -429,8 +429,10 @@ async def test_it_tells_how_full_the_tables_are(bus: Bus, tor: Tor) -> None:
     async with writing(bus, tor, audit_s=0.2):
         first = await asyncio.wait_for(told.get(), 30)
         assert first.switch == TOR1
-        assert set(first.tables) == {TableUse("endpoint", 65536, 0), TableUse("tenant_tag", 8192, 0)}
+        tables = load_program(tor.p4_dir, tor.program).p4info.tables
+        endpoint, tag = (tables[name].size for name in ("endpoint", "tenant_tag"))
+        assert set(first.tables) == {TableUse("endpoint", endpoint, 0), TableUse("tenant_tag", tag, 0)}
         await bus.publish(command((TAG, LOCAL, REMOTE)))
         async with asyncio.timeout(15):
-            while set((await told.get()).tables) != {TableUse("endpoint", 65536, 2), TableUse("tenant_tag", 8192, 1)}:
+            while set((await told.get()).tables) != {TableUse("endpoint", endpoint, 2), TableUse("tenant_tag", tag, 1)}:
                 pass
