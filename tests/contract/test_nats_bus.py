@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import nats
 import numpy as np
@@ -436,3 +438,37 @@ async def test_an_event_larger_than_nats_takes_is_refused_at_once(bus):
 async def test_a_name_that_is_no_name_is_refused_at_once(bus):
     with pytest.raises(BusError, match="space or a wildcard"):
         await bus.publish(OffloadRequested(PairId("red.a b.c"), Tenant("red"), "", 1.0, 1.0))
+
+
+async def test_given_answerers_when_asked_then_the_first_or_all_of_them_are_heard(bus: Bus) -> None:
+    async def knows(question: dict[str, Any]) -> dict[str, Any]:
+        return {"twice": question["number"] * 2}
+
+    async def knows_not(question: dict[str, Any]) -> None:
+        return None
+
+    await bus.answer("sum", knows_not)
+    await bus.answer("sum", knows)
+    await bus.answer("sum", knows)
+    assert await bus.ask("sum", {"number": 21}, 5) == {"twice": 42}
+    assert await bus.ask_all("sum", {"number": 1}, 0.3) == [{"twice": 2}, {"twice": 2}]
+
+
+async def test_given_nobody_who_answers_when_asked_then_that_is_said_at_once(bus: Bus) -> None:
+    began = time.monotonic()
+    assert await bus.ask("nothing", {}, 20) is None
+    assert await bus.ask_all("nothing", {}, 20) == []
+    assert time.monotonic() - began < 10
+
+
+async def test_given_a_question_that_is_none_then_it_is_a_dead_letter_and_the_next_is_answered(bus: Bus) -> None:
+    async def answer(question: dict[str, Any]) -> dict[str, Any]:
+        return {}
+
+    await bus.answer("sum", answer)
+    client = await bus._link.client(5)
+    await client.publish("ezpath.ask.sum", b"[]")
+    assert await bus.ask("sum", {}, 5) == {}
+    async for delivery in bus.follow(["ezpath.deadletter.>"], 0):
+        assert "not a JSON object but list" in str(delivery.event)
+        break

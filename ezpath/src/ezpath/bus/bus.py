@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import structlog
 from nats.aio.client import Client
@@ -15,7 +15,8 @@ from nats.errors import BadSubjectError, MaxPayloadError
 from nats.errors import Error as NatsError
 from nats.js.errors import APIError
 
-from ezpath.bus import reader, topology, trace
+from ezpath.bus import ask, reader, topology, trace
+from ezpath.bus.ask import Answerer
 from ezpath.bus.consumer import Consumer, Delivery, Handler
 from ezpath.bus.deadletter import dead_letter
 from ezpath.bus.errors import BusError, Unavailable
@@ -252,6 +253,24 @@ class Bus:
             await self._bury(dead_letter(self._service, message.subject, reason, message.data, time.time()))
         except BusError as error:
             self._log.error("dead letter lost", on=message.subject, reason=str(error))
+
+    # ---- asking -----------------------------------------------------------
+
+    async def ask(self, what: str, question: Mapping[str, Any], within_s: float) -> dict[str, Any] | None:
+        """Ask on ``ezpath.ask.<what>``: the first answer, None where nobody listens or answers in time."""
+        return await ask.ask(self._link, what, question, within_s)
+
+    async def ask_all(self, what: str, question: Mapping[str, Any], within_s: float) -> list[dict[str, Any]]:
+        """The same of everybody: all answers that come ``within_s`` seconds."""
+        return await ask.ask_all(self._link, what, question, within_s)
+
+    async def answer(self, what: str, answerer: Answerer) -> None:
+        """Answer what is asked on ``ezpath.ask.<what>`` from now on. None from ``answerer``: somebody else may know."""
+
+        async def on_message(message: Msg) -> None:
+            await ask.reply(await self._link.client(None), message, answerer)
+
+        await self._subscribe(f"{ask.SUBJECT}.{what}", on_message)
 
     # ---- looking on -------------------------------------------------------
 

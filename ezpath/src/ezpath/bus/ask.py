@@ -1,0 +1,92 @@
+"""Questions and answers on core NATS: ``ezpath.ask.<what>`` is asked, and whoever knows answers at once.
+
+Nothing is kept: where nobody listens, the asker is told so within a round trip. Both sides speak JSON objects, so that
+``nats request ezpath.ask.why '{"pair": "red.red-1.red-3"}'`` is as good as the command line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.errors import NoRespondersError
+
+from ezpath.bus.errors import BusError, Unavailable
+from ezpath.bus.link import Link
+from ezpath.malformed import MalformedEvent
+
+SUBJECT = "ezpath.ask"
+NO_RESPONDERS = "503"
+
+Document = dict[str, Any]
+Answerer = Callable[[Document], Awaitable[Mapping[str, Any] | None]]
+"""Gives an answer, or None where another one of its kind may know better."""
+
+
+async def ask(link: Link, what: str, question: Mapping[str, Any], within_s: float) -> Document | None:
+    """The first answer; None where nobody listens, or nobody answered ``within_s`` seconds."""
+    client = await link.client(within_s)
+    try:
+        message = await client.request(f"{SUBJECT}.{what}", json.dumps(question).encode(), timeout=within_s)
+    except (NoRespondersError, TimeoutError):
+        return None
+    except (NatsError, OSError) as error:
+        raise _lost(what, error) from None
+    return _answer(what, message)
+
+
+async def ask_all(link: Link, what: str, question: Mapping[str, Any], within_s: float) -> list[Document]:
+    """All answers that come ``within_s`` seconds; none, at once, where nobody listens."""
+    client = await link.client(within_s)
+    inbox, answers = client.new_inbox(), list[Document]()
+    try:
+        subscription = await client.subscribe(inbox)
+        await client.publish(f"{SUBJECT}.{what}", json.dumps(question).encode(), reply=inbox)
+        try:
+            async with asyncio.timeout(within_s):
+                async for message in subscription.messages:
+                    if (message.headers or {}).get("Status") == NO_RESPONDERS:
+                        break
+                    answers.append(_answer(what, message))
+        except TimeoutError:
+            pass
+        await subscription.unsubscribe()
+    except (NatsError, OSError) as error:
+        raise _lost(what, error) from None
+    return answers
+
+
+async def reply(client: Client, message: Msg, answerer: Answerer) -> None:
+    """Answer one question, if ``answerer`` does. Raises :class:`MalformedEvent` where it makes no sense."""
+    answer = await answerer(document(message.data))
+    if answer is not None and message.reply:
+        await client.publish(message.reply, json.dumps(answer).encode())
+
+
+def document(data: bytes) -> Document:
+    """A JSON object. Raises :class:`MalformedEvent`."""
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise MalformedEvent(f"not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise MalformedEvent(f"not a JSON object but {type(found).__name__}")
+    return found
+
+
+def _answer(what: str, message: Msg) -> Document:
+    try:
+        return document(message.data)
+    except MalformedEvent as error:
+        raise BusError(
+            f"{SUBJECT}.{what} was answered with what is {error}. See that all services are of one version"
+        ) from None
+
+
+def _lost(what: str, error: Exception) -> Unavailable:
+    return Unavailable(f"{SUBJECT}.{what} was not asked: {error}. The connection is being made again")
