@@ -13,15 +13,19 @@ for samples. Every JSON event is one object with ``v`` (version), ``type`` and t
     ezpath.command.host.<host>                  HostCommand        JetStream, JSON
     ezpath.report.<switch|host>.<name>          StepReport         JetStream, JSON
     ezpath.saga.step.<pair>                     SagaStep           JetStream, JSON
+    ezpath.saga.steps                           SagaStep, several  JetStream, JSON
     ezpath.saga.outcome.<pair>                  SagaOutcome        JetStream, JSON
     ezpath.deadletter.<service>                 DeadLetter         JetStream, JSON
 
-``<pair>`` is three subject tokens, ``tenant.a.b``.
+``<pair>`` is three subject tokens, ``tenant.a.b``. What is said on JetStream at one time on one subject may share a
+message: one event a line, and the header ``Ezpath-Events`` says how many.
 """
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -43,6 +47,9 @@ DESIRED_BUCKET = "ezpath_desired"
 SAMPLES_SUBJECT = "ezpath.samples"
 FLOWS_SUBJECT = "ezpath.flows"
 TABLES_SUBJECT = "ezpath.tables"
+STEPS_SUBJECT = "ezpath.saga.steps"
+MAX_LINES = 1024
+"""Events in one message, at most."""
 
 PhaseName = Literal[
     "requested",
@@ -267,9 +274,19 @@ def subject_of(event: JsonEvent) -> str:
             return f"{TABLES_SUBJECT}.{event.switch}"
 
 
+_HEAD = b'{"v":%d,' % VERSION
+_VERSION_KEY = b'"v":'
+_NO_JSON = re.compile(rb"NaN|Infinity")
+"""What Python and pydantic read as numbers, and JSON does not know."""
+
+
 def encode(event: JsonEvent) -> bytes:
-    """One event as a JSON object, ``v`` first."""
-    return json.dumps({"v": VERSION, **_JSON.dump_python(event, mode="json")}, separators=(",", ":")).encode()
+    """One event as a JSON object on one line, ``v`` first."""
+    try:
+        return _HEAD + _JSON.dump_json(event)[1:]
+    except ValueError:  # half a surrogate pair in some error's words: JSON can say it, UTF-8 cannot
+        fields = _JSON.dump_python(event, mode="python")
+        return json.dumps({"v": VERSION, **fields}, separators=(",", ":")).encode()
 
 
 def decode(data: bytes) -> JsonEvent:
@@ -278,6 +295,25 @@ def decode(data: bytes) -> JsonEvent:
     Strict: a number in quotes is no number. Names become subjects and keys, so nothing with a wildcard, a space or a
     dot too many is one; fields that are not known are ignored, for a later version may have them.
     """
+    event = _at_a_glance(data)
+    if event is None:
+        event = _with_reasons(data)
+    _check_names(event)
+    return event
+
+
+def _at_a_glance(data: bytes) -> JsonEvent | None:
+    """What :func:`encode` wrote, read once. None for all else, which is not yet to say that it is wrong."""
+    if not data.startswith(_HEAD) or data.count(_VERSION_KEY) != 1 or _NO_JSON.search(data):
+        return None
+    try:
+        return _JSON.validate_json(data, strict=True)
+    except ValidationError:
+        return None
+
+
+def _with_reasons(data: bytes) -> JsonEvent:
+    """Step by step, so that there is a reason for each way to be wrong."""
     try:
         raw = json.loads(data, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -288,13 +324,26 @@ def decode(data: bytes) -> JsonEvent:
     if version != VERSION or isinstance(version, bool):
         raise MalformedEvent(f"version {version!r}, where this service knows {VERSION}")
     try:
-        event = _JSON.validate_json(data, strict=True)
+        return _JSON.validate_json(data, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "event"
         raise MalformedEvent(f"{where}: {first['msg']}") from None
-    _check_names(event)
-    return event
+
+
+def encode_lines(events: Iterable[JsonEvent]) -> bytes:
+    """Several events, one a line."""
+    return b"\n".join(map(encode, events))
+
+
+def lines(data: bytes, count: int) -> list[bytes]:
+    """The lines of a message that is said to have ``count`` events. Raises :class:`MalformedEvent`."""
+    if not 1 <= count <= MAX_LINES:
+        raise MalformedEvent(f"{count} events in one message, where 1 to {MAX_LINES} may be")
+    found = data.split(b"\n", count)
+    if len(found) != count:
+        raise MalformedEvent(f"{count} events are announced, and there are {'fewer' if len(found) < count else 'more'}")
+    return found
 
 
 def _refuse_constant(name: str) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 
 from ezpath.items import Item
 
@@ -42,6 +43,7 @@ def check_item(item: Item) -> None:
             raise MalformedEvent(f"{item.kind}.{field}: {value[:80]!r} is no IPv4 address")
 
 
+@lru_cache(maxsize=4096)
 def _is_ipv4(value: str) -> bool:
     try:
         ipaddress.IPv4Address(value)

@@ -2,6 +2,7 @@
 
     async with await Bus.connect("nats://127.0.0.1:4222", "decider") as bus:
         await bus.publish(event)
+        await bus.publish_all(Saying(event) for event in events)   # share messages, wait for no answer in between
         revision = await bus.kv_put_cas(SAGA_BUCKET, key, value, revision)
         await bus.consume("decider-reports", "ezpath.report.>", StepReport, handle)   # runs until cancelled
 
@@ -9,9 +10,10 @@ It waits for NATS, goes on when NATS comes back, and puts what cannot be parsed 
 Adapter: everything that knows nats-py is in this package.
 """
 
+from ezpath.bus.batch import Saying
 from ezpath.bus.bus import Bus
 from ezpath.bus.consumer import Delivery
 from ezpath.bus.errors import BusError, Conflict, Unavailable
-from ezpath.bus.kv import KvChange
+from ezpath.bus.kv import KvChange, KvWrite
 
-__all__ = ["Bus", "BusError", "Conflict", "Delivery", "KvChange", "Unavailable"]
+__all__ = ["Bus", "BusError", "Conflict", "Delivery", "KvChange", "KvWrite", "Saying", "Unavailable"]

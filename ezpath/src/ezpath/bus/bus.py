@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import structlog
@@ -13,19 +12,19 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import BadSubjectError, MaxPayloadError
 from nats.errors import Error as NatsError
-from nats.js.errors import APIError
 
-from ezpath.bus import ask, reader, topology, trace
+from ezpath.bus import ask, reader, topology
 from ezpath.bus.ask import Answerer
+from ezpath.bus.batch import Message, Saying, pack
 from ezpath.bus.consumer import Consumer, Delivery, Handler
 from ezpath.bus.deadletter import dead_letter
-from ezpath.bus.errors import BusError, Unavailable
-from ezpath.bus.kv import Kv, KvChange
+from ezpath.bus.errors import BusError, Conflict, Unavailable
+from ezpath.bus.kv import Kv, KvChange, KvWrite
 from ezpath.bus.link import Link
+from ezpath.bus.pipeline import Pipelines
 from ezpath.events import (
     FLOWS_SUBJECT,
     SAMPLES_SUBJECT,
-    STREAM,
     TABLES_SUBJECT,
     DeadLetter,
     FlowSample,
@@ -60,7 +59,8 @@ class Bus:
         self._link = link
         self._service = service
         self._patience_s = patience_s
-        self._kv = Kv(link, patience_s)
+        self._pipelines = Pipelines()
+        self._kv = Kv(link, self._pipelines, patience_s)
         self._subscriptions: list[tuple[str, Callable[[Msg], Awaitable[None]]]] = []
         self._log = structlog.get_logger().bind(bus=service)
 
@@ -106,12 +106,50 @@ class Bus:
 
         Raises :class:`Unavailable` when NATS did not confirm within ``patience_s``, :class:`BusError` when it refused.
         """
-        subject, data = subject_of(event), encode(event)
         if isinstance(event, FlowsSnapshot | SwitchTables):
-            await self._publish_core(subject, data)
+            await self._publish_core(subject_of(event), encode(event))
             return
-        about = correlation or getattr(event, "saga", None) or getattr(event, "pair", None)
-        await self._publish_stored(subject, data, trace.headers(msg_id or uuid.uuid4().hex, about))
+        await self.publish_all([Saying(event, msg_id, correlation)])
+
+    async def publish_all(self, sayings: Iterable[Saying]) -> None:
+        """Publish many events at once. Returns when the stream has all of them.
+
+        What goes on one subject shares messages, in its order; steps of several sagas go on ``STEPS_SUBJECT``.
+        No message waits for another's answer. Where one has to be sent again, it may come behind later ones.
+
+        Raises like :meth:`publish`; then some may have been stored.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._patience_s
+        messages, last = pack(sayings), "no answer"
+        while messages and (left := deadline - loop.time()) > 0:
+            messages, last = await self._attempt(messages, left)
+            if messages:
+                await asyncio.sleep(RETRY_AFTER_S)
+        if messages:
+            raise Unavailable(
+                f"{messages[0].subject}: NATS at {self._link.url} did not store it within {self._patience_s:g} s: "
+                f"{last}. See that JetStream runs and has room (nats stream info EZPATH)"
+            )
+
+    async def _attempt(self, messages: list[Message], left_s: float) -> tuple[list[Message], str]:
+        """Those of ``messages`` that were not stored, and why the last of them was not."""
+        client = await self._link.client(left_s)
+        try:
+            answers = await self._pipelines.of(client).publish(messages, min(ATTEMPT_S, left_s))
+        except BadSubjectError:
+            subject = next((m.subject for m in messages if _is_no_subject(m.subject)), messages[0].subject)
+            raise BusError(f"{subject!r} is no subject: a name in it has a space or a wildcard") from None
+        except MaxPayloadError:
+            large = max(messages, key=lambda message: len(message.data))
+            raise BusError(
+                f"{large.subject}: {len(large.data)} bytes, more than NATS takes ({client.max_payload})"
+            ) from None
+        failed = [(m, answer) for m, answer in zip(messages, answers, strict=True) if isinstance(answer, Exception)]
+        if failed:
+            await self._ensure_topology(client)
+        last = str(failed[-1][1]) or type(failed[-1][1]).__name__ if failed else ""
+        return [message for message, _ in failed], last
 
     async def publish_sample(self, sample: FlowSample) -> None:
         """Publish a poll on core NATS: whoever listens gets it, and the next one heals a lost one.
@@ -135,31 +173,6 @@ class Bus:
             ) from None
         except (NatsError, OSError) as error:
             raise Unavailable(f"{subject} was not sent: {error}. The connection is being made again") from None
-
-    async def _publish_stored(self, subject: str, data: bytes, headers: dict[str, str]) -> None:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._patience_s
-        last = "no answer"
-        while (left := deadline - loop.time()) > 0:
-            client = await self._link.client(left)
-            js = client.jetstream(timeout=min(ATTEMPT_S, left))
-            try:
-                await js.publish(subject, data, headers=dict(headers), stream=STREAM)
-                return
-            except BadSubjectError:
-                raise BusError(f"{subject!r} is no subject: a name in it has a space or a wildcard") from None
-            except MaxPayloadError:
-                raise BusError(f"{subject}: {len(data)} bytes, more than NATS takes ({client.max_payload})") from None
-            except APIError as error:
-                last = error.description or str(error)
-            except (NatsError, OSError, TimeoutError) as error:
-                last = str(error) or type(error).__name__
-            await self._ensure_topology(client)
-            await asyncio.sleep(RETRY_AFTER_S)
-        raise Unavailable(
-            f"{subject}: NATS at {self._link.url} did not store it within {self._patience_s:g} s: {last}. "
-            "See that JetStream runs and has room (nats stream info EZPATH)"
-        )
 
     async def _ensure_topology(self, client: Client) -> None:
         """The stream may be gone with the server's disk: put it back before the next attempt."""
@@ -245,8 +258,8 @@ class Bus:
         for subject, callback in self._subscriptions:
             await client.subscribe(subject, cb=callback)
 
-    async def _bury(self, letter: DeadLetter) -> None:
-        await self.publish(letter)
+    async def _bury(self, letter: DeadLetter, msg_id: str | None = None) -> None:
+        await self.publish(letter, msg_id=msg_id)
 
     async def _bury_quietly(self, message: Msg, reason: str) -> None:
         try:
@@ -299,6 +312,13 @@ class Bus:
         """
         return await self._kv.put_cas(bucket, key, value, revision)
 
+    async def kv_put_all(self, bucket: str, writes: Sequence[KvWrite]) -> list[int | Conflict]:
+        """Many :meth:`kv_put_cas` of different keys at once: for each its new revision, or the conflict.
+
+        Raises :class:`Unavailable`; then some may have been written.
+        """
+        return await self._kv.put_all(bucket, writes)
+
     async def kv_delete(self, bucket: str, key: str) -> None:
         """Remove the key. Raises :class:`Unavailable`."""
         await self._kv.delete(bucket, key)
@@ -310,3 +330,7 @@ class Bus:
     def kv_watch(self, bucket: str, keys: str = ">") -> AsyncIterator[KvChange]:
         """What ``keys`` hold now, then every change."""
         return self._kv.watch(bucket, keys)
+
+
+def _is_no_subject(subject: str) -> bool:
+    return any(character in subject for character in " \t\r\n*>")

@@ -21,6 +21,7 @@ from nats.js import api
 from nats.js.errors import NotFoundError
 
 from ezpath.bus import topology
+from ezpath.bus.batch import about, unpack
 from ezpath.bus.deadletter import dead_letter
 from ezpath.bus.errors import BusError
 from ezpath.bus.link import Link
@@ -47,7 +48,7 @@ class Delivery(Generic[E]):
     event: E
     subject: str
     sequence: int
-    """Its place in the stream."""
+    """Its message's place in the stream."""
     attempt: int
     """1 the first time, more when redelivered."""
     correlation: str | None
@@ -55,6 +56,8 @@ class Delivery(Generic[E]):
     """When the server stored it, Unix time, seconds."""
     pending: int = 0
     """How many more the server had for this consumer when it sent this one."""
+    _data: bytes = field(default=b"", repr=False)
+    _line: int = field(default=0, repr=False)
     _retry_after_s: float | None = field(default=None, repr=False)
     _rejected: str | None = field(default=None, repr=False)
 
@@ -68,24 +71,51 @@ class Delivery(Generic[E]):
 
 
 Handler = Callable[[list[Delivery[E]]], Awaitable[None]]
-BuryDead = Callable[[DeadLetter], Awaitable[None]]
+BuryDead = Callable[[DeadLetter, str], Awaitable[None]]
+"""With a message id: the same letter again is kept once."""
 
 
-def to_delivery(message: Msg, expected: type[E] | tuple[type[E], ...]) -> Delivery[E]:
-    """Parse one message. Raises :class:`MalformedEvent` for anything but ``expected``."""
-    event = decode(message.data)
-    if not isinstance(event, expected):
-        raise MalformedEvent(f"{event.type}: not an event for {message.subject}")
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A message, or one line of it, that is no event of those that are expected."""
+
+    data: bytes
+    reason: str
+    line: int = 0
+
+
+def to_deliveries(message: Msg, expected: type[E] | tuple[type[E], ...]) -> tuple[list[Delivery[E]], list[Malformed]]:
+    """The events of one message, and what in it is none: a malformed line does not take the others with it."""
+    headers = message.headers or {}
+    try:
+        found = unpack(message.data, headers)
+    except MalformedEvent as error:
+        return [], [Malformed(message.data, str(error))]
     metadata = message.metadata
-    return Delivery(
-        event=event,
-        subject=message.subject,
-        sequence=metadata.sequence.stream,
-        attempt=metadata.num_delivered or 1,
-        correlation=(message.headers or {}).get(CORRELATION),
-        published_at=metadata.timestamp.timestamp(),
-        pending=metadata.num_pending,
-    )
+    published_at = metadata.timestamp.timestamp()
+    deliveries: list[Delivery[E]] = []
+    malformed: list[Malformed] = []
+    for number, data in enumerate(found):
+        try:
+            event = decode(data)
+            if not isinstance(event, expected):
+                raise MalformedEvent(f"{event.type}: not an event for {message.subject}")
+        except MalformedEvent as error:
+            malformed.append(Malformed(data, str(error), number))
+            continue
+        delivery: Delivery[E] = Delivery(
+            event=event,
+            subject=message.subject,
+            sequence=metadata.sequence.stream,
+            attempt=metadata.num_delivered or 1,
+            correlation=headers.get(CORRELATION) or (about(event) if len(found) > 1 else None),
+            published_at=published_at,
+            pending=metadata.num_pending,
+            _data=data,
+            _line=number,
+        )
+        deliveries.append(delivery)
+    return deliveries, malformed
 
 
 class Consumer(Generic[E]):
@@ -157,22 +187,27 @@ class Consumer(Generic[E]):
             await js.add_consumer(STREAM, config)
 
     async def _deal_with(self, messages: list[Msg], pull: Pull) -> None:
-        understood: list[tuple[Msg, Delivery[E]]] = []
-        for message in messages:
-            try:
-                understood.append((message, to_delivery(message, self._expected)))
-            except MalformedEvent as error:
-                await self._bury_message(message, str(error))
-                pull.held.pop(message.reply, None)
+        """In portions of about ``batch`` events: a message may have many, and its events stay together."""
+        portion: list[tuple[Msg, list[Delivery[E]], list[Malformed]]] = []
+        events = 0
+        for number, message in enumerate(messages, 1):
+            deliveries, malformed = to_deliveries(message, self._expected)
+            portion.append((message, deliveries, malformed))
+            events += len(deliveries)
+            if events >= self._batch or number == len(messages):
+                await self._portion(portion, pull)
+                portion, events = [], 0
+
+    async def _portion(self, portion: list[tuple[Msg, list[Delivery[E]], list[Malformed]]], pull: Pull) -> None:
+        understood = [delivery for _, deliveries, _ in portion for delivery in deliveries]
         if understood:
             await self._handle(understood)
-        for message, delivery in understood:
-            await self._settle(message, delivery)
+        for message, deliveries, malformed in portion:
+            await self._settle(message, deliveries, malformed)
             pull.held.pop(message.reply, None)
 
-    async def _handle(self, understood: list[tuple[Msg, Delivery[E]]]) -> None:
+    async def _handle(self, deliveries: list[Delivery[E]]) -> None:
         """All at once; where that raises, one by one, so that a bad one does not take the others with it."""
-        deliveries = [delivery for _, delivery in understood]
         try:
             await self._handler(deliveries)
             return
@@ -186,7 +221,7 @@ class Consumer(Generic[E]):
                 self._failed(deliveries[0], error)
                 return
             self._log.warning("handler failed on a batch", events=len(deliveries), next="one by one", exc_info=error)
-        for each in understood:
+        for each in deliveries:
             await self._handle([each])
 
     def _failed(self, delivery: Delivery[E], error: Exception) -> None:
@@ -197,18 +232,21 @@ class Consumer(Generic[E]):
         self._log.error("handler failed", subject=delivery.subject, attempt=delivery.attempt, exc_info=error)
         delivery.retry(after_s=float(delivery.attempt))
 
-    async def _settle(self, message: Msg, delivery: Delivery[E]) -> None:
-        if delivery._rejected is not None:
-            await self._bury_message(message, delivery._rejected)
-        elif delivery._retry_after_s is not None:
-            await message.nak(delay=delivery._retry_after_s)
+    async def _settle(self, message: Msg, deliveries: list[Delivery[E]], malformed: list[Malformed]) -> None:
+        """A message is acknowledged when all in it is dealt with; where one event is to come again, all of them do."""
+        rejected = [d for d in deliveries if d._rejected is not None]
+        for each in (*malformed, *(Malformed(d._data, d._rejected or "", d._line) for d in rejected)):
+            self._log.warning("dead letter", on=message.subject, reason=each.reason)
+            letter = dead_letter(self._service, message.subject, each.reason, each.data, time.time())
+            # A message that comes again brings its malformed lines with it: they are buried once.
+            await self._bury(letter, f"deadletter.{self._durable}.{message.metadata.sequence.stream}.{each.line}")
+        again = [d._retry_after_s for d in deliveries if d._retry_after_s is not None and d._rejected is None]
+        if again:
+            await message.nak(delay=max(again))
+        elif len(rejected) == len(deliveries):
+            await message.term()
         else:
             await message.ack()
-
-    async def _bury_message(self, message: Msg, reason: str) -> None:
-        self._log.warning("dead letter", on=message.subject, reason=reason)
-        await self._bury(dead_letter(self._service, message.subject, reason, message.data, time.time()))
-        await message.term()
 
 
 async def _keep_alive(pull: Pull) -> None:

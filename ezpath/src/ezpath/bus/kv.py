@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -18,9 +18,12 @@ from nats.js.errors import (
 from nats.js.kv import KeyValue
 
 from ezpath.bus import topology
+from ezpath.bus.batch import Message
 from ezpath.bus.errors import Conflict, Unavailable
 from ezpath.bus.link import Link
+from ezpath.bus.pipeline import Answer, Pipelines, Refusal
 
+EXPECTED_REVISION = "Nats-Expected-Last-Subject-Sequence"
 ATTEMPT_S = 3.0
 RETRY_AFTER_S = 0.2
 WATCH_IDLE_S = 2.0
@@ -37,11 +40,21 @@ class KvChange:
     revision: int
 
 
+@dataclass(frozen=True, slots=True)
+class KvWrite:
+    """``value`` for ``key``, if it is still at ``revision`` (None: absent)."""
+
+    key: str
+    value: bytes
+    revision: int | None
+
+
 class Kv:
     """Every call is tried through reconnects for ``patience_s`` seconds, then raises :class:`Unavailable`."""
 
-    def __init__(self, link: Link, patience_s: float) -> None:
+    def __init__(self, link: Link, pipelines: Pipelines, patience_s: float) -> None:
         self._link = link
+        self._pipelines = pipelines
         self._patience_s = patience_s
 
     async def get(self, bucket: str, key: str) -> tuple[bytes, int] | None:
@@ -56,7 +69,35 @@ class Kv:
 
     async def put_cas(self, bucket: str, key: str, value: bytes, revision: int | None) -> int:
         """Raises :class:`Conflict`. Safe to repeat: an attempt whose answer was lost is found by its value."""
-        tried = False
+        (outcome,) = await self.put_all(bucket, [KvWrite(key, value, revision)])
+        if isinstance(outcome, Conflict):
+            raise outcome
+        return outcome
+
+    async def put_all(self, bucket: str, writes: Sequence[KvWrite]) -> list[int | Conflict]:
+        """Many at once, of different keys: no write waits for another's answer."""
+        if not writes:
+            return []
+        messages = [
+            Message(f"$KV.{bucket}.{write.key}", write.value, {EXPECTED_REVISION: str(write.revision or 0)})
+            for write in writes
+        ]
+        client = await self._link.client(self._patience_s)
+        answers = await self._pipelines.of(client).publish(messages, ATTEMPT_S, f"KV_{bucket}")
+        pairs = zip(writes, answers, strict=True)
+        return list(await asyncio.gather(*(self._settled(bucket, write, answer) for write, answer in pairs)))
+
+    async def _settled(self, bucket: str, write: KvWrite, answer: Answer) -> int | Conflict:
+        """Nearly always the answer as it is. A key that was deleted, a lost answer, no bucket: one by one, again."""
+        if isinstance(answer, int):
+            return answer
+        try:
+            return await self._put_again(bucket, write, tried=not isinstance(answer, Refusal))
+        except Conflict as conflict:
+            return conflict
+
+    async def _put_again(self, bucket: str, write: KvWrite, *, tried: bool) -> int:
+        key, value, revision = write.key, write.value, write.revision
 
         async def attempt(kv: KeyValue) -> int:
             nonlocal tried

@@ -11,11 +11,11 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js import api
 
-from ezpath.bus.consumer import Delivery, to_delivery
+from ezpath.bus.consumer import Delivery, to_deliveries
 from ezpath.bus.errors import Unavailable
 from ezpath.bus.link import Link
 from ezpath.bus.pull import Lost, Pull
-from ezpath.events import STREAM, JsonEvent, MalformedEvent
+from ezpath.events import STREAM, JsonEvent
 
 BATCH = 500
 LINGER_S = 0.01
@@ -91,10 +91,8 @@ async def follow(link: Link, subjects: Sequence[str], after: int) -> AsyncIterat
 def _understood(messages: Sequence[Msg]) -> Iterator[Delivery[JsonEvent]]:
     """Those that are events; whoever the others were for has put them among the dead letters."""
     for message in messages:
-        try:
-            yield to_delivery(message, _ANY)
-        except MalformedEvent:
-            continue
+        deliveries, _ = to_deliveries(message, _ANY)
+        yield from deliveries
 
 
 def _unavailable(link: Link, error: Exception) -> Unavailable:
