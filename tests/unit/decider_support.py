@@ -83,7 +83,7 @@ class Network:
         for sample in self._samples(rates):
             self.engine.sample(sample, self.now)
         self._give(Tick())
-        self.standing.learn(self.world, self.now)
+        self.standing.learn(self.world.sagas, self.now)
         self.last = self.engine.round(self.now)
         decisions = list(self.last.decisions())
         for decision in decisions:

@@ -161,7 +161,7 @@ class TestFlowLines:
     def test_given_a_silent_flow_on_the_switches_then_it_is_shown(self, inventory: Inventory) -> None:
         network = Network(inventory, "pinned")
         network.offload_by_hand("red.red-1.red-3")
-        network.standing.learn(network.world, network.now)
+        network.standing.learn(network.world.sagas, network.now)
         network.deaf = frozenset(inventory.switches)
         network.second({})
         (line,) = flow_lines(network.last.candidates, network.world.sagas)

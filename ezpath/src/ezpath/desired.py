@@ -1,7 +1,8 @@
 """What ought to be installed on one target, as the decider keeps it in the bucket ``ezpath_desired``.
 
-Pure. One document a target, ``{"generation": 7, "items": [...]}`` under :func:`key_of` its name: the decider writes it
-before the commands that follow from it, and a writer that starts from nothing reads there what to put back.
+Pure. One document a target and shard, ``{"generation": 7, "items": [...]}`` under :func:`key_of`: the decider that
+leads the shard writes it before the commands that follow from it, and a writer that starts from nothing reads there
+what to put back. A target ought to hold the union of its documents (:func:`union`); shards have no item in common.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -30,15 +32,39 @@ class Desired(Generic[I]):
     items: frozenset[I]
 
 
-def key_of(target: str) -> str:
-    """``switch:tor1`` to the key ``switch.tor1``."""
-    return target.replace(":", ".", 1)
+def key_of(target: str, shard: int = 0) -> str:
+    """``switch:tor1`` to the key ``switch.tor1``; for shard 2, ``switch.tor1.2``."""
+    key = target.replace(":", ".", 1)
+    return f"{key}.{shard}" if shard else key
+
+
+def keys_of(target: str) -> tuple[str, str]:
+    """Where all documents of ``target`` are: the first shard's key, and a pattern for the others'."""
+    return key_of(target), f"{key_of(target)}.*"
+
+
+def shard_of(key: str) -> int:
+    """Whose document is under ``key``: the reverse of :func:`key_of`. Raises ValueError where it is no such key."""
+    _kind, _name, *shard = key.split(".")
+    return int(shard[0]) if shard else 0
+
+
+def union(documents: Iterable[Desired[I]]) -> Desired[I]:
+    """All that the documents of one target want; as of the newest generation, which says nothing across shards."""
+    listed = list(documents)
+    items = frozenset(item for document in listed for item in document.items)
+    return Desired(max((document.generation for document in listed), default=0), items)
 
 
 def items_to_json(items: Iterable[Item]) -> str:
     """The same text for the same items, in whatever order they come."""
-    listed = sorted((asdict(item) for item in items), key=lambda item: json.dumps(item, sort_keys=True))
-    return json.dumps(listed, separators=(",", ":"))
+    return f"[{','.join(sorted(map(_item_to_json, items)))}]"
+
+
+@lru_cache(maxsize=65536)
+def _item_to_json(item: Item) -> str:
+    # A document is written again and again with nearly the same items in it.
+    return json.dumps(asdict(item), separators=(",", ":"))
 
 
 def to_json(generation: int, items_json: str) -> bytes:

@@ -44,6 +44,7 @@ STREAM = "EZPATH"
 STREAM_SUBJECTS = ("ezpath.decision.>", "ezpath.command.>", "ezpath.report.>", "ezpath.saga.>", "ezpath.deadletter.>")
 SAGA_BUCKET = "ezpath_sagas"
 DESIRED_BUCKET = "ezpath_desired"
+LEASE_BUCKET = "ezpath_leases"
 SAMPLES_SUBJECT = "ezpath.samples"
 FLOWS_SUBJECT = "ezpath.flows"
 TABLES_SUBJECT = "ezpath.tables"
@@ -110,6 +111,8 @@ class SwitchCommand:
     switch: SwitchName
     put: SwitchItems = ()
     remove: SwitchItems = ()
+    shard: int = 0
+    """Whose generation it is: each shard of the deciders counts its own."""
     type: Literal["switch-command"] = "switch-command"
 
 
@@ -124,6 +127,7 @@ class HostCommand:
     host: HostName
     put: HostItems = ()
     remove: HostItems = ()
+    shard: int = 0
     type: Literal["host-command"] = "host-command"
 
 

@@ -52,6 +52,10 @@ class Settings:
     ready_file: Path | None = None
 
 
+class ConfigurationRefused(Exception):
+    """Raised by a service's main: what was configured does not go with what is there already. Exit code 2."""
+
+
 class Service:
     """What a running service's main gets: its inventory, its bus, its name and the way to say it is ready."""
 
@@ -187,10 +191,21 @@ async def _run(name: str, settings: Settings, inventory: Inventory, main: Callab
     if not work.done():
         return EXIT_FAILED
     if not work.cancelled() and (error := work.exception()) is not None:
+        if (refused := _refused(error)) is not None:
+            log.error("configuration refused", reason=str(refused))
+            return EXIT_CONFIG
         log.error("failed", error=str(error) or type(error).__name__, exc_info=error)
         return EXIT_FAILED
     log.info("stopped")
     return EXIT_STOPPED
+
+
+def _refused(error: BaseException) -> ConfigurationRefused | None:
+    if isinstance(error, ConfigurationRefused):
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        return next(filter(None, map(_refused, error.exceptions)), None)
+    return None
 
 
 async def _cancel(work: asyncio.Task[None], log: structlog.stdlib.BoundLogger) -> None:

@@ -14,6 +14,6 @@ from ezpath.bus.batch import Saying
 from ezpath.bus.bus import Bus
 from ezpath.bus.consumer import Delivery
 from ezpath.bus.errors import BusError, Conflict, Unavailable
-from ezpath.bus.kv import KvChange, KvWrite
+from ezpath.bus.kv import FENCE, KvChange, KvWrite
 
-__all__ = ["Bus", "BusError", "Conflict", "Delivery", "KvChange", "KvWrite", "Saying", "Unavailable"]
+__all__ = ["FENCE", "Bus", "BusError", "Conflict", "Delivery", "KvChange", "KvWrite", "Saying", "Unavailable"]

@@ -13,7 +13,7 @@ from nats.aio.msg import Msg
 from nats.errors import BadSubjectError, MaxPayloadError
 from nats.errors import Error as NatsError
 
-from ezpath.bus import ask, reader, topology
+from ezpath.bus import ask, place, reader, topology
 from ezpath.bus.ask import Answerer
 from ezpath.bus.batch import Message, Saying, pack
 from ezpath.bus.consumer import Consumer, Delivery, Handler
@@ -192,6 +192,7 @@ class Bus:
         *,
         batch: int = 256,
         linger_s: float = 0.002,
+        start: int = 1,
     ) -> None:
         """Run ``handler`` on every ``expected`` event on ``subject``, stored before or after now, until cancelled.
 
@@ -200,12 +201,37 @@ class Bus:
         within ``linger_s`` seconds of the first, and may take its time. When it returns they are acknowledged, except
         those it told to :meth:`Delivery.retry` or :meth:`Delivery.reject`. When it raises, they come again.
 
+        Where the place is not known yet, it is made at stream sequence ``start``.
+
         What cannot be parsed, or is no ``expected`` event, goes to ``ezpath.deadletter.<service>``.
         """
         consumer = Consumer(
-            self._link, self._service, durable, subject, expected, handler, self._bury, batch=batch, linger_s=linger_s
+            self._link,
+            self._service,
+            durable,
+            subject,
+            expected,
+            handler,
+            self._bury,
+            batch=batch,
+            linger_s=linger_s,
+            start=start,
         )
         await consumer.run()
+
+    async def place(self, durable: str) -> int | None:
+        """The first stream sequence that the consumer has not dealt with, None where there is no such consumer.
+
+        Raises :class:`Unavailable`.
+        """
+        return await place.of(self._link, durable, self._patience_s)
+
+    async def forget_place(self, durable: str) -> None:
+        """Whoever consumes under this name gets nothing more, nor does anybody until it is consumed again.
+
+        Raises :class:`Unavailable`.
+        """
+        await place.forget(self._link, durable, self._patience_s)
 
     async def subscribe_samples(self, callback: OnSample) -> None:
         """Call ``callback`` with each sample from now on, for as long as the bus is open."""
@@ -323,9 +349,17 @@ class Bus:
         """Remove the key. Raises :class:`Unavailable`."""
         await self._kv.delete(bucket, key)
 
-    async def kv_items(self, bucket: str) -> dict[str, tuple[bytes, int]]:
-        """All keys with (value, revision). Raises :class:`Unavailable`."""
-        return await self._kv.items(bucket)
+    async def kv_put_fenced(self, bucket: str, values: Mapping[str, bytes], fence: str, revision: int) -> None:
+        """Write all of ``values``, in order and at once, each only if the key ``fence`` is still at ``revision``.
+
+        A fence is a key beginning with :data:`FENCE`, moved by :meth:`kv_put_cas`: whoever moved it last may write.
+        Tried once. Raises :class:`Conflict` when it was moved, :class:`Unavailable` when not all may be written.
+        """
+        await self._kv.put_fenced(bucket, values, fence, revision)
+
+    async def kv_items(self, bucket: str, keys: str = ">") -> dict[str, tuple[bytes, int]]:
+        """All ``keys`` with (value, revision). Raises :class:`Unavailable`."""
+        return await self._kv.items(bucket, keys)
 
     def kv_watch(self, bucket: str, keys: str = ">") -> AsyncIterator[KvChange]:
         """What ``keys`` hold now, then every change."""

@@ -133,6 +133,7 @@ class Consumer(Generic[E]):
         *,
         batch: int,
         linger_s: float,
+        start: int,
     ) -> None:
         self._link = link
         self._service = service
@@ -143,6 +144,7 @@ class Consumer(Generic[E]):
         self._bury = bury
         self._batch = batch
         self._linger_s = linger_s
+        self._start = start
         self._log = structlog.get_logger().bind(consumer=durable, subject=subject)
 
     async def run(self) -> None:
@@ -168,23 +170,30 @@ class Consumer(Generic[E]):
 
     async def _ensure(self, client: Client) -> None:
         js = client.jetstream(timeout=3)
-        config = api.ConsumerConfig(
+        config = self._config(self._start)
+        try:
+            if self._start > 1 and (await js.stream_info(STREAM)).state.last_seq + 1 < self._start:
+                config = self._config(1)  # NATS came back empty and counts from the start again
+            await js.add_consumer(STREAM, config)
+        except NotFoundError:
+            # NATS came back empty: the stream first.
+            await topology.ensure(js)
+            await js.add_consumer(STREAM, self._config(1))
+
+    def _config(self, start: int) -> api.ConsumerConfig:
+        everything = start <= 1
+        return api.ConsumerConfig(
             durable_name=self._durable,
             description=f"{self._service}: {self._subject}",
             filter_subject=self._subject,
-            deliver_policy=api.DeliverPolicy.ALL,
+            deliver_policy=api.DeliverPolicy.ALL if everything else api.DeliverPolicy.BY_START_SEQUENCE,
+            opt_start_seq=None if everything else start,
             ack_policy=api.AckPolicy.EXPLICIT,
             ack_wait=ACK_WAIT_S,
             max_deliver=-1,
             max_ack_pending=MAX_ACK_PENDING,
             inactive_threshold=INACTIVE_S,
         )
-        try:
-            await js.add_consumer(STREAM, config)
-        except NotFoundError:
-            # NATS came back empty: the stream first.
-            await topology.ensure(js)
-            await js.add_consumer(STREAM, config)
 
     async def _deal_with(self, messages: list[Msg], pull: Pull) -> None:
         """In portions of about ``batch`` events: a message may have many, and its events stay together."""

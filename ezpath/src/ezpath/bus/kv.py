@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
+from nats.errors import MaxPayloadError
 from nats.js.errors import (
     BucketNotFoundError,
     KeyNotFoundError,
@@ -19,11 +20,15 @@ from nats.js.kv import KeyValue
 
 from ezpath.bus import topology
 from ezpath.bus.batch import Message
-from ezpath.bus.errors import Conflict, Unavailable
+from ezpath.bus.errors import BusError, Conflict, Unavailable
 from ezpath.bus.link import Link
-from ezpath.bus.pipeline import Answer, Pipelines, Refusal
+from ezpath.bus.pipeline import WRONG_LAST_SEQUENCE, Answer, Pipelines, Refusal
 
 EXPECTED_REVISION = "Nats-Expected-Last-Subject-Sequence"
+EXPECTED_REVISION_OF = "Nats-Expected-Last-Subject-Sequence-Subject"
+"""Of another key than the one that is written. nats-server 2.11 and newer know it; an older one refuses the write."""
+FENCE = "_fence."
+"""What a fence's key begins with. It is no key of the bucket's own kind, and neither listed nor watched."""
 ATTEMPT_S = 3.0
 RETRY_AFTER_S = 0.2
 WATCH_IDLE_S = 2.0
@@ -127,15 +132,40 @@ class Kv:
 
         await self._retrying(bucket, f"delete {bucket}/{key}", attempt)
 
-    async def items(self, bucket: str) -> dict[str, tuple[bytes, int]]:
+    async def put_fenced(self, bucket: str, values: Mapping[str, bytes], fence: str, revision: int) -> None:
+        """All of ``values`` in their order, at once, each only if ``fence`` is still at ``revision``.
+
+        Raises :class:`Conflict` where it is not; :class:`Unavailable` where not all answers came: then some may have
+        been written, and some may be yet, until somebody moves the fence.
+        """
+        headers = {EXPECTED_REVISION: str(revision), EXPECTED_REVISION_OF: f"$KV.{bucket}.{fence}"}
+        messages = [Message(f"$KV.{bucket}.{key}", value, headers) for key, value in values.items()]
+        client = await self._link.client(self._patience_s)
+        try:
+            answers = await self._pipelines.of(client).publish(messages, ATTEMPT_S, f"KV_{bucket}")
+        except MaxPayloadError:
+            key, value = max(values.items(), key=lambda item: len(item[1]))
+            raise BusError(
+                f"{bucket}/{key}: {len(value)} bytes, where NATS takes {client.max_payload}. "
+                "Raise max_payload in nats-server's configuration"
+            ) from None
+        failed = [answer for answer in answers if isinstance(answer, Exception)]
+        if any(isinstance(error, Refusal) and error.code == WRONG_LAST_SEQUENCE for error in failed):
+            raise Conflict(bucket, fence, revision)
+        if failed:
+            why = str(failed[0]) or type(failed[0]).__name__
+            raise Unavailable(f"{len(failed)} of {len(values)} keys of {bucket} were not written: {why}")
+
+    async def items(self, bucket: str, keys: str = ">") -> dict[str, tuple[bytes, int]]:
         async def attempt(kv: KeyValue) -> dict[str, tuple[bytes, int]]:
-            watcher = await kv.watchall(ignore_deletes=True)
+            watcher = await kv.watch(keys, ignore_deletes=True)
             try:
                 found: dict[str, tuple[bytes, int]] = {}
                 async for entry in watcher:
                     if entry is None:
                         break
-                    found[entry.key] = (entry.value or b"", entry.revision)
+                    if not entry.key.startswith(FENCE):
+                        found[entry.key] = (entry.value or b"", entry.revision)
                 return found
             finally:
                 await watcher.stop()  # type: ignore[no-untyped-call]
@@ -155,6 +185,8 @@ class Kv:
                     entry = await _next_entry(watcher)
                     if entry is not None and entry.revision > seen:
                         seen = entry.revision
+                        if entry.key.startswith(FENCE):
+                            continue
                         deleted = entry.operation is not None
                         yield KvChange(entry.key, None if deleted else entry.value or b"", entry.revision)
             except (NatsError, OSError, TimeoutError, StopAsyncIteration, Unavailable) as error:

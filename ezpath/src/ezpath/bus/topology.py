@@ -6,13 +6,13 @@ import structlog
 from nats.js import JetStreamContext, api
 from nats.js.errors import BadRequestError, NotFoundError
 
-from ezpath.events import DESIRED_BUCKET, SAGA_BUCKET, STREAM, STREAM_SUBJECTS
+from ezpath.events import DESIRED_BUCKET, LEASE_BUCKET, SAGA_BUCKET, STREAM, STREAM_SUBJECTS
 
 MAX_AGE_S = 24 * 3600.0
 MAX_BYTES = 256 * 2**20
 DEDUP_WINDOW_S = 120.0
 """A message id seen again within this time is not stored again, seconds."""
-BUCKETS = (SAGA_BUCKET, DESIRED_BUCKET)
+BUCKETS = (SAGA_BUCKET, DESIRED_BUCKET, LEASE_BUCKET)
 BUCKET_HISTORY = 5
 BUCKET_MAX_BYTES = 64 * 2**20
 

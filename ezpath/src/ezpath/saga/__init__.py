@@ -7,7 +7,7 @@ out the effects, in their order.
 
 from ezpath.saga.effects import Effect, Effects, Keep, Want
 from ezpath.saga.machine import SagaInput, Tick, desired, resume, step
-from ezpath.saga.model import Saga, Settings, World, world_of
+from ezpath.saga.model import Saga, Settings, World, rested_anew, world_of
 from ezpath.saga.phases import Phase
 from ezpath.saga.records import saga_from_json, saga_to_json
 
@@ -23,6 +23,7 @@ __all__ = [
     "Want",
     "World",
     "desired",
+    "rested_anew",
     "resume",
     "saga_from_json",
     "saga_to_json",

@@ -14,7 +14,7 @@ from ezpath.inventory import Inventory, Pair
 from ezpath.items import Item
 from ezpath.saga import words
 from ezpath.saga.effects import Effects
-from ezpath.saga.model import Saga, Settings, World
+from ezpath.saga.model import Saga, Settings, World, rested_anew
 from ezpath.saga.phases import FORWARD, On, Phase
 from ezpath.saga.plan import Sides, Target, sides_of
 from ezpath.saga.turn import NEVER, Turn
@@ -101,7 +101,7 @@ def _tags(turn: Turn, pair: Pair) -> Sides | str:
     vids = []
     for end in (pair.a, pair.b):
         vlans = turn.inventory.hosts[end.host].config.vlans
-        numbers = range(vlans.first, vlans.last + 1)
+        numbers = turn.settings.shard.vlan_ids(vlans.first, vlans.last)
         vid = turn.world.tags.allocate(end.host, pair.tenant, turn.now, numbers)
         if vid is None:
             return f"no VLAN id is free on host {end.host}"
@@ -135,12 +135,10 @@ def _report(turn: Turn, event: StepReport) -> None:
 
 def _by_the_new_clock(turn: Turn, saga: Saga) -> Saga:
     """Another decider's clock may have stood elsewhere: nothing lies in the future, and all tags rest anew."""
-    until = turn.now + turn.settings.quarantine_s
     saga = replace(
-        saga,
+        rested_anew(saga, turn.now + turn.settings.quarantine_s),
         requested_at=min(saga.requested_at, turn.now),
         entered_at=min(saga.entered_at, turn.now),
-        rests=tuple(replace(rest, until=until) for rest in saga.rests),
     )
     turn.world = turn.world.with_saga(saga)
     return saga

@@ -7,7 +7,7 @@ tags are taken) is kept beside them as an index and never stored.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ezpath.names import PairId, Tenant, VlanId
@@ -16,6 +16,7 @@ from ezpath.saga.phases import ENDED, Phase
 from ezpath.saga.plan import Sides, Target, held
 from ezpath.saga.pmap import PMap
 from ezpath.saga.vlans import IN_USE, Rest, Tags
+from ezpath.shards import WHOLE, Shard
 
 Goal = Literal["active", "reverted", "rolled-back"]
 
@@ -33,6 +34,8 @@ class Settings:
     """From the last host's word that it no longer sends to the first removal of what its frames need."""
     quarantine_s: float = 30.0
     """How long a VLAN id rests on a host before another tenant may have it (I3)."""
+    shard: Shard = WHOLE
+    """Whose sagas these are: it gives out its own VLAN ids only, and its commands say its number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +115,21 @@ def _tags(saga: Saga | None) -> tuple[Rest, ...]:
     return (*saga.rests, *(Rest(side.host, side.vid, saga.tenant, IN_USE) for side in saga.sides or ()))
 
 
-def world_of(sagas: Iterable[Saga], generation: int = 0) -> World:
-    """The world after a restart, from the records that were kept."""
-    world = World(generation=generation)
+def rested_anew(saga: Saga, until: float) -> Saga:
+    """The same with all tags at rest until then: whoever wrote it may have had another clock."""
+    return replace(saga, rests=tuple(replace(rest, until=until) for rest in saga.rests))
+
+
+def world_of(sagas: Iterable[Saga], generation: int = 0, foreign: Iterable[Saga] = ()) -> World:
+    """The world after a restart, from the records that were kept.
+
+    ``foreign`` are those of other shards: their tags are not to be given away, should the shards once have been
+    divided otherwise.
+    """
+    tags = Tags()
+    for saga in foreign:
+        tags = tags.moved(saga.pair, (), _tags(saga))
+    world = World(generation=generation, tags=tags)
     for saga in sagas:
         world = world.with_saga(saga)
     return world

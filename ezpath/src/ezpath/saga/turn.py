@@ -126,4 +126,5 @@ class Turn:
         self._said.append(words.step_event(saga, came_from, self.now, reason))
         if Do.ASK in move.do or Do.ASK_AGAIN in move.do:
             work = self._work(saga)
-            self._said.extend(words.command(saga, target, work[target]) for target in sorted(saga.waiting))
+            shard = self.settings.shard.number
+            self._said.extend(words.command(saga, target, work[target], shard) for target in sorted(saga.waiting))

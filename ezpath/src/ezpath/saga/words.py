@@ -20,22 +20,23 @@ _OUTCOMES: dict[Phase, OutcomeName] = {
 }
 
 
-def command(saga: Saga, target: Target, items: Iterable[Item]) -> Command:
+def command(saga: Saga, target: Target, items: Iterable[Item], shard: int = 0) -> Command:
     """What ``saga`` asks of ``target`` in its phase."""
     kind, name = target.split(":", 1)
     if kind == "switch":
-        return _switch_command(saga, SwitchName(name), tuple(item for item in items if isinstance(item, SwitchItem)))
-    return _host_command(saga, HostName(name), tuple(item for item in items if isinstance(item, HostItem)))
+        asked = tuple(item for item in items if isinstance(item, SwitchItem))
+        return _switch_command(saga, SwitchName(name), asked, shard)
+    return _host_command(saga, HostName(name), tuple(item for item in items if isinstance(item, HostItem)), shard)
 
 
-def _switch_command(saga: Saga, switch: SwitchName, items: tuple[SwitchItem, ...]) -> SwitchCommand:
+def _switch_command(saga: Saga, switch: SwitchName, items: tuple[SwitchItem, ...], shard: int) -> SwitchCommand:
     put, remove = (items, ()) if saga.phase in INSTALLS else ((), items)
-    return SwitchCommand(saga.id, saga.pair, saga.generation, saga.phase.value, switch, put, remove)
+    return SwitchCommand(saga.id, saga.pair, saga.generation, saga.phase.value, switch, put, remove, shard)
 
 
-def _host_command(saga: Saga, host: HostName, items: tuple[HostItem, ...]) -> HostCommand:
+def _host_command(saga: Saga, host: HostName, items: tuple[HostItem, ...], shard: int) -> HostCommand:
     put, remove = (items, ()) if saga.phase in INSTALLS else ((), items)
-    return HostCommand(saga.id, saga.pair, saga.generation, saga.phase.value, host, put, remove)
+    return HostCommand(saga.id, saga.pair, saga.generation, saga.phase.value, host, put, remove, shard)
 
 
 def step_event(saga: Saga, came_from: Saga, now: float, reason: str) -> SagaStep:

@@ -1,17 +1,18 @@
 """The saga's shell: carries inputs to the pure machine, and its effects to KV and the bus, in the order they come in.
 
-The order is the machine's (``ezpath/saga/effects.py``): records, what targets should hold, then what is said. A crash
-in between leaves a record without its commands; :func:`ezpath.saga.resume` asks for them again.
+The order is the machine's (``ezpath/saga/effects.py``): records, what targets should hold, then what is said. All
+inputs that wait are taken together, and what follows from them is carried out as one (``ezpath/saga/batch.py``). A
+crash in between leaves a record without its commands; :func:`ezpath.saga.resume` asks for them again.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import NoReturn
 
 import structlog
-from ezpath.bus import Bus, Conflict, Unavailable
+from ezpath.bus import Bus, Saying
 from ezpath.desired import generation_of, items_to_json, key_of, to_json
 from ezpath.events import (
     DESIRED_BUCKET,
@@ -26,108 +27,124 @@ from ezpath.inventory import Inventory
 from ezpath.names import PairId
 from ezpath.saga import (
     Effects,
-    Keep,
     Saga,
     SagaInput,
     Settings,
     Want,
     World,
+    desired,
+    rested_anew,
     resume,
     saga_from_json,
     saga_to_json,
     step,
     world_of,
 )
+from ezpath.saga.batch import Batch, batches
 
-T = TypeVar("T")
+from ezpath_decider.ledger import Emptied, Ledger
+
 Clock = Callable[[], float]
 
 
-class AnotherDecider(RuntimeError):
-    """Somebody else writes the sagas' records."""
-
-
 class Keeper:
-    """The one that moves the world. Inputs are taken one after the other."""
+    """The one that moves the world of one shard, for one term."""
 
-    def __init__(self, bus: Bus, inventory: Inventory, settings: Settings, clock: Clock) -> None:
+    def __init__(self, bus: Bus, ledger: Ledger, inventory: Inventory, settings: Settings, clock: Clock) -> None:
         self._bus = bus
+        self._ledger = ledger
         self._inventory = inventory
         self._settings = settings
         self._clock = clock
-        self._lock = asyncio.Lock()
-        self._revisions: dict[tuple[str, str], int] = {}
-        self._log = structlog.get_logger()
+        self._waiting: list[tuple[tuple[SagaInput, ...], asyncio.Future[None]]] = []
+        self._arrived = asyncio.Event()
+        self._log = structlog.get_logger().bind(shard=str(settings.shard))
         self.world = World()
 
     async def start(self) -> None:
-        """Read the records that were kept, and take up every saga where it was."""
-        records: list[Saga] = []
+        """Read the records that were kept, and take up every saga of the shard where it was."""
+        mine: list[Saga] = []
+        foreign: list[Saga] = []
         generation = 0
-        for key, (value, revision) in (await self._insist(lambda: self._bus.kv_items(SAGA_BUCKET))).items():
-            self._revisions[(SAGA_BUCKET, key)] = revision
+        records = await self._ledger.read(SAGA_BUCKET)
+        until = self._clock() + self._settings.quarantine_s
+        for key, value in records.items():
             # Of those that are not understood as well: a generation is never given twice.
             generation = max(generation, generation_of(value))
             try:
-                records.append(saga_from_json(value, self._inventory))
+                saga = saga_from_json(value, self._inventory)
             except ValueError as error:
                 self._log.error("saga record not understood, left alone", key=key, reason=str(error))
-        for key, (value, revision) in (await self._insist(lambda: self._bus.kv_items(DESIRED_BUCKET))).items():
-            self._revisions[(DESIRED_BUCKET, key)] = revision
+                continue
+            if self._settings.shard.has_pair(PairId(key)):
+                mine.append(saga)
+            else:
+                foreign.append(rested_anew(saga, until))
+        for value in (await self._ledger.read(DESIRED_BUCKET)).values():
             generation = max(generation, generation_of(value))
-        async with self._lock:
-            world, effects = resume(world_of(records, generation), self._clock(), self._inventory, self._settings)
-            await self._carry_out(world, effects)
-        self._log.info("sagas taken up", known=len(records), resumed=sum(isinstance(e, SagaStep) for e in effects))
+        self.world = world_of(mine, generation, foreign)
+        self.world, effects = resume(self.world, self._clock(), self._inventory, self._settings)
+        await self._carry_out(effects)
+        self._log.info("sagas taken up", known=len(mine), resumed=sum(isinstance(e, SagaStep) for e in effects))
 
     async def give(self, inputs: Iterable[SagaInput]) -> None:
-        """Move the world by each input, and carry out what follows."""
-        async with self._lock:
-            for event in inputs:
-                world, effects = step(self.world, event, self._clock(), self._inventory, self._settings)
-                await self._carry_out(world, effects)
+        """Have the world moved by each input, and return when what follows is carried out."""
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.append((tuple(inputs), done))
+        self._arrived.set()
+        await done
 
-    async def _carry_out(self, world: World, effects: Effects) -> None:
-        """In the order in which they come: that is what makes a crash at any point harmless."""
-        self.world = world
-        for effect in effects:
-            match effect:
-                case Keep():
-                    await self._put(SAGA_BUCKET, effect.saga.pair, saga_to_json(effect.saga))
-                case Want():
-                    document = to_json(effect.generation, items_to_json(effect.items))
-                    await self._put(DESIRED_BUCKET, key_of(effect.target), document)
-                case _:
-                    await self._publish(effect)
-
-    async def _publish(self, event: JsonEvent) -> None:
-        await self._insist(lambda: self._bus.publish(event, msg_id=_msg_id(event)))
-        self._tell(event)
-
-    async def _put(self, bucket: str, key: str | PairId, value: bytes) -> None:
-        """Compare-and-set. Raises :class:`AnotherDecider` when the record is not as this one left it."""
-        place = (bucket, str(key))
-        try:
-            revision = await self._insist(
-                lambda: self._bus.kv_put_cas(bucket, str(key), value, self._revisions.get(place))
-            )
-        except Conflict:
-            if await self._insist(lambda: self._bus.kv_get(bucket, str(key))) is not None:
-                raise AnotherDecider(
-                    f"{bucket}/{key} was written by somebody else. Run one decider for each NATS account"
-                ) from None
-            # The server lost its store: what we know is the truth.
-            revision = await self._insist(lambda: self._bus.kv_put_cas(bucket, str(key), value, None))
-        self._revisions[place] = revision
-
-    async def _insist(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Wait for NATS as long as it takes: the world must not move while nobody can be told."""
+    async def run(self) -> NoReturn:
+        """Until cancelled, or no longer the leader: :class:`~ezpath_decider.ledger.Deposed`."""
         while True:
-            try:
-                return await attempt()
-            except Unavailable as error:
-                self._log.warning("waiting for NATS", reason=str(error))
-                await asyncio.sleep(0.5)
+            await self._arrived.wait()
+            self._arrived.clear()
+            taken, self._waiting = self._waiting, []
+            for batch in batches(self._steps(event for inputs, _ in taken for event in inputs)):
+                await self._carry_out_batch(batch)
+            for _, done in taken:
+                if not done.done():
+                    done.set_result(None)
+
+    def _steps(self, inputs: Iterable[SagaInput]) -> Iterator[Effects]:
+        for event in inputs:
+            self.world, effects = step(self.world, event, self._clock(), self._inventory, self._settings)
+            yield effects
+
+    async def _carry_out(self, effects: Effects) -> None:
+        batch = Batch()
+        batch.add(effects)
+        await self._carry_out_batch(batch)
+
+    async def _carry_out_batch(self, batch: Batch) -> None:
+        """In the order that makes a crash at any point harmless."""
+        await self._keep(batch.records)
+        await self._want(batch.documents)
+        sayings = [Saying(event, _msg_id(event)) for event in batch.said]
+        if sayings:
+            await self._ledger.insist(lambda: self._bus.publish_all(sayings))
+            for event in batch.said:
+                self._tell(event)
+        await self._keep(batch.told)
+
+    async def _keep(self, sagas: Iterable[Saga]) -> None:
+        await self._put(SAGA_BUCKET, {saga.pair: saga_to_json(saga) for saga in sagas})
+
+    async def _want(self, wants: Iterable[Want]) -> None:
+        shard = self._settings.shard.number
+        documents = {key_of(want.target, shard): to_json(want.generation, items_to_json(want.items)) for want in wants}
+        await self._put(DESIRED_BUCKET, documents)
+
+    async def _put(self, bucket: str, values: dict[str, bytes]) -> None:
+        try:
+            await self._ledger.put(bucket, values)
+        except Emptied as error:
+            self._log.error("NATS lost its store", reason=str(error))
+            await self._ledger.open()
+            await self._keep(self.world.sagas.values())
+            wants = desired(self.world, self._inventory).items()
+            await self._want(Want(target, self.world.generation, items) for target, items in wants)
+            await self._put(bucket, values)
 
     def _tell(self, event: JsonEvent) -> None:
         match event:

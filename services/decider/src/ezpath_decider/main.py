@@ -6,37 +6,32 @@ import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import click
 import structlog
-from ezpath.bus import BusError, Delivery
+from ezpath.bus import BusError
 from ezpath.events import (
     FlowSample,
     FlowsSnapshot,
     OffloadRequested,
     RevertRequested,
-    StepReport,
     SwitchTables,
 )
 from ezpath.saga import Settings as SagaSettings
-from ezpath.saga import Tick
 from ezpath.service import Service, Settings, run, service_options
 
 from ezpath_decider.allowance import Allowance
 from ezpath_decider.book import TABLES
 from ezpath_decider.directory import directory_of
 from ezpath_decider.engine import Decision, Engine
-from ezpath_decider.keeper import Keeper
+from ezpath_decider.leader import Leader
 from ezpath_decider.pins import Pins
 from ezpath_decider.policy import BudgetConfig, Policy, Setting
 from ezpath_decider.policyfile import PolicyFile
 from ezpath_decider.rounds import flow_lines
 from ezpath_decider.sagas import Standing
+from ezpath_decider.term import Term
 
-Input = TypeVar("Input", OffloadRequested | RevertRequested, StepReport)
-
-TICK_S = 0.1
 FORGET_S = 10.0
 POSITIVE = click.FloatRange(min=0, min_open=True)
 NOT_NEGATIVE = click.FloatRange(min=0)
@@ -51,12 +46,21 @@ def steady_clock() -> Callable[[], float]:
 class Decider:
     """Rounds of deciding beside the saga keeper."""
 
-    def __init__(self, service: Service, interval_s: float, policy: PolicyFile, saga: SagaSettings) -> None:
+    def __init__(
+        self, service: Service, interval_s: float, policy: PolicyFile, saga: SagaSettings, shards: int = 1
+    ) -> None:
         self._service = service
         self._interval_s = interval_s
         self._policy = policy
         self._clock = steady_clock()
-        self._keeper = Keeper(service.bus, service.inventory, saga, self._clock)
+        self.leader = Leader(
+            service.bus,
+            service.instance,
+            shards,
+            lambda shard, epoch, since: Term(
+                service.bus, service.instance, shard, epoch, since, service.inventory, saga, self._clock
+            ),
+        )
         directory = directory_of(service.inventory)
         self._engine = Engine(directory, policy.strategy, Allowance(directory), Pins(directory))
         self._standing = Standing(self._engine)
@@ -65,15 +69,13 @@ class Decider:
 
     async def run(self) -> None:
         bus = self._service.bus
-        await self._keeper.start()
         await bus.subscribe_samples(self._on_sample)
         await bus.subscribe_tables(self._on_tables)
-        self._service.ready(strategy=self._policy.policy.strategy, interval_s=self._interval_s)
         async with asyncio.TaskGroup() as tasks:
-            requests: tuple[type[OffloadRequested | RevertRequested], ...] = (OffloadRequested, RevertRequested)
-            tasks.create_task(bus.consume("decider-decisions", "ezpath.decision.>", requests, self._on_inputs))
-            tasks.create_task(bus.consume("decider-reports", "ezpath.report.>", StepReport, self._on_inputs))
-            tasks.create_task(self._every(TICK_S, self._tick))
+            tasks.create_task(self.leader.run())
+            await self.leader.ready.wait()
+            leads = [str(shard) for shard in self.leader.shards]
+            self._service.ready(strategy=self._policy.policy.strategy, interval_s=self._interval_s, leads=leads)
             tasks.create_task(self._every(self._interval_s, self._round))
             tasks.create_task(self._every(FORGET_S, self._forget))
 
@@ -92,12 +94,6 @@ class Decider:
                 held = int(ours[TABLES.index(use.table)])
                 self._engine.allowance.report(tables.switch, use.table, use.size, use.used, held)
 
-    async def _on_inputs(self, batch: list[Delivery[Input]]) -> None:
-        await self._keeper.give(delivery.event for delivery in batch)
-
-    async def _tick(self) -> None:
-        await self._keeper.give([Tick()])
-
     async def _forget(self) -> None:
         self._engine.forget(self._clock())
 
@@ -112,15 +108,20 @@ class Decider:
     async def _round(self) -> None:
         self._reread_policy()
         now = self._clock()
-        self._standing.learn(self._keeper.world, now)
+        self._standing.learn(self.leader.sagas, now)
         decided = self._engine.round(now)
         if decided.fault:
             self._log.error("the strategy failed, everything stays where it is", reason=decided.fault)
         for decision in decided.decisions():
-            await self._publish(decision, now)
+            if self.leader.leads(decision.tenant):
+                await self._publish(decision, now)
+        if not self.leader.shards:
+            return  # whoever leads tells what it sees
         try:
-            lines = flow_lines(decided.candidates, self._keeper.world.sagas)
-            await self._service.bus.publish(FlowsSnapshot(now, lines))
+            lines = [
+                line for line in flow_lines(decided.candidates, self.leader.sagas) if self.leader.leads(line.tenant)
+            ]
+            await self._service.bus.publish(FlowsSnapshot(now, tuple(lines)))
         except BusError as error:
             self._log.warning("flows not published", reason=str(error))
 
@@ -236,6 +237,14 @@ Examples:
 @click.option(
     "--quarantine-s", default=30.0, type=NOT_NEGATIVE, show_default=True, help="Rest of a VLAN id between two tenants."
 )
+@click.option(
+    "--shards",
+    default=1,
+    type=click.IntRange(min=1, max=1024),
+    show_default=True,
+    envvar="EZPATH_SHARDS",
+    help="Tenants are divided into so many parts, each led by one decider; the same for all. [env: EZPATH_SHARDS]",
+)
 def main(
     settings: Settings,
     interval: float,
@@ -250,6 +259,7 @@ def main(
     step_timeout_s: float,
     drain_s: float,
     quarantine_s: float,
+    shards: int,
 ) -> None:
     """Decide which tunnels the switches carry, and see each change through."""
     levels: dict[str, Setting] = {
@@ -269,7 +279,7 @@ def main(
     run(
         "decider",
         settings,
-        lambda service: Decider(service, interval, policy, saga).run(),
+        lambda service: Decider(service, interval, policy, saga, shards).run(),
         check=policy.check,
     )
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 from ezpath.names import PairId
-from ezpath.saga import Phase, Saga, World
+from ezpath.saga import Phase, Saga
 from ezpath.saga.phases import FORWARD
 
 from ezpath_decider.engine import Engine
@@ -38,9 +38,9 @@ class Standing:
     _seen: Mapping[PairId, Saga] = field(default_factory=dict)
     _asked: dict[PairId, float] = field(default_factory=dict)
 
-    def learn(self, world: World, now: float) -> None:
+    def learn(self, sagas: Mapping[PairId, Saga], now: float) -> None:
         """Take over what changed."""
-        seen, sagas = self._seen, world.sagas
+        seen = self._seen
         changed = {pair for pair, saga in sagas.items() if seen.get(pair) is not saga}
         changed |= {pair for pair in seen if pair not in sagas}
         late = {pair for pair, at in self._asked.items() if now - at > ASKED_FOR_S}

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import structlog
 from ezpath.bus import Bus, BusError, Delivery
-from ezpath.desired import Desired, host_from_json, key_of
+from ezpath.desired import Desired, host_from_json, keys_of, shard_of
 from ezpath.events import DESIRED_BUCKET, HostCommand, StepReport
 from ezpath.inventory import Endpoint, Host
 from ezpath.items import HostItem
@@ -52,9 +52,10 @@ class HostWorker:
         """Until cancelled. What is installed stays installed."""
         # No command before the desired state is known: it says which of the commands in the stream are old.
         desired = await self._desired()
-        if desired is not None:
+        if desired:
             self._book = Book()
-            self._book.adopt(desired)
+            for shard, document in desired.items():
+                self._book.adopt(document, shard)
         name = self.host.name
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._keep_connected(), name=f"{name}-link")
@@ -126,8 +127,9 @@ class HostWorker:
             # Nobody says what ought to be here: what is here stays, until somebody does.
             installed = await ovs.installed()
             self._book = Book(items_of(installed.integration))
-        if desired is not None and not self._book.adopt(desired):
-            self._log.debug("desired state is older than the last command", generation=desired.generation)
+        for shard, document in desired.items():
+            if not self._book.adopt(document, shard):
+                self._log.debug("desired state is older than the last command", generation=document.generation)
         changed = await self._put_right(ovs)
         self._log.info("host ready", items=len(self._book.items), rules_changed=changed)
 
@@ -154,20 +156,23 @@ class HostWorker:
         self._problems = problems
         return changed
 
-    async def _desired(self, *, wait: bool = True) -> Desired[HostItem] | None:
-        """What the decider wants here, None where it has said nothing. Without NATS it waits, or gives up."""
-        key = key_of(f"host:{self.host.name}")
+    async def _desired(self, *, wait: bool = True) -> dict[int, Desired[HostItem]]:
+        """What each of the deciders' shards wants here, as far as it has spoken. Without NATS it waits, or gives up."""
+        target = f"host:{self.host.name}"
         while True:
+            found: dict[int, Desired[HostItem]] = {}
             try:
-                found = await self._bus.kv_get(DESIRED_BUCKET, key)
-                return host_from_json(found[0]) if found else None
+                for keys in keys_of(target):
+                    for key, (document, _) in (await self._bus.kv_items(DESIRED_BUCKET, keys)).items():
+                        found[shard_of(key)] = host_from_json(document)
+                return found
             except BusError as error:
-                self._log.warning("desired state not read", key=key, reason=str(error))
+                self._log.warning("desired state not read", target=target, reason=str(error))
                 if not wait:
-                    return None
+                    return {}
             except ValueError as error:
-                self._log.error("desired state not understood, left alone", key=key, reason=str(error))
-                return None
+                self._log.error("desired state not understood, left alone", target=target, reason=str(error))
+                return {}
 
     # ---- commands ---------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 Two memories: the newest generation carried out for each item's key, and what KV says ought to be there, which is
 written before the commands that follow from it. A command that contradicts either, and is not newer, is stale.
+Each shard of the deciders counts its own generations, and no two speak about one item: a guard for each.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
-from ezpath.desired import Desired
+from ezpath.desired import Desired, union
 from ezpath.events import SwitchCommand
 from ezpath.items import SwitchItem
 
@@ -22,8 +23,36 @@ class _Done:
 
 
 @dataclass(slots=True)
-class Guard:
+class Guards:
     """One switch's memory of generations."""
+
+    _by_shard: dict[int, Guard] = field(default_factory=dict)
+
+    @property
+    def desired(self) -> Desired[SwitchItem] | None:
+        """All that any shard wants there; None where none has said anything."""
+        documents = [guard.desired for guard in self._by_shard.values() if guard.desired is not None]
+        return union(documents) if documents else None
+
+    def learn(self, shard: int, desired: Desired[SwitchItem]) -> bool:
+        """Take note of a new document. True when generations count from anew: then all that was known is void."""
+        return self._of(shard).learn(desired)
+
+    def stale(self, command: SwitchCommand) -> str:
+        """Why ``command`` must not be carried out any more; empty when it may."""
+        return self._of(command.shard).stale(command)
+
+    def record(self, command: SwitchCommand) -> None:
+        """``command`` was carried out, or tried: nothing older touches its items from now on."""
+        self._of(command.shard).record(command)
+
+    def _of(self, shard: int) -> Guard:
+        return self._by_shard.setdefault(shard, Guard())
+
+
+@dataclass(slots=True)
+class Guard:
+    """What one shard said."""
 
     desired: Desired[SwitchItem] | None = None
     _done: dict[Hashable, _Done] = field(default_factory=dict)

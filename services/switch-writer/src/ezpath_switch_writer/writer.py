@@ -14,12 +14,12 @@ from contextlib import asynccontextmanager
 import grpc
 import structlog
 from ezpath.bus import Bus, BusError, Delivery
-from ezpath.desired import key_of, switch_from_json
+from ezpath.desired import keys_of, shard_of, switch_from_json
 from ezpath.events import DESIRED_BUCKET, StepReport, SwitchCommand, SwitchTables
 from ezpath.inventory import Inventory, Switch
 
 from ezpath_switch_writer.base import base_entries
-from ezpath_switch_writer.guard import Guard
+from ezpath_switch_writer.guard import Guards
 from ezpath_switch_writer.program import Program
 from ezpath_switch_writer.session import NotReady, Session
 from ezpath_switch_writer.wave import waves
@@ -58,7 +58,8 @@ class SwitchWriter:
         self._program = program
         self._bus = bus
         self._audit_interval_s = audit_interval_s
-        self._guard = Guard()
+        self._guards = Guards()
+        self._desired_keys = keys_of(f"switch:{switch.name}")
         self._session: Session | None = None
         self._broken = asyncio.Event()
         self._lock = asyncio.Lock()
@@ -72,7 +73,8 @@ class SwitchWriter:
         durable = f"switch-writer-{self._switch.name}"
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._stay_connected())
-            tasks.create_task(self._watch_desired())
+            for keys in self._desired_keys:
+                tasks.create_task(self._watch_desired(keys))
             tasks.create_task(self._audit())
             tasks.create_task(self._bus.consume(durable, subject, SwitchCommand, self._on_commands, batch=BATCH))
 
@@ -131,36 +133,34 @@ class SwitchWriter:
 
     async def _reconcile(self, session: Session) -> None:
         """Bring the item tables to what KV says. Where KV says nothing, nothing is known: leave them alone."""
-        kept = await self._bus.kv_get(DESIRED_BUCKET, self._desired_key)
-        if kept is None:
+        for keys in self._desired_keys:
+            for key, (document, _) in (await self._bus.kv_items(DESIRED_BUCKET, keys)).items():
+                if self._learn(key, document) is None:
+                    return
+        desired = self._guards.desired
+        if desired is None:
             self._complain("nothing is known about what should be installed", "", next="entries are left as they are")
             return
-        try:
-            desired = switch_from_json(kept[0])
-        except ValueError as error:
-            self._log.error("desired state not understood", key=self._desired_key, reason=str(error))
-            return
-        self._guard.learn(desired)
         for failure in await session.reconcile(desired):
             self._log.error("not reconciled", reason=failure, next=f"tried again in {self._audit_interval_s:g} s")
 
-    @property
-    def _desired_key(self) -> str:
-        return key_of(f"switch:{self._switch.name}")
-
-    async def _watch_desired(self) -> None:
+    async def _watch_desired(self, keys: str) -> None:
         """Take note of each new document. Commands bring the switch there, unless the world began anew."""
-        async for change in self._bus.kv_watch(DESIRED_BUCKET, self._desired_key):
-            try:
-                desired = switch_from_json(change.value) if change.value is not None else None
-            except ValueError as error:
-                self._log.error("desired state not understood", key=self._desired_key, reason=str(error))
+        async for change in self._bus.kv_watch(DESIRED_BUCKET, keys):
+            if change.value is None:
                 continue
-            if desired is None:
-                continue
-            first = self._guard.desired is None
-            if (self._guard.learn(desired) or first) and self.in_sync.is_set():
+            first = self._guards.desired is None
+            anew = self._learn(change.key, change.value)
+            if anew is not None and (anew or first) and self.in_sync.is_set():
                 self._break("the desired state began anew")
+
+    def _learn(self, key: str, document: bytes) -> bool | None:
+        """Take note of it. Says whether generations count from anew; None where it cannot be understood."""
+        try:
+            return self._guards.learn(shard_of(key), switch_from_json(document))
+        except ValueError as error:
+            self._log.error("desired state not understood", key=key, reason=str(error))
+            return None
 
     async def _audit(self) -> None:
         """Put right what nobody commanded: entries that went missing, or had no room when they were wanted."""
@@ -231,9 +231,9 @@ class SwitchWriter:
         reasons = {}
         accepted = []
         for index, command in enumerate(commands):
-            reasons[index] = self._guard.stale(command)
+            reasons[index] = self._guards.stale(command)
             if not reasons[index]:
-                self._guard.record(command)
+                self._guards.record(command)
                 accepted.append((index, command))
         places = iter(accepted)
         for wave in waves([command for _, command in accepted]):
