@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import signal
 import socket
@@ -14,7 +15,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from collector_rig import Samples
+from decider_rig import Decider, World
 from ezpath.bus import Bus
+from ezpath.events import HostCommand, SwitchCommand
 from tor_process import Namespace, switch_namespace
 
 
@@ -116,3 +119,26 @@ async def samples(bus: Bus) -> Samples:
     samples = Samples()
     await bus.subscribe_samples(samples.keep)
     return samples
+
+
+@pytest.fixture
+def decider(nats_server: NatsServer, tmp_path: Path) -> Iterator[Decider]:
+    decider = Decider(nats_server.url, tmp_path)
+    yield decider
+    decider.stop(signal.SIGKILL)
+
+
+@pytest_asyncio.fixture
+async def world(bus: Bus, nats_server: NatsServer) -> AsyncIterator[World]:
+    world = World(bus, nats_server.url)
+    await bus.subscribe_flows(world.on_flows)
+    kinds: tuple[type[SwitchCommand | HostCommand], ...] = (SwitchCommand, HostCommand)
+    tasks = [
+        asyncio.create_task(world.sample_for_ever()),
+        asyncio.create_task(bus.consume("test-writers", "ezpath.command.>", kinds, world.on_command)),
+        asyncio.create_task(world.listen()),
+    ]
+    yield world
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

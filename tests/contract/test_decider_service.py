@@ -8,156 +8,24 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 
-import numpy as np
 import pytest
-import pytest_asyncio
-from ezpath.bus import FENCE, Bus, Delivery
+from decider_rig import PAIR, Decider, World
+from ezpath.bus import FENCE
 from ezpath.events import (
     DESIRED_BUCKET,
     SAGA_BUCKET,
     DeadLetter,
-    FlowSample,
-    FlowsSnapshot,
     HostCommand,
     OffloadRequested,
     RevertRequested,
     SagaOutcome,
     SagaStep,
-    StepReport,
-    SwitchCommand,
     SwitchTables,
     TableUse,
 )
-from ezpath.names import PairId, SwitchName, Tenant
-from network import NETWORK
-
-PAIR = PairId("red.red-1.red-3")
-FLOW = (5001, 0x020000000001, 0x020000000003)
-OPTIONS = ("--interval", "0.1", "--enter-polls", "2", "--idle-polls", "2", "--drain-s", "0.2")
-
-
-class Decider:
-    def __init__(self, nats: str, directory: Path) -> None:
-        self._inventory = directory / "network.yaml"
-        self._inventory.write_text(NETWORK)
-        self._log = directory / "decider.log"
-        self._command = [str(Path(sys.executable).parent / "ezpath-decider"), "--nats", nats, *OPTIONS]
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self, *options: str) -> None:
-        with self._log.open("ab") as log:
-            self.process = subprocess.Popen([*self._command, "--inventory", str(self._inventory), *options], stderr=log)
-
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        if self.process is None:
-            return 0
-        self.process.send_signal(number)
-        code, self.process = self.process.wait(10), None
-        return code
-
-    def policy(self, text: str) -> Path:
-        """Write the policy file, at once as an editor does."""
-        file, draft = self._inventory.with_name("policy.yaml"), self._inventory.with_name("policy.draft")
-        draft.write_text(text)
-        return draft.rename(file)
-
-    async def until_logged(self, text: str, seconds: float = 15) -> None:
-        async with asyncio.timeout(seconds):
-            while text not in self.log:  # noqa: ASYNC110 - a file tells nobody
-                await asyncio.sleep(0.05)
-
-    @property
-    def log(self) -> str:
-        return self._log.read_text()
-
-
-class World:
-    """Everything around the decider: collectors that report a rate, and writers that answer (or do not)."""
-
-    def __init__(self, bus: Bus) -> None:
-        self.bus = bus
-        self.rate_bps = 0.0
-        self.answer: Callable[[SwitchCommand | HostCommand], str | None] = lambda command: ""
-        self.commands: list[SwitchCommand | HostCommand] = []
-        self.said: list[object] = []
-        self._snapshots: asyncio.Queue[FlowsSnapshot] = asyncio.Queue()
-
-    async def sample_for_ever(self) -> None:
-        octets, sequence = 0.0, 0
-        while True:
-            sequence += 1
-            octets += self.rate_bps / 8 * 0.1
-            columns = np.array([*FLOW, sequence, int(octets)], dtype=np.uint64).reshape(5, 1)
-            for switch in ("tor1", "tor2"):
-                await self.bus.publish_sample(
-                    FlowSample(SwitchName(switch), sequence, sequence * 100_000_000, 0, 0.1, *columns, collector="c")
-                )
-            await asyncio.sleep(0.1)
-
-    async def on_command(self, batch: list[Delivery[SwitchCommand | HostCommand]]) -> None:
-        for command in (delivery.event for delivery in batch):
-            self.commands.append(command)
-            reason = self.answer(command)
-            if reason is None:
-                continue
-            target = f"switch:{command.switch}" if isinstance(command, SwitchCommand) else f"host:{command.host}"
-            await self.bus.publish(
-                StepReport(command.saga, command.pair, command.generation, command.phase, target, not reason, reason)
-            )
-
-    async def listen(self) -> None:
-        async for delivery in self.bus.follow(["ezpath.saga.>", "ezpath.deadletter.>"], 0):
-            self.said.append(delivery.event)
-
-    async def on_flows(self, snapshot: FlowsSnapshot) -> None:
-        self._snapshots.put_nowait(snapshot)
-
-    async def next_snapshot(self) -> FlowsSnapshot:
-        """The first one published from now on."""
-        while not self._snapshots.empty():
-            self._snapshots.get_nowait()
-        return await asyncio.wait_for(self._snapshots.get(), 15)
-
-    async def until(self, happened: Callable[[object], bool], seconds: float = 15) -> object:
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            for event in self.said:
-                if happened(event):
-                    return event
-            await asyncio.sleep(0.02)
-        raise AssertionError(f"did not happen in {seconds} s; said: {self.said[-6:]}")
-
-    def outcome(self, outcome: str) -> Callable[[object], bool]:
-        return lambda event: isinstance(event, SagaOutcome) and event.outcome == outcome
-
-
-@pytest.fixture
-def decider(nats_server: object, tmp_path: Path) -> Iterator[Decider]:
-    decider = Decider(nats_server.url, tmp_path)  # type: ignore[attr-defined]
-    yield decider
-    decider.stop(signal.SIGKILL)
-
-
-@pytest_asyncio.fixture
-async def world(bus: Bus) -> AsyncIterator[World]:
-    world = World(bus)
-    await bus.subscribe_flows(world.on_flows)
-    kinds: tuple[type[SwitchCommand | HostCommand], ...] = (SwitchCommand, HostCommand)
-    tasks = [
-        asyncio.create_task(world.sample_for_ever()),
-        asyncio.create_task(bus.consume("test-writers", "ezpath.command.>", kinds, world.on_command)),
-        asyncio.create_task(world.listen()),
-    ]
-    yield world
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+from ezpath.names import SwitchName, Tenant
 
 
 async def test_given_a_busy_pair_that_goes_idle_then_it_is_offloaded_and_comes_back(

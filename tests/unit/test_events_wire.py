@@ -11,7 +11,9 @@ import pytest
 from ezpath.bus.deadletter import KEPT_BYTES, dead_letter
 from ezpath.bus.trace import headers, traceparent
 from ezpath.events import (
+    Account,
     DeadLetter,
+    DryRunDecision,
     FlowLine,
     FlowSample,
     FlowsSnapshot,
@@ -48,6 +50,8 @@ RULES = (ReceiveRule(Vni(5001), VlanId(100), MAC1), SendRule(Vni(5001), MAC1, MA
 EVENTS: dict[str, JsonEvent] = {
     "ezpath.decision.offload.red.red-1.red-3": OffloadRequested(PAIR, RED, "busy", 1e9, 1.5),
     "ezpath.decision.revert.red.red-1.red-3": RevertRequested(PAIR, RED, "idle", 1.5),
+    "ezpath.dryrun.offload.red.red-1.red-3": DryRunDecision(PAIR, RED, "offload", "busy", 1e9, 1.5),
+    "ezpath.why.red.red-1.red-3": Account(PAIR, RED, 1.5, "overlay", "stays", "idle"),
     "ezpath.command.switch.tor1": SwitchCommand(
         "s", PAIR, 3, "switch-send", SwitchName("tor1"), (TAG, REMOTE), (LOCAL,)
     ),

@@ -9,6 +9,8 @@ for samples. Every JSON event is one object with ``v`` (version), ``type`` and t
     ezpath.tables.<switch>                      SwitchTables       core NATS, JSON
     ezpath.decision.offload.<pair>              OffloadRequested   JetStream, JSON
     ezpath.decision.revert.<pair>               RevertRequested    JetStream, JSON
+    ezpath.dryrun.<offload|revert>.<pair>       DryRunDecision     JetStream, JSON
+    ezpath.why.<pair>                           Account            JetStream (EZPATH_WHY: the last few of each), JSON
     ezpath.command.switch.<switch>              SwitchCommand      JetStream, JSON
     ezpath.command.host.<host>                  HostCommand        JetStream, JSON
     ezpath.report.<switch|host>.<name>          StepReport         JetStream, JSON
@@ -31,6 +33,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from ezpath.accounts import WHY_STREAM as WHY_STREAM
+from ezpath.accounts import WHY_SUBJECT as WHY_SUBJECT
+from ezpath.accounts import Account as Account
 from ezpath.items import HostItem, SwitchItem
 from ezpath.malformed import MalformedEvent as MalformedEvent
 from ezpath.malformed import check_item, check_name, check_pair
@@ -41,10 +46,19 @@ from ezpath.samples import decode_sample as decode_sample
 from ezpath.samples import encode_sample as encode_sample
 
 STREAM = "EZPATH"
-STREAM_SUBJECTS = ("ezpath.decision.>", "ezpath.command.>", "ezpath.report.>", "ezpath.saga.>", "ezpath.deadletter.>")
+STREAM_SUBJECTS = (
+    "ezpath.decision.>",
+    "ezpath.dryrun.>",
+    "ezpath.command.>",
+    "ezpath.report.>",
+    "ezpath.saga.>",
+    "ezpath.deadletter.>",
+)
 SAGA_BUCKET = "ezpath_sagas"
 DESIRED_BUCKET = "ezpath_desired"
 LEASE_BUCKET = "ezpath_leases"
+CONTROL_BUCKET = "ezpath_control"
+"""What an operator told the decider: pauses, and the policy."""
 SAMPLES_SUBJECT = "ezpath.samples"
 FLOWS_SUBJECT = "ezpath.flows"
 TABLES_SUBJECT = "ezpath.tables"
@@ -91,6 +105,19 @@ class RevertRequested:
     reason: str
     at: float
     type: Literal["revert-requested"] = "revert-requested"
+
+
+@dataclass(frozen=True, slots=True)
+class DryRunDecision:
+    """What a decider would ask for that was started to look on. Nobody acts on it: it is no request."""
+
+    pair: PairId
+    tenant: Tenant
+    what: Literal["offload", "revert"]
+    reason: str
+    rate_bps: float
+    at: float
+    type: Literal["dry-run-decision"] = "dry-run-decision"
 
 
 SwitchItems = tuple[Annotated[SwitchItem, Field(discriminator="kind")], ...]
@@ -249,6 +276,8 @@ JsonEvent = (
     | DeadLetter
     | FlowsSnapshot
     | SwitchTables
+    | DryRunDecision
+    | Account
 )
 _JSON: TypeAdapter[JsonEvent] = TypeAdapter(Annotated[JsonEvent, Field(discriminator="type")])
 
@@ -276,6 +305,10 @@ def subject_of(event: JsonEvent) -> str:
             return FLOWS_SUBJECT
         case SwitchTables():
             return f"{TABLES_SUBJECT}.{event.switch}"
+        case DryRunDecision():
+            return f"ezpath.dryrun.{event.what}.{event.pair}"
+        case Account():
+            return f"{WHY_SUBJECT}.{event.pair}"
 
 
 _HEAD = b'{"v":%d,' % VERSION

@@ -11,7 +11,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from nats.aio.client import Client
+import structlog
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
@@ -22,6 +22,8 @@ from ezpath.malformed import MalformedEvent
 
 SUBJECT = "ezpath.ask"
 NO_RESPONDERS = "503"
+MOST_OPEN = 100
+"""Questions at once; whoever asks more is left without an answer."""
 
 Document = dict[str, Any]
 Answerer = Callable[[Document], Awaitable[Mapping[str, Any] | None]]
@@ -61,11 +63,30 @@ async def ask_all(link: Link, what: str, question: Mapping[str, Any], within_s: 
     return answers
 
 
-async def reply(client: Client, message: Msg, answerer: Answerer) -> None:
-    """Answer one question, if ``answerer`` does. Raises :class:`MalformedEvent` where it makes no sense."""
-    answer = await answerer(document(message.data))
-    if answer is not None and message.reply:
-        await client.publish(message.reply, json.dumps(answer).encode())
+class Desk:
+    """Answers questions side by side: one that takes its time keeps no other waiting."""
+
+    def __init__(self, link: Link, answerer: Answerer) -> None:
+        self._link, self._answerer = link, answerer
+        self._open: set[asyncio.Task[None]] = set()
+
+    async def take(self, message: Msg) -> None:
+        """Returns at once. Raises :class:`MalformedEvent` where it is no question."""
+        question = document(message.data)
+        if len(self._open) >= MOST_OPEN or not message.reply:
+            return
+        task = asyncio.create_task(self._answer(question, message.reply), name="answer")
+        self._open.add(task)
+        task.add_done_callback(self._open.discard)
+
+    async def _answer(self, question: Document, inbox: str) -> None:
+        try:
+            answer = await self._answerer(question)
+            if answer is not None:
+                client = await self._link.client(None)
+                await client.publish(inbox, json.dumps(answer).encode())
+        except Exception as error:  # noqa: BLE001 - nobody waits for this task
+            structlog.get_logger().error("question not answered", question=question, exc_info=error)
 
 
 def document(data: bytes) -> Document:

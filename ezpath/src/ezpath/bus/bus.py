@@ -25,7 +25,9 @@ from ezpath.bus.pipeline import Pipelines
 from ezpath.events import (
     FLOWS_SUBJECT,
     SAMPLES_SUBJECT,
+    STREAM,
     TABLES_SUBJECT,
+    Account,
     DeadLetter,
     FlowSample,
     FlowsSnapshot,
@@ -99,14 +101,14 @@ class Bus:
     async def publish(self, event: JsonEvent, *, msg_id: str | None = None, correlation: str | None = None) -> None:
         """Publish ``event`` where it belongs. Returns when the stream has it.
 
-        FlowsSnapshot and SwitchTables are not kept: returns when they are sent.
+        FlowsSnapshot and SwitchTables are not kept, an Account is: returns when they are sent.
 
         ``msg_id``: the same id within two minutes is stored once; give one to whatever may be published again after
         a crash. ``correlation``: the saga id; taken from the event where it has one.
 
         Raises :class:`Unavailable` when NATS did not confirm within ``patience_s``, :class:`BusError` when it refused.
         """
-        if isinstance(event, FlowsSnapshot | SwitchTables):
+        if isinstance(event, FlowsSnapshot | SwitchTables | Account):
             await self._publish_core(subject_of(event), encode(event))
             return
         await self.publish_all([Saying(event, msg_id, correlation)])
@@ -306,16 +308,16 @@ class Bus:
     async def answer(self, what: str, answerer: Answerer) -> None:
         """Answer what is asked on ``ezpath.ask.<what>`` from now on. None from ``answerer``: somebody else may know."""
 
-        async def on_message(message: Msg) -> None:
-            await ask.reply(await self._link.client(None), message, answerer)
-
-        await self._subscribe(f"{ask.SUBJECT}.{what}", on_message)
+        desk = ask.Desk(self._link, answerer)
+        await self._subscribe(f"{ask.SUBJECT}.{what}", desk.take)
 
     # ---- looking on -------------------------------------------------------
 
-    def history(self, subjects: Sequence[str], since: float | None = None) -> AsyncIterator[Delivery[JsonEvent]]:
+    def history(
+        self, subjects: Sequence[str], since: float | None = None, stream: str = STREAM
+    ) -> AsyncIterator[Delivery[JsonEvent]]:
         """What the stream holds on ``subjects`` (from Unix time ``since``), oldest first; ends at the newest."""
-        return reader.history(self._link, subjects, since, self._patience_s)
+        return reader.history(self._link, subjects, since, self._patience_s, stream)
 
     def follow(self, subjects: Sequence[str], after: int) -> AsyncIterator[Delivery[JsonEvent]]:
         """Everything on ``subjects`` behind stream sequence ``after``, for ever."""

@@ -38,7 +38,7 @@ async def last_sequence(link: Link, patience_s: float) -> int:
 
 
 async def history(
-    link: Link, subjects: Sequence[str], since: float | None, patience_s: float
+    link: Link, subjects: Sequence[str], since: float | None, patience_s: float, stream: str = STREAM
 ) -> AsyncIterator[Delivery[JsonEvent]]:
     """What the stream holds now on ``subjects``, oldest first, from Unix time ``since`` on. Ends at the newest.
 
@@ -50,9 +50,9 @@ async def history(
         config.deliver_policy = api.DeliverPolicy.BY_START_TIME
         config.opt_start_time = datetime.datetime.fromtimestamp(since, datetime.UTC)
     try:
-        info = await client.jetstream(timeout=TIMEOUT_S).add_consumer(STREAM, config)
+        info = await client.jetstream(timeout=TIMEOUT_S).add_consumer(stream, config)
         left = info.num_pending or 0
-        async with Pull(client, STREAM, info.name, BATCH) as pull:
+        async with Pull(client, stream, info.name, BATCH) as pull:
             while left > 0:
                 messages = await pull.gather(LINGER_S)
                 left -= len(messages)
@@ -60,7 +60,7 @@ async def history(
                     yield delivery
     except _TROUBLE as error:
         raise _unavailable(link, error) from None
-    await _forget(client, info.name)
+    await _forget(client, stream, info.name)
 
 
 async def follow(link: Link, subjects: Sequence[str], after: int) -> AsyncIterator[Delivery[JsonEvent]]:
@@ -110,8 +110,8 @@ def _config(subjects: Sequence[str]) -> api.ConsumerConfig:
     )
 
 
-async def _forget(client: Client, consumer: str) -> None:
+async def _forget(client: Client, stream: str, consumer: str) -> None:
     try:
-        await client.jetstream(timeout=TIMEOUT_S).delete_consumer(STREAM, consumer)
+        await client.jetstream(timeout=TIMEOUT_S).delete_consumer(stream, consumer)
     except (NatsError, OSError):
         return  # it ends by itself when nobody asks for a minute

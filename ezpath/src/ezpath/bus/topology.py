@@ -6,13 +6,25 @@ import structlog
 from nats.js import JetStreamContext, api
 from nats.js.errors import BadRequestError, NotFoundError
 
-from ezpath.events import DESIRED_BUCKET, LEASE_BUCKET, SAGA_BUCKET, STREAM, STREAM_SUBJECTS
+from ezpath.events import (
+    CONTROL_BUCKET,
+    DESIRED_BUCKET,
+    LEASE_BUCKET,
+    SAGA_BUCKET,
+    STREAM,
+    STREAM_SUBJECTS,
+    WHY_STREAM,
+    WHY_SUBJECT,
+)
 
 MAX_AGE_S = 24 * 3600.0
 MAX_BYTES = 256 * 2**20
 DEDUP_WINDOW_S = 120.0
 """A message id seen again within this time is not stored again, seconds."""
-BUCKETS = (SAGA_BUCKET, DESIRED_BUCKET, LEASE_BUCKET)
+BUCKETS = (SAGA_BUCKET, DESIRED_BUCKET, LEASE_BUCKET, CONTROL_BUCKET)
+WHY_MAX_BYTES = 64 * 2**20
+WHY_KEPT = 5
+"""Accounts of each flow; the oldest of all go first where there are too many."""
 BUCKET_HISTORY = 5
 BUCKET_MAX_BYTES = 64 * 2**20
 
@@ -20,6 +32,7 @@ BUCKET_MAX_BYTES = 64 * 2**20
 async def ensure(js: JetStreamContext) -> None:
     """Make what is missing; leave an operator's own limits alone. Raises nats-py's errors."""
     await _ensure_stream(js)
+    await _ensure_accounts(js)
     for bucket in BUCKETS:
         await _ensure_bucket(js, bucket)
 
@@ -53,6 +66,29 @@ async def _create_stream(js: JetStreamContext) -> None:
     except BadRequestError:
         # Another service was faster, perhaps of another version: what it made is good if it is there.
         await js.stream_info(STREAM)
+
+
+async def _ensure_accounts(js: JetStreamContext) -> None:
+    """A stream apart: however much there is to explain, it takes no room from commands."""
+    try:
+        await js.stream_info(WHY_STREAM)
+        return
+    except NotFoundError:
+        pass
+    config = api.StreamConfig(
+        name=WHY_STREAM,
+        description="EZPath: why flows are where they are, the last answers of each",
+        subjects=[f"{WHY_SUBJECT}.>"],
+        storage=api.StorageType.FILE,
+        discard=api.DiscardPolicy.OLD,
+        max_msgs_per_subject=WHY_KEPT,
+        max_bytes=WHY_MAX_BYTES,
+        max_age=MAX_AGE_S,
+    )
+    try:
+        await js.add_stream(config)
+    except BadRequestError:
+        await js.stream_info(WHY_STREAM)
 
 
 async def _ensure_bucket(js: JetStreamContext, bucket: str) -> None:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from ezpath.events import (
+    Account,
     DeadLetter,
+    DryRunDecision,
     FlowsSnapshot,
     HostCommand,
     JsonEvent,
@@ -61,6 +63,11 @@ def columns_of(event: JsonEvent) -> Line:
         case OffloadRequested():
             rate = f"{bit_rate(event.rate_bps)}; " if event.rate_bps else ""
             return Line(event.pair, "decision: offload", why=f"{rate}{event.reason}", style="cyan")
+        case DryRunDecision():
+            rate = f"{bit_rate(event.rate_bps)}; " if event.rate_bps else ""
+            return Line(event.pair, f"dry run: {event.what}", why=f"{rate}{event.reason}", style="blue")
+        case Account():
+            return Line(event.pair, f"{event.where}: {event.verdict}", why=event.reason)
         case RevertRequested():
             return Line(event.pair, "decision: revert", why=event.reason, style="cyan")
         case SagaStep():

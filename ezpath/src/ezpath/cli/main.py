@@ -7,13 +7,19 @@ import click
 from ezpath.cli.check import check_config
 from ezpath.cli.decide import offload, revert
 from ezpath.cli.flows import flows
+from ezpath.cli.pause import pause, resume
+from ezpath.cli.policy import policy
 from ezpath.cli.tail import tail
+from ezpath.cli.why import why
 
 EXAMPLES = """\b
 Examples:
   ezpath flows --watch                  who talks, how much, carried by whom
   ezpath tail --tenant red              what is decided and done, as it happens
   ezpath check-config network.yaml      find mistakes before the services refuse them
+  ezpath why red.red-1.red-3            why a flow is where it is
+  ezpath pause --rack r1                the decider keeps its hands off; `ezpath resume --rack r1` lifts it
+  ezpath policy set policy.yaml         another strategy or other budgets, without a restart
   ezpath offload red.red-1.red-3        by hand, and `ezpath revert` back
 
 Settings may come from the environment: EZPATH_NATS, EZPATH_INVENTORY; NO_COLOR is honoured.
@@ -26,5 +32,5 @@ def main() -> None:
     """Watch EZPath move container tunnels between hosts and switches."""
 
 
-for command in (tail, flows, check_config, offload, revert):
+for command in (tail, flows, why, check_config, policy, pause, resume, offload, revert):
     main.add_command(command)

@@ -18,7 +18,7 @@ from ezpath.cli.lines import heading, line
 from ezpath.events import JsonEvent, encode
 from ezpath.inventory import Inventory
 
-SUBJECTS = ("ezpath.decision.>", "ezpath.saga.>")
+SUBJECTS = ("ezpath.decision.>", "ezpath.dryrun.>", "ezpath.saga.>")
 MORE_SUBJECTS = ("ezpath.command.>", "ezpath.report.>", "ezpath.deadletter.>")
 DEFAULT_LAST = 20
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}

@@ -132,6 +132,11 @@ class Candidates:
         seconds[rows] = self.now - self.places.rows.entered_at[records]
         return seconds
 
+    @property
+    def moved_rows(self) -> tuple[Indices, Indices]:
+        """The numbers that flows which ever moved have among the places, and here."""
+        return self._beside
+
     def rounds_here(self, rows: Indices) -> Indices:
         """Rounds with fresh word since each of ``rows`` came to where it is."""
         arrived = np.zeros(len(self), np.int64)
@@ -172,16 +177,22 @@ class Candidates:
         word[: len(self.series.fresh)] = self.series.fresh
         return word
 
-    @cached_property
+    @property
     def _resting(self) -> Mask:
         """Rolled back lately: left alone for a while, longer each time."""
-        resting = np.zeros(len(self), np.bool_)
+        return self.rests_s > 0
+
+    @cached_property
+    def rests_s(self) -> F32:
+        """Seconds until the decider may move it again; 0 for all that were not rolled back lately."""
+        rests_s = np.zeros(len(self), np.float32)
         records, rows = self._beside
         failures = self.places.rows.failures[records]
         rest_s = self.retry_after_s * np.exp2(np.clip(failures.astype(np.float64) - 1, 0, 5))
         waited_s = self.now - self.places.rows.entered_at[records]
-        resting[rows] = (self.places.rows.state[records] == OVERLAY) & (failures > 0) & (waited_s < rest_s)
-        return resting
+        resting = (self.places.rows.state[records] == OVERLAY) & (failures > 0) & (waited_s < rest_s)
+        rests_s[rows[resting]] = (rest_s - waited_s)[resting]
+        return rests_s
 
     def entries(self, rows: Indices) -> Numbers:
         """Numbers of the table entries that each of ``rows`` needs, :data:`~ezpath_decider.book.PLACES` wide."""

@@ -85,6 +85,10 @@ class Directory:
         known[known] = (self.vni[found[known]] == vni[known]) & (self.mac[found[known]] == mac[known])
         return np.where(known, found, np.int32(NOWHERE))
 
+    def number(self, tenant: str, name: str) -> int | None:
+        """Of the endpoint that ``tenant`` calls ``name``; None where it has none."""
+        return self._number.get((tenant, name))
+
     def pair_name(self, key: np.uint64 | int) -> PairId:
         """``tenant.a.b`` of a pair's key."""
         one, other = int(key) >> 32, int(key) & 0xFFFFFFFF

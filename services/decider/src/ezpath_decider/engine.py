@@ -20,7 +20,7 @@ from ezpath_decider.candidates import Candidates
 from ezpath_decider.columns import Mask
 from ezpath_decider.directory import Directory
 from ezpath_decider.moves import Moves, plan
-from ezpath_decider.pins import Pins
+from ezpath_decider.pins import Paused, Pins
 from ezpath_decider.places import Places
 from ezpath_decider.reasons import words
 from ezpath_decider.series import Series
@@ -124,6 +124,12 @@ class Engine:
         moved[self.series.rows_of(self.places.moved(), now)] = True
         self.series.forget(moved, now, FORGET_AFTER_S)
         self.places.forget(now, PLACES_KEPT_S)
+
+    def under(self, paused: Paused) -> tuple[int, int]:
+        """How many flows such a pause holds where they are, and how many of them are not in the overlay."""
+        series, pins = self.series, Pins(self.directory, paused=paused)
+        held = pins.rules(series.rows.key[: series.rows.count]).held
+        return int(np.count_nonzero(held)), int(np.count_nonzero(pins.rules(self.places.moved()).held))
 
     def entries_held(self) -> I64:
         """Entries of all flows that are not in the overlay, by switch and table."""

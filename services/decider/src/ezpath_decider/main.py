@@ -22,12 +22,15 @@ from ezpath.service import Service, Settings, run, service_options
 
 from ezpath_decider.allowance import Allowance
 from ezpath_decider.book import TABLES
+from ezpath_decider.controls import Controls
 from ezpath_decider.directory import directory_of
+from ezpath_decider.dryrun import Onlooker
 from ezpath_decider.engine import Decision, Engine
 from ezpath_decider.leader import Leader
 from ezpath_decider.pins import Pins
 from ezpath_decider.policy import BudgetConfig, Policy, Setting
 from ezpath_decider.policyfile import PolicyFile
+from ezpath_decider.questions import Questions
 from ezpath_decider.rounds import flow_lines
 from ezpath_decider.sagas import Standing
 from ezpath_decider.term import Term
@@ -47,7 +50,13 @@ class Decider:
     """Rounds of deciding beside the saga keeper."""
 
     def __init__(
-        self, service: Service, interval_s: float, policy: PolicyFile, saga: SagaSettings, shards: int = 1
+        self,
+        service: Service,
+        interval_s: float,
+        policy: PolicyFile,
+        saga: SagaSettings,
+        shards: int = 1,
+        dry_run: bool = False,
     ) -> None:
         self._service = service
         self._interval_s = interval_s
@@ -64,18 +73,29 @@ class Decider:
         directory = directory_of(service.inventory)
         self._engine = Engine(directory, policy.strategy, Allowance(directory), Pins(directory))
         self._standing = Standing(self._engine)
+        self._onlooker = Onlooker(service.bus, service.inventory, self._engine) if dry_run else None
+        self._questions = Questions(service.bus, self._engine, self.leader.leads, dry_run)
+        self._controls = Controls(
+            service.bus, self._engine, policy, service.inventory, lambda: bool(self.leader.shards)
+        )
         self._apply(policy)
         self._log = structlog.get_logger()
 
     async def run(self) -> None:
         bus = self._service.bus
+        await self._controls.start()
+        await self._questions.start()
         await bus.subscribe_samples(self._on_sample)
         await bus.subscribe_tables(self._on_tables)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.leader.run())
-            await self.leader.ready.wait()
+            if self._onlooker is None:
+                tasks.create_task(self.leader.run())
+                await self.leader.ready.wait()
+            else:
+                await self._onlooker.start()
             leads = [str(shard) for shard in self.leader.shards]
             self._service.ready(strategy=self._policy.policy.strategy, interval_s=self._interval_s, leads=leads)
+            tasks.create_task(self._controls.run())
             tasks.create_task(self._every(self._interval_s, self._round))
             tasks.create_task(self._every(FORGET_S, self._forget))
 
@@ -107,21 +127,27 @@ class Decider:
 
     async def _round(self) -> None:
         self._reread_policy()
-        now = self._clock()
-        self._standing.learn(self.leader.sagas, now)
+        self._heed_pauses()
+        now, sagas = self._clock(), (self._onlooker or self.leader).sagas
+        self._standing.learn(sagas, now)
         decided = self._engine.round(now)
         if decided.fault:
             self._log.error("the strategy failed, everything stays where it is", reason=decided.fault)
-        for decision in decided.decisions():
+        # All of one instant: whatever is awaited lets samples in.
+        decisions, lines = list(decided.decisions()), flow_lines(decided.candidates, sagas)
+        await self._questions.after(decided, self._policy.policy.strategy, sagas)
+        if self._onlooker is not None:
+            for decision in decisions:
+                await self._onlooker.decided(decision, now)
+            return
+        for decision in decisions:
             if self.leader.leads(decision.tenant):
                 await self._publish(decision, now)
         if not self.leader.shards:
             return  # whoever leads tells what it sees
         try:
-            lines = [
-                line for line in flow_lines(decided.candidates, self.leader.sagas) if self.leader.leads(line.tenant)
-            ]
-            await self._service.bus.publish(FlowsSnapshot(now, tuple(lines)))
+            ours = tuple(line for line in lines if self.leader.leads(line.tenant))
+            await self._service.bus.publish(FlowsSnapshot(now, ours))
         except BusError as error:
             self._log.warning("flows not published", reason=str(error))
 
@@ -142,7 +168,7 @@ class Decider:
 
     def _reread_policy(self) -> None:
         try:
-            changed = self._policy.reread(self._service.inventory)
+            changed = self._policy.reread(self._service.inventory, self._controls.policy)
         except ValueError as error:
             self._log.error("policy refused, the one before holds on", reason=str(error))
             return
@@ -151,6 +177,14 @@ class Decider:
             self._log.info(
                 "policy changed", strategy=self._policy.policy.strategy, settings=self._policy.policy.settings
             )
+
+    def _leads_any(self) -> bool:
+        return bool(self.leader.shards)
+
+    def _heed_pauses(self) -> None:
+        pins = self._engine.pins
+        if self._controls.paused != pins.paused:
+            self._engine.pins = Pins(pins.directory, pins.lists, self._controls.paused)
 
     def _apply(self, file: PolicyFile) -> None:
         engine, policy = self._engine, file.policy
@@ -168,6 +202,7 @@ Examples:
   ezpath-decider --nats nats://127.0.0.1:4222 --inventory network.yaml --enter-bps 2e7
   ezpath-decider --inventory network.yaml --strategy value --budget 4096
   ezpath-decider --inventory network.yaml --policy policy.yaml    read again whenever it changes
+  ezpath-decider --inventory network.yaml --strategy value --dry-run    beside the one in charge: what would it do?
 """
 )
 @service_options
@@ -245,6 +280,7 @@ Examples:
     envvar="EZPATH_SHARDS",
     help="Tenants are divided into so many parts, each led by one decider; the same for all. [env: EZPATH_SHARDS]",
 )
+@click.option("--dry-run", is_flag=True, help="Decide and publish on ezpath.dryrun.>; write nothing.")
 def main(
     settings: Settings,
     interval: float,
@@ -260,6 +296,7 @@ def main(
     drain_s: float,
     quarantine_s: float,
     shards: int,
+    dry_run: bool,
 ) -> None:
     """Decide which tunnels the switches carry, and see each change through."""
     levels: dict[str, Setting] = {
@@ -279,7 +316,7 @@ def main(
     run(
         "decider",
         settings,
-        lambda service: Decider(service, interval, policy, saga, shards).run(),
+        lambda service: Decider(service, interval, policy, saga, shards, dry_run).run(),
         check=policy.check,
     )
 

@@ -53,6 +53,15 @@ class Pins:
         barred = denied | ~self._listed(self._patterns.allow, flows) if self.lists.allow else denied
         return Rules(self._listed(self._patterns.always, flows) & ~barred, barred, self._held(flows))
 
+    def pauses_of(self, flow: int) -> tuple[str, ...]:
+        """What holds a flow, in words; nothing for one that may be moved."""
+        directory, paused = self.directory, self.paused
+        both = (flow >> 32, flow & 0xFFFFFFFF)
+        racks = {directory.racks[directory.switch_rack[directory.switch[end]]] for end in both} & paused.racks
+        tenants = {directory.tenants[directory.tenant[end]] for end in both} & paused.tenants
+        named = [*(f"rack {name}" for name in sorted(racks)), *(f"tenant {name}" for name in sorted(tenants))]
+        return ("everywhere", *named) if paused.everywhere else tuple(named)
+
     @cached_property
     def always_flows(self) -> U64:
         """The flows that the list ``always`` names outright, without ``*`` or ``?``: wanted even if never seen."""

@@ -1,0 +1,113 @@
+"""`ezpath policy`: see the decider's policy, and put another one in its place while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ezpath.bus import Bus, Conflict
+from ezpath.cli.common import EXIT_REFUSED, EXIT_USAGE, fail, nats_option, with_bus
+from ezpath.controls import POLICY_KEY, PolicySet, policy_to_json
+from ezpath.events import CONTROL_BUCKET
+
+ANSWER_S = 3.0
+IN_FORCE_S = 10.0
+
+
+@click.group(
+    epilog="""\b
+Examples:
+  ezpath policy show
+  ezpath policy set policy.yaml         checked by the decider first; in force at its next round
+  ezpath policy reset                   back to the decider's file and options
+
+\b
+Exit status: 0 done, 1 refused (one mistake a line: file:line: field: cause. remedy) or no decider, 2 wrong usage,
+3 NATS not reachable.
+"""
+)
+def policy() -> None:
+    """The decider's strategy, budgets and lists, without a restart."""
+
+
+@policy.command()
+@nats_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def show(nats: str, as_json: bool) -> None:
+    """Print the policy in force, and where it is from."""
+
+    async def work(bus: Bus) -> None:
+        answer = await _ask(bus, {}, nats)
+        if as_json:
+            click.echo(json.dumps(answer))
+        else:
+            click.echo(f"# from {answer['source']}\n{answer['policy']}", nl=False)
+
+    with_bus(nats, work)
+
+
+@policy.command("set")
+@nats_option
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def set_(nats: str, file: Path) -> None:
+    """Put FILE in force, in place of the decider's own file and options. It outlives the decider."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        fail(f"{file} cannot be read: {error}. Give a readable file of UTF-8 text", EXIT_USAGE)
+
+    async def work(bus: Bus) -> None:
+        answer = await _ask(bus, {"text": text, "file": str(file)}, nats)
+        if problems := answer["problems"]:
+            fail("\n".join(problems), EXIT_REFUSED)
+        said = PolicySet(str(file), text, time.time())
+        await _write(bus, policy_to_json(said))
+        await _until_from(bus, nats, said)
+
+    with_bus(nats, work)
+
+
+@policy.command()
+@nats_option
+def reset(nats: str) -> None:
+    """Back to what the decider was started with."""
+
+    async def work(bus: Bus) -> None:
+        if await bus.kv_get(CONTROL_BUCKET, POLICY_KEY) is None:
+            fail("No policy was set: the decider goes by its own. See `ezpath policy show`", EXIT_REFUSED)
+        await bus.kv_delete(CONTROL_BUCKET, POLICY_KEY)
+        click.echo("the decider goes by its own policy again")
+
+    with_bus(nats, work)
+
+
+async def _ask(bus: Bus, question: dict[str, Any], nats: str) -> dict[str, Any]:
+    answer = await bus.ask("policy", question, ANSWER_S)
+    if answer is None:
+        fail(f"No decider answers on {nats}: it is the decider that checks a policy. Start it", EXIT_REFUSED)
+    return answer
+
+
+async def _write(bus: Bus, value: bytes) -> None:
+    while True:
+        found = await bus.kv_get(CONTROL_BUCKET, POLICY_KEY)
+        try:
+            await bus.kv_put_cas(CONTROL_BUCKET, POLICY_KEY, value, found[1] if found else None)
+            return
+        except Conflict:
+            continue
+
+
+async def _until_from(bus: Bus, nats: str, said: PolicySet) -> None:
+    asked_until = time.monotonic() + IN_FORCE_S
+    while time.monotonic() < asked_until:
+        if (await _ask(bus, {}, nats))["since"] == said.since:
+            click.echo(f"{said.file} is in force")
+            return
+        await asyncio.sleep(0.1)
+    fail(f"It is written, and not in force after {IN_FORCE_S:g} s: see the decider's log", EXIT_REFUSED)

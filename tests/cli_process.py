@@ -1,0 +1,19 @@
+"""`ezpath` as people run it: a process, its exit code and what it printed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+EZPATH = str(Path(sys.executable).parent / "ezpath")
+
+
+async def ezpath(*arguments: str) -> tuple[int, str, str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("EZPATH_")}
+    process = await asyncio.create_subprocess_exec(
+        EZPATH, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=environment
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 30)
+    return process.returncode or 0, out.decode(), err.decode()
