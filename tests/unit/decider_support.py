@@ -65,6 +65,10 @@ class Network:
         request = OffloadRequested(PairId(pair), Tenant(pair.partition(".")[0]), "operator", 0.0, self.now)
         self._give(request)
 
+    def restart(self) -> None:
+        """The switches start anew: their monitors are empty, and count from zero."""
+        self._counted.clear()
+
     def list(self, lists: Lists) -> None:
         pins = self.engine.pins
         self.engine.pins = Pins(pins.directory, lists, pins.paused)
@@ -81,16 +85,22 @@ class Network:
         """A second of traffic in bits a second by pair, then a round; its decisions are carried out at once."""
         self.now += 1
         for sample in self._samples(rates):
-            self.engine.sample(sample, self.now)
+            self.count(sample)
         self._give(Tick())
         self.standing.learn(self.world.sagas, self.now)
-        self.last = self.engine.round(self.now)
+        self.last = self.decide()
         decisions = list(self.last.decisions())
         for decision in decisions:
             self.standing.asked(decision.pair, decision.what, self.now)
         for decision in () if self.lose_decisions else decisions:
             self._give(_request(decision, self.now))
         return [f"{decision.what} {decision.pair}" for decision in decisions]
+
+    def count(self, sample: FlowSample) -> None:
+        self.engine.sample(sample, self.now)
+
+    def decide(self) -> Round:
+        return self.engine.round(self.now)
 
     def reason(self, pair: str) -> str:
         """What the last round says of a pair."""

@@ -64,7 +64,7 @@ class Directory:
 
     @cached_property
     def _addresses(self) -> tuple[KeyIndex, U64]:
-        keys = _mix(self.vni, self.mac)
+        keys = digest(self.vni, self.mac)
         if len(np.unique(keys)) != len(keys):
             raise ValueError("two endpoints have the same VNI and MAC, or two pairs of them the same 64-bit digest")
         index = KeyIndex()
@@ -80,7 +80,7 @@ class Directory:
     def find(self, vni: U64, mac: U64) -> I32:
         """The endpoint of each address, :data:`NOWHERE` for those of nobody."""
         index, keys = self._addresses
-        found = index.find(_mix(vni, mac), keys)
+        found = index.find(digest(vni, mac), keys)
         known = found != NOWHERE
         known[known] = (self.vni[found[known]] == vni[known]) & (self.mac[found[known]] == mac[known])
         return np.where(known, found, np.int32(NOWHERE))
@@ -114,8 +114,8 @@ def ends(keys: U64) -> tuple[Indices, Indices]:
     return (keys >> HALF).astype(np.intp), (keys & LOW).astype(np.intp)
 
 
-def _mix(vni: U64, mac: U64) -> U64:
-    """72 bits in 64: equal digests of different addresses are as good as impossible, and looked for all the same."""
+def digest(vni: U64, mac: U64) -> U64:
+    """An address in 64 bits of 72: equal ones of different addresses are as good as impossible, and looked for."""
     return vni * _VNI_FACTOR ^ mac * _MAC_FACTOR
 
 

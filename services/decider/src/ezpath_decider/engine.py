@@ -92,10 +92,13 @@ class Engine:
         return self.series.add(sample, now)
 
     def round(self, now: float) -> Round:
+        """Note what flows do now, and decide."""
+        self.series.rows_of(self.pins.always_flows, now)
+        self.series.round(now)
+        return self.decide(now)
+
+    def decide(self, now: float) -> Round:
         """Decide. The moves are asked for by the caller, who then says through ``places`` what became of them."""
-        series = self.series
-        series.rows_of(self.pins.always_flows, now)
-        series.round(now)
         candidates = self.candidates(now)
         budgets = self.allowance.budgets(now)
         settled = self.allowance.settled(budgets)
@@ -120,9 +123,10 @@ class Engine:
 
     def forget(self, now: float) -> None:
         """Let go of flows that have been silent for long. Between rounds."""
-        moved = np.zeros(self.series.rows.count, np.bool_)
-        moved[self.series.rows_of(self.places.moved(), now)] = True
-        self.series.forget(moved, now, FORGET_AFTER_S)
+        if self.series.gathered is None:
+            moved = np.zeros(self.series.rows.count, np.bool_)
+            moved[self.series.rows_of(self.places.moved(), now)] = True
+            self.series.forget(moved, now, FORGET_AFTER_S)
         self.places.forget(now, PLACES_KEPT_S)
 
     def under(self, paused: Paused) -> tuple[int, int]:

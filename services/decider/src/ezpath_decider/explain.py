@@ -151,7 +151,7 @@ class Explainer:
         scores = selection.score[selection.chosen]
         return Standing(
             strategy=self.strategy,
-            settings=_settings(self.engine.strategy),
+            settings=settings_of(self.engine.strategy),
             score=_digits(selection.score[row]),
             rank=above + 1 if candidates.may[row] else None,
             candidates=len(ranked),
@@ -224,8 +224,8 @@ def _course(saga: Saga | None) -> Course | None:
     return Course(saga.phase.value, saga.entered_at, saga.generation, waiting, saga.reason)
 
 
-def _settings(strategy: Any) -> dict[str, float | bool | str]:
-    """What it goes by: its defaults, and over them what the policy set."""
+def settings_of(strategy: Any) -> dict[str, float | bool | str]:
+    """What a strategy goes by: its defaults, and over them what the policy set."""
     function = getattr(strategy, "func", strategy)
     defaults = getattr(function, "__kwdefaults__", None) or {}
     return {**defaults, **getattr(strategy, "keywords", {})}

@@ -14,7 +14,7 @@ from ezpath_decider.budgets import Budgets, Room
 from ezpath_decider.candidates import Candidates
 from ezpath_decider.columns import Indices, Mask
 from ezpath_decider.places import ARRIVING, OVERLAY
-from ezpath_decider.strategy import Selection, preference
+from ezpath_decider.strategy import Selection, highest_first, preference
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,7 +43,7 @@ def plan(candidates: Candidates, selection: Selection, budgets: Budgets, most: i
     arriving[offload] = True
     stays = evicted & _touch(candidates, revert, arriving) & ~_touch(candidates, revert, waiting)
     revert = revert[~stays]
-    revert = revert[np.argsort(selection.score[revert], kind="stable")][:most]
+    revert = highest_first(candidates, -selection.score, revert)[:most]
     return Moves(offload, revert, waiting)
 
 

@@ -5,14 +5,18 @@ Pure. Only flows that were ever moved have a record here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from ezpath_decider.columns import F64, NOWHERE, U8, U16, U32, U64, Indices, KeyIndex, Rows, column
 from ezpath_decider.series import Series
 
+UNKNOWN = 0xFFFFFFFF
+"""Rounds, where the flow's series are somebody else's and have not been seen yet."""
 OVERLAY, ARRIVING, ON_SWITCH, LEAVING = 0, 1, 2, 3
 
 
@@ -39,14 +43,28 @@ class Places:
         if not len(flows):
             return
         rows, here = self.rows, self._rows_of(flows)
-        of_series = series.rows_of(flows, float(np.max(at)))
         rows.state[here] = state
         rows.entered_at[here] = at
-        rows.rounds[here] = series.rows.rounds[of_series]
+        rows.rounds[here] = _rounds(series, flows, float(np.max(at)))
         if failed:
             rows.failures[here] += rows.failures[here] < 0xFFFF
         elif state == ON_SWITCH:
             rows.failures[here] = 0
+
+    def put(self, flows: U64, columns: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Records as somebody else has them; each flow once."""
+        here = self._rows_of(flows)
+        for name, values in columns.items():
+            getattr(self.rows, name)[here] = values
+
+    def settle(self, series: Series) -> None:
+        """The series came from others: rounds that were not known are now; whose series began anew, stays anew."""
+        records, rows = self.beside(series)
+        real = rows < (series.gathered or 0)
+        records, rows = records[real], rows[real]
+        anew = self.rows.rounds[records] > series.rows.rounds[rows]
+        now = series.rows.rounds[rows] - series.fresh[rows]
+        self.rows.rounds[records[anew]] = now[anew]
 
     def beside(self, series: Series) -> tuple[Indices, Indices]:
         """The records that have a row in ``series``: their own numbers, and those of the rows."""
@@ -75,3 +93,14 @@ class Places:
         if np.count_nonzero(old) > rows.count // 4:
             rows.keep(np.flatnonzero(~old))
             self._index.rebuild(rows.flow[: rows.count])
+
+
+def _rounds(series: Series, flows: U64, now: float) -> U32:
+    """Of each flow, so far."""
+    if series.gathered is None:
+        return series.rows.rounds[series.rows_of(flows, now)]
+    found = series.find(flows)
+    known = (found != NOWHERE) & (found < series.gathered)
+    rounds = np.full(len(flows), UNKNOWN, np.uint32)
+    rounds[known] = series.rows.rounds[found[known]]
+    return rounds

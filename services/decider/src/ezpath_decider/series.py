@@ -6,10 +6,12 @@ two endpoints say to each other, both directions. One row a flow, no Python loop
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
 from ezpath.samples import Columns as SampleColumn
 from ezpath.samples import FlowSample
 
@@ -31,9 +33,9 @@ from ezpath_decider.columns import (
 )
 from ezpath_decider.directory import Directory, ends, pair_keys
 from ezpath_decider.polls import Ignored, Polls
+from ezpath_decider.restarts import Witnesses
+from ezpath_decider.share import Share
 
-RESTARTED = 0.5
-"""Where more than this share of a switch's counters fell at once, the switch started anew and all of them did."""
 HISTORY = 8
 """Rates remembered of each flow."""
 MIN_MEAN = np.float32(1e-30)
@@ -84,11 +86,17 @@ class Series:
     began_at: float = 0.0
     """When the first flow was seen; 0 before that."""
     _index: KeyIndex = field(default_factory=KeyIndex)
+    share: Share | None = None
+    """The flows that are counted here, where several deciders share the work; None for all."""
+    gathered: int | None = None
+    """Where others count: so many rows came from them, and the rest is blank. None where the flows are counted here."""
     _polls: list[Polls] = field(default_factory=list)
+    _witnesses: list[Witnesses] = field(default_factory=list)
     _round_at: float = 0.0
 
     def __post_init__(self) -> None:
         self._polls = [Polls() for _ in self.directory.switches]
+        self._witnesses = [Witnesses() for _ in self.directory.switches]
 
     # ---- samples ----------------------------------------------------------
 
@@ -100,10 +108,18 @@ class Series:
         seconds = self._polls[switch].take(sample, now)
         if isinstance(seconds, Ignored):
             return False
-        self._count(switch, sample, seconds, now)
+        self.began_at = self.began_at or now
+        restarted, begun = self._witnesses[switch].restarted(sample), None
+        if self.share is not None:
+            sample, parts = self.share.of(sample)
+            begun = self.share.begun(switch, parts)
+        self._count(switch, sample, seconds, restarted, begun, now)
         return True
 
-    def _count(self, switch: int, sample: FlowSample, seconds: float, now: float) -> None:
+    def _count(
+        self, switch: int, sample: FlowSample, seconds: float, restarted: bool, begun: Mask | None, now: float
+    ) -> None:
+        """``begun``: of which cells the flows were counted here at the poll before; None for all."""
         sources, targets = self.directory.find(sample.vni, sample.src), self.directory.find(sample.vni, sample.dst)
         known = np.flatnonzero((sources != NOWHERE) & (targets != NOWHERE) & (sources != targets))
         sources, targets = sources[known], targets[known]
@@ -120,10 +136,12 @@ class Series:
         flows, ways = flows[taken], ways[taken]
         octets, packets = sample.bytes[known][taken], sample.packets[known][taken]
         if seconds > 0:
-            continued = (mine & present)[taken]
+            continued = (mine & present)[taken] & (not restarted)
             # A cell taken over from the sender's switch may be old here: where it stands now is only a start. All
             # others that were not in the last poll are new in the monitor, and count from zero.
             counts = (mine | senders | new)[taken]
+            if begun is not None:
+                counts &= begun[known][taken]
             self._rate(flows, ways, octets, packets, continued, counts, seconds)
         rows = self.rows
         rows.octets[flows, ways] = octets
@@ -168,8 +186,6 @@ class Series:
         octets0 = np.where(continued, rows.octets[flows, ways], np.uint64(0))
         packets0 = np.where(continued, rows.packets[flows, ways], np.uint64(0))
         anew = (octets < octets0) | (packets < packets0)
-        if np.count_nonzero(anew) > RESTARTED * np.count_nonzero(continued):
-            anew = continued
         octets0[anew], packets0[anew] = 0, 0
         known = flows[counts], ways[counts]
         rows.octet_rate[known] = ((octets - octets0) / seconds)[counts]
@@ -254,10 +270,28 @@ class Series:
         kept = np.flatnonzero(wanted | held | ~silent)
         if rows.count - len(kept) <= rows.count // GROWTH:
             return None
-        rows.keep(kept)
-        self._index.rebuild(rows.key[: rows.count])
-        self.fresh = self.fresh[kept]
+        self.keep(kept)
         return kept
+
+    def keep(self, kept: Indices) -> None:
+        """Forget all but these rows, which are numbered anew."""
+        fresh = np.zeros(self.rows.count, np.bool_)
+        fresh[: len(self.fresh)] = self.fresh
+        self.rows.keep(kept)
+        self._index.rebuild(self.rows.key[: self.rows.count])
+        self.fresh = fresh[kept]
+
+    def replace(self, flows: U64, columns: Mapping[str, npt.NDArray[Any]]) -> None:
+        """The rows of these flows, as others have counted them, in place of all there were. ``fresh`` among them."""
+        self.rows = FlowRows()
+        new = self.rows.add(len(flows))
+        self.rows.key[new] = flows
+        for name, values in columns.items():
+            if name != "fresh":
+                getattr(self.rows, name)[new] = values
+        self.fresh = columns.get("fresh", np.zeros(0, np.bool_))
+        self.gathered = len(flows)
+        self._index.rebuild(flows)
 
     @property
     def bytes(self) -> int:

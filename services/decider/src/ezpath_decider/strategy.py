@@ -88,6 +88,26 @@ def fill(
 
 def preference(candidates: Candidates, score: Floats, rows: Indices) -> Indices:
     """``rows`` in the order in which they are looked at."""
-    order = rows[np.argsort(-score[rows], kind="stable")]
+    order = highest_first(candidates, score, rows)
     always = candidates.always[order]
     return np.concatenate([order[always], order[~always]]) if always.any() else order
+
+
+def highest_first(candidates: Candidates, score: Floats, rows: Indices) -> Indices:
+    """``rows`` by ``score``. Of equal ones the smaller key goes first: how rows are numbered decides nothing."""
+    order = rows[np.argsort(-score[rows], kind="stable")]
+    if (score[order[1:]] == score[order[:-1]]).any():
+        rows = rows[np.argsort(candidates.flow[rows], kind="stable")]
+        order = rows[np.argsort(-score[rows], kind="stable")]
+    return order
+
+
+def highest(candidates: Candidates, score: Floats, rows: Indices, most: int) -> Indices:
+    """At most so many of ``rows``, those of the highest ``score``; of equal ones those with smaller keys."""
+    if len(rows) <= most:
+        return rows
+    if most <= 0:
+        return rows[:0]
+    least = np.partition(score[rows], -most)[-most]
+    above, equal = rows[score[rows] > least], rows[score[rows] == least]
+    return np.append(above, equal[np.argsort(candidates.flow[equal], kind="stable")][: most - len(above)])

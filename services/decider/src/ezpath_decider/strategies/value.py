@@ -9,8 +9,8 @@ import numpy as np
 from ezpath_decider.book import NONE, Numbers
 from ezpath_decider.budgets import Budgets
 from ezpath_decider.candidates import Candidates
-from ezpath_decider.columns import F32, Indices, Mask
-from ezpath_decider.strategy import Selection, fill
+from ezpath_decider.columns import F32, Mask
+from ezpath_decider.strategy import Selection, fill, highest
 
 RECENT_WEIGHT = np.float32(0.25)
 """What comes next is mostly like the long mean, and a little like the last rounds."""
@@ -38,7 +38,8 @@ def value(
     rate = expected(candidates, per)
     benefit = rate * candidates.importance
     inside = np.flatnonzero(current & candidates.may)
-    others = _most(np.flatnonzero(~current & candidates.may & (rate >= floor)), benefit, budgets)
+    newcomers = np.flatnonzero(~current & candidates.may & (rate >= floor))
+    others = highest(candidates, benefit, newcomers, considered(budgets.entries))
     rows, boost = np.append(inside, others), np.ones(len(inside) + len(others), np.float32)
     boost[: len(inside)] += np.float32(stickiness)
     wanted = np.zeros(len(candidates), np.bool_)
@@ -79,7 +80,6 @@ def _bill(needed: Numbers, chosen: Mask, entries: int) -> F32:
     return total
 
 
-def _most(rows: Indices, benefit: F32, budgets: Budgets) -> Indices:
-    """At most so many of ``rows`` as could matter, those of the highest benefit."""
-    most = max(LEAST_CONSIDERED, int(CONSIDERED * budgets.entries))
-    return rows if len(rows) <= most else rows[np.argpartition(-benefit[rows], most)[:most]]
+def considered(entries: int) -> int:
+    """So many newcomers could matter, where the tables have so many entries all together."""
+    return max(LEAST_CONSIDERED, int(CONSIDERED * entries))
