@@ -9,7 +9,7 @@ LAB_OPTIONS ?=
 FUZZ ?=
 PYTEST_OPTIONS ?=
 
-.PHONY: help setup lab lab-down test model fuzz check format bench-dataplane bench-control bench-monitor p4 p4-check saga-doc clean
+.PHONY: help setup lab lab-down test model fuzz check format bench-dataplane bench-control bench-monitor bench-saga p4 p4-check saga-doc clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ bench-control: setup ## Measure a register read and a batch of writes, end to en
 
 bench-monitor: setup ## Measure the flow monitor's recall and byte error (minutes); BENCH_OPTIONS=--quick
 	@$(BIN)/ezpath-bench monitor $(BENCH_OPTIONS)
+
+bench-saga: setup ## Measure sagas a second, their latency, and what a sick switch costs others (needs root, minutes)
+	@$(BIN)/ezpath-bench saga $(BENCH_OPTIONS)
 
 p4: ## Recompile the P4 program (p4c on PATH, P4C=…, or in a container), stamp the output, print its SRAM
 	@python3 p4/build.py

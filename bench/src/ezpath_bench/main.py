@@ -6,7 +6,7 @@ from importlib import import_module
 
 import click
 
-BENCHMARKS = {"control": "control", "dataplane": "dataplane.command", "monitor": "monitor"}
+BENCHMARKS = {"control": "control", "dataplane": "dataplane.command", "monitor": "monitor", "saga": "saga.command"}
 """Subcommand to the module whose ``command`` it is."""
 
 
