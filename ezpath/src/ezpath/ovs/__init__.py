@@ -5,6 +5,7 @@ Adapters, and the values they deal in. The service that decides what to install 
 
 from ezpath.ovs.errors import OvsError, OvsMisfit, OvsRefused, OvsUnreachable
 from ezpath.ovs.flows import COOKIE, COOKIE_MASK, Change, Flow, Role, difference
+from ezpath.ovs.ofconn import CannotTalk, OpenFlowConnection
 from ezpath.ovs.ofctl import OpenFlowBridge
 from ezpath.ovs.ovsdb import Ovsdb
 from ezpath.ovs.view import Interface, OvsView
@@ -13,10 +14,12 @@ from ezpath.ovs.vswitchd import Vswitchd
 __all__ = [
     "COOKIE",
     "COOKIE_MASK",
+    "CannotTalk",
     "Change",
     "Flow",
     "Interface",
     "OpenFlowBridge",
+    "OpenFlowConnection",
     "OvsError",
     "OvsMisfit",
     "OvsRefused",

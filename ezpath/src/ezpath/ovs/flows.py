@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
+from zlib import crc32
 
 from ovs.flow.ofp import OFPFlow
 
@@ -30,9 +31,13 @@ class Role(IntEnum):
     SEND = 3
 
 
-def cookie(role: Role, vni: Vni | None = None) -> int:
-    """``0xe25a`` · role (8 bits) · 16 zero bits · VNI (24 bits, 0 for none): a dump tells whose rule it is."""
-    return COOKIE | role << 40 | (vni or 0)
+def cookie(role: Role, vni: Vni | None = None, match: str = "") -> int:
+    """``0xe25a`` · role (8 bits) · mark (16 bits) · VNI (24 bits, 0 for none): a dump tells whose rule it is.
+
+    The mark is a hash of the rule's match: Open vSwitch finds rules by their cookie at once, however many there are.
+    """
+    mark = crc32(match.encode()) & 0xFFFF if match else 0
+    return COOKIE | role << 40 | mark << 24 | (vni or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,9 @@ class Flow:
         return (
             self.cookie == other.cookie
             and self.place == other.place
-            and _meaning_of_actions(self.actions) == _meaning_of_actions(other.actions)
+            and (
+                self.actions == other.actions or _meaning_of_actions(self.actions) == _meaning_of_actions(other.actions)
+            )
         )
 
     def __str__(self) -> str:
@@ -155,9 +162,38 @@ def _parse_line(line: str) -> Flow:
     )
 
 
+_USUAL = re.compile(
+    r"in_port=(?P<in_port>0|[1-9]\d*)"
+    r"(?:,(?P<untagged>vlan_tci=0x0000/0x1fff)|,dl_vlan=(?P<dl_vlan>0|[1-9]\d*))?"
+    r"(?:,dl_src=(?P<dl_src>[\da-f]{2}(?::[\da-f]{2}){5}))?"
+    r"(?:,dl_dst=(?P<dl_dst>[\da-f]{2}(?::[\da-f]{2}){5}))?"
+)
+"""The matches of our rules as we and Open vSwitch spell them."""
+
+
 @lru_cache(maxsize=65536)
 def _meaning(match: str) -> str:
     """A spelling that all spellings of one match share. One that the parser does not know stands for itself."""
+    return _usual_meaning(match) or _parsed_meaning(match)
+
+
+def _usual_meaning(match: str) -> str:
+    """What :func:`_parsed_meaning` gives, without parsing, which takes 0.2 ms; "" for unusual ones."""
+    found = _USUAL.fullmatch(match)
+    if found is None:
+        return ""
+    parts = []
+    for name in ("dl_dst", "dl_src"):
+        if found[name]:
+            octets = ":".join(f"{int(octet, 16):x}" for octet in found[name].split(":"))
+            parts.append(f"{name}=EthMask('{octets}')")
+    parts += [f"dl_vlan={found['dl_vlan']}"] if found["dl_vlan"] else []
+    parts.append(f"in_port={found['in_port']}")
+    parts += ["vlan_tci=Mask16('0x0/0x1fff')"] if found["untagged"] else []
+    return ",".join(parts)
+
+
+def _parsed_meaning(match: str) -> str:
     try:
         fields = OFPFlow(f"cookie=0x0, priority=0,{match} actions=drop").match
     except (ValueError, AttributeError):

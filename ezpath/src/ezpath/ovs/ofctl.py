@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ezpath.ovs.errors import OvsError, OvsRefused, OvsUnreachable
 from ezpath.ovs.flows import COOKIE, COOKIE_MASK, Change, Flow, parse_dump
+from ezpath.ovs.ofconn import OpenFlowConnection
 
 PROTOCOL = "OpenFlow14"
 PORT_PROTOCOL = "OpenFlow10"
@@ -23,6 +24,10 @@ class OpenFlowBridge:
     def __init__(self, name: str, run_dir: Path) -> None:
         self.name = name
         self._socket = run_dir / f"{name}.mgmt"
+
+    async def connection(self) -> OpenFlowConnection:
+        """A connection that stays. Raises :class:`~ezpath.ovs.ofconn.CannotTalk`, :class:`OvsUnreachable`."""
+        return await OpenFlowConnection.open(self.name, self._socket)
 
     async def ours(self) -> list[Flow]:
         """All rules under our cookie, in all tables."""

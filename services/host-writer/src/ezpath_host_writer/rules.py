@@ -141,8 +141,10 @@ def items_of(integration: Iterable[Flow]) -> frozenset[HostItem]:
 
 
 def _pair(role: Role, vni: Vni, integration: tuple[str, str], physical: tuple[str, str]) -> Rules:
-    number = cookie(role, vni)
-    return Rules((Flow(number, PRIORITY, *integration),), (Flow(number, PRIORITY, *physical),))
+    def rule(match: str, actions: str) -> tuple[Flow]:
+        return (Flow(cookie(role, vni, match), PRIORITY, match, actions),)
+
+    return Rules(rule(*integration), rule(*physical))
 
 
 def _container(vni: Vni, mac: Mac, ports: Ports) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import structlog
-from ezpath.bus import Bus, BusError, Delivery
+from ezpath.bus import Bus, BusError, Delivery, Saying
 from ezpath.desired import Desired, host_from_json, keys_of, shard_of
 from ezpath.events import DESIRED_BUCKET, HostCommand, StepReport
 from ezpath.inventory import Endpoint, Host
@@ -185,11 +185,10 @@ class HostWorker:
             began = time.perf_counter()
             reasons = await self._carry_out(commands)
             took_ms = (time.perf_counter() - began) * 1e3
-        await asyncio.gather(
-            *(self._report(command, reason, took_ms) for command, reason in zip(commands, reasons, strict=True))
-        )
+        answered = zip(commands, reasons, strict=True)
+        await self._bus.publish_all(Saying(self._report(command, reason, took_ms)) for command, reason in answered)
 
-    async def _report(self, command: HostCommand, reason: str, took_ms: float) -> None:
+    def _report(self, command: HostCommand, reason: str, took_ms: float) -> StepReport:
         target = f"host:{self.host.name}"
         report = StepReport(
             command.saga, command.pair, command.generation, command.phase, target, not reason, reason, took_ms
@@ -203,7 +202,7 @@ class HostWorker:
             took_ms=round(took_ms, 1),
             **({"reason": reason} if reason else {}),
         )
-        await self._bus.publish(report)
+        return report
 
     async def _carry_out(self, commands: list[HostCommand]) -> list[str]:
         """All of ``commands`` at once. For each of them, why it failed; empty where it is done and read back."""
@@ -236,12 +235,12 @@ class HostWorker:
             return [self._why_not] * len(commands)
         if self._ovs.changed.is_set():
             await self._ovs.refresh()
-        await self._ovs.apply(self._book.items)
+        await self._ovs.advance(self._book.items)
         reasons = ["; ".join(self._ovs.problems(command.put).values()) for command in commands]
         impossible = [command for command, reason in zip(commands, reasons, strict=True) if reason]
         if impossible:
             self._withdraw(impossible, before)
-            await self._ovs.apply(self._book.items)
+            await self._ovs.advance(self._book.items)
         return reasons
 
     def _withdraw(self, commands: list[HostCommand], before: Entries) -> None:

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 
 import grpc
 import structlog
-from ezpath.bus import Bus, BusError, Delivery
+from ezpath.bus import Bus, BusError, Delivery, Saying
 from ezpath.desired import keys_of, shard_of, switch_from_json
 from ezpath.events import DESIRED_BUCKET, StepReport, SwitchCommand, SwitchTables
 from ezpath.inventory import Inventory, Switch
@@ -209,7 +209,7 @@ class SwitchWriter:
         reasons = await self._insist(mine)
         took_ms = (time.monotonic() - began) * 1e3
         reports = [self._report(command, reason, took_ms) for command, reason in zip(mine, reasons, strict=True)]
-        await asyncio.gather(*(self._bus.publish(report) for report in reports))
+        await self._bus.publish_all(map(Saying, reports))
         failed = [report.reason for report in reports if not report.ok]
         self._log.info("commands carried out", commands=len(mine), took_ms=round(took_ms, 1), failed=failed)
 
