@@ -33,7 +33,7 @@ def step(number: int) -> SagaStep:
 
 async def until(condition, within_s: float = 10.0) -> None:
     async with asyncio.timeout(within_s):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
             await asyncio.sleep(0.01)
 
 

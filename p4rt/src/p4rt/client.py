@@ -8,7 +8,7 @@ Reading needs nothing but the address. Writing needs primacy, which lives in a s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -230,14 +230,36 @@ class Client:
         asked = f"for the entries of {table or 'all tables'}"
         table_id = self._id(info.tables, table, asked) if table is not None else 0
         wanted = messages.Entity(table_entry=messages.TableEntry(table_id=table_id))
-        entries, decoder = [], decoder_of(info)
-        for data in await self._read(wanted, asked):
+        return list(self._decoded(await self._read(wanted, asked), info, asked))
+
+    async def read_entries(self, entries: Iterable[TableEntry]) -> list[TableEntry]:
+        """Those of ``entries`` that are there, as they are there; what they are to do is not looked at.
+
+        All of their match has to be given: for tables whose fields are all exact that is always so.
+        """
+        info = await self._info()
+        asked = "for single entries"
+        encoder, wanted = encoder_of(info), [TableEntry(e.table, e.match, priority=e.priority) for e in entries]
+        try:
+            parts = [wire.delimited(_ENTITIES, wire.delimited(_TABLE_ENTRY, encoder.entry(each))) for each in wanted]
+        except BadEntry as error:
+            raise self._fault(asked, error.code, f"not asked: {error}") from error
+        found: list[TableEntry] = []
+        for start in range(0, len(parts), _BATCH):
+            request = messages.ReadRequest(device_id=self.device_id).SerializeToString()
+            found += self._decoded(
+                await self._read(request + b"".join(parts[start : start + _BATCH]), asked), info, asked
+            )
+        return found
+
+    def _decoded(self, responses: Iterable[bytes], info: P4Info, asked: str) -> Iterator[TableEntry]:
+        decoder = decoder_of(info)
+        for data in responses:
             for entity in messages.ReadResponse.FromString(data).entities:
                 try:
-                    entries.append(decoder.entry(entity.table_entry))
+                    yield decoder.entry(entity.table_entry)
                 except BadEntry as error:
                     raise self._fault(asked, grpc.StatusCode.INTERNAL, str(error)) from error
-        return entries
 
     # ---- registers and counters
 
@@ -316,8 +338,11 @@ class Client:
         except grpc.aio.AioRpcError as error:
             raise self._fault(asked, error.code(), _answer(error)) from error
 
-    async def _read(self, wanted: messages.Entity, asked: str) -> list[bytes]:
-        request = messages.ReadRequest(device_id=self.device_id, entities=[wanted])
+    async def _read(self, wanted: messages.Entity | bytes, asked: str) -> list[bytes]:
+        """All answers to one entity used as a filter, or to a serialized request."""
+        request: messages.ReadRequest | bytes = (
+            wanted if isinstance(wanted, bytes) else messages.ReadRequest(device_id=self.device_id, entities=[wanted])
+        )
         try:
             return [data async for data in self._rpc().read(request, timeout=self._timeout_s)]
         except grpc.aio.AioRpcError as error:
@@ -349,7 +374,8 @@ def _encoded(
     return fit, b"".join(parts)
 
 
-_UPDATES = b"\x22"
+_UPDATES, _ENTITIES, _TABLE_ENTRY = b"\x22", b"\x12", b"\x12"
+"""Tags of WriteRequest.updates, ReadRequest.entities, Entity.table_entry."""
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 
 import grpc
 
@@ -36,7 +37,7 @@ class TableEntry:
     priority: int = 0
     default: bool = False
 
-    @property
+    @cached_property
     def key(self) -> tuple[object, ...]:
         """What tells entries of a switch apart: table, match and priority."""
         return (self.table, frozenset(self.match.items()), self.priority, self.default)

@@ -7,8 +7,9 @@ Everything that touches the pipeline runs in a single worker thread, in the orde
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Any, TypeVar
 
 import grpc
@@ -25,6 +26,7 @@ from p4rt import messages, service
 API_VERSION = "1.3.0"
 """The version of the P4Runtime specification that :class:`Switch` keeps to."""
 
+_SMALL_BYTES, _SOME_BYTES = 4 << 10, 256 << 10
 _DEVICE, _HIGHEST = b"device", b"highest election id"
 
 log = structlog.get_logger()
@@ -151,14 +153,34 @@ class Switch:
         except Fault as fault:
             await refuse(context, fault)
         outcome: list[Fault | None] = []
-        for entity in request.entities:
-            # One at a time: an answer may be a thousand times as large as its question.
-            responses, fault_there = await self._in_worker(self._read_entity, pipeline, entity)
+        while len(outcome) < len(request.entities):
+            # A few at a time: an answer may be a thousand times as large as its question.
+            rest = islice(request.entities, len(outcome), None)
+            responses, outcomes = await self._in_worker(self._read_some, pipeline, rest)
             for response in responses:
                 yield response
-            outcome.append(fault_there)
+            outcome += outcomes
         if any(outcome):
             await fail_batch(context, "Read failure.", outcome)
+
+    def _read_some(
+        self, pipeline: store.Pipeline, entities: Iterable[messages.Entity]
+    ) -> tuple[list[bytes], list[Fault | None]]:
+        """The answers to the first of ``entities``, up to a size; and the outcome of each that was answered."""
+        large: list[bytes] = []
+        small: list[bytes] = []
+        outcomes: list[Fault | None] = []
+        size = 0
+        for entity in entities:
+            responses, fault = self._read_entity(pipeline, entity)
+            outcomes.append(fault)
+            # What follows a message's bytes is merged into it: many small answers make one.
+            target = small if sum(map(len, responses)) < _SMALL_BYTES else large
+            target += responses
+            size += sum(map(len, responses))
+            if size >= _SOME_BYTES:
+                break
+        return ([b"".join(small)] if small else []) + large, outcomes
 
     def _read_entity(self, pipeline: store.Pipeline, entity: messages.Entity) -> tuple[list[bytes], Fault | None]:
         if pipeline is not self._pipeline:

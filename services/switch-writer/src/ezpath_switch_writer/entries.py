@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from ezpath.items import EndpointLocal, EndpointRemote, SwitchItem, TenantTag
 from ezpath.names import Port, VlanId, Vni, mac_from_int, mac_to_int
 
@@ -14,6 +16,7 @@ ITEM_TABLES = frozenset({TENANT_TAG, ENDPOINT})
 """The tables whose entries come and go with sagas. All others hold the base configuration."""
 
 
+@lru_cache(maxsize=16384)
 def entry_of(item: SwitchItem) -> TableEntry:
     """The table entry that ``item`` stands for."""
     match item:

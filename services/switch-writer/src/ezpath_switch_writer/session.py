@@ -107,13 +107,14 @@ class Session:
         What a failed command had got in is taken out again before this returns.
         Raises :class:`P4RuntimeError` where the batch as a whole was refused or its fate is unknown.
         """
-        before = dict(self._mirror)
         wanted = [need for command in wave for need in needs(command)]
+        concerned = [need.entry for need in wanted]
+        before = {entry.key: self._mirror[entry.key] for entry in concerned if entry.key in self._mirror}
         failures = await self._write(updates(wanted, self._mirror))
-        await self.refresh()
+        await self._refresh_some(concerned)
         if any(failure.code in _MIRROR_WAS_WRONG for failure in failures.values()):
             failures = await self._write(updates(wanted, self._mirror))
-            await self.refresh()
+            await self._refresh_some(concerned)
         verdicts = [verdict(command, self._mirror, failures) for command in wave]
         failed = [command for command, reason in zip(wave, verdicts, strict=True) if reason]
         if failed:
@@ -123,7 +124,7 @@ class Session:
 
     async def _undo(self, back: list[Update]) -> None:
         failures = await self._write(back)
-        await self.refresh()
+        await self._refresh_some([update.entry for update in back])
         for failure in failures.values():
             # The next reconciliation takes it out; until then it is surplus, and harms nobody.
             self._log.error("not undone", reason=str(failure))
@@ -143,6 +144,16 @@ class Session:
     async def refresh(self) -> None:
         """Ask the switch what it holds."""
         self._mirror = _by_key(await self.tor.read_table())
+
+    async def _refresh_some(self, entries: Sequence[TableEntry]) -> None:
+        """Ask the switch what it holds in the places of ``entries`` alone; the next audit asks for everything."""
+        concerned = {entry.key: entry for entry in entries}
+        found = _by_key(await self.tor.read_entries(concerned.values()))
+        for key in concerned:
+            if key in found:
+                self._mirror[key] = found[key]
+            else:
+                self._mirror.pop(key, None)
 
     async def _write(self, batch: Sequence[Update]) -> dict[EntryKey, UpdateFailure]:
         return {failure.update.entry.key: failure for failure in await self.tor.write(batch)} if batch else {}
