@@ -57,6 +57,11 @@ class Batch:
         """Records that say that the outcome is on the bus."""
         return tuple(saga for saga in self._sagas.values() if saga.told)
 
+    @property
+    def effects(self) -> Effects:
+        """All of it, as a single transition would have it."""
+        return (*map(Keep, self.records), *self.documents, *self.said, *map(Keep, self.told))
+
 
 def batches(turns: Iterable[Effects]) -> Iterable[Batch]:
     """The effects of ``turns``, in as few batches as may be."""
