@@ -20,7 +20,7 @@ from ezpath import inventory
 from ezpath_lab import net, ovs_host, state, tors
 from ezpath_lab.ovs_host import OvsHost
 from ezpath_lab.processes import BUS, GRACE_S, SERVICE, Child, Processes
-from ezpath_lab.shell import LabError, program, require_tools
+from ezpath_lab.shell import LabError, program, require_tools, run
 from ezpath_lab.software_tor import SoftwareTor
 from ezpath_lab.state import LabState, ProcessRecord
 from ezpath_lab.topology import Topology, inventory_document, ovs_dir
@@ -159,11 +159,18 @@ def remove(directory: Path, topology: Topology) -> list[str]:
     net.remove(present)
     if left is not None and left.run_dir != directory / "run":
         shutil.rmtree(left.run_dir, ignore_errors=True)
-    for leftover in ("run", "nats"):
+    unmount(directory / "nats")
+    for leftover in ("run", "nats", "clocks"):
         shutil.rmtree(directory / leftover, ignore_errors=True)
     for file in (RACKS_UP, "state.json", "inventory.yaml"):
         (directory / file).unlink(missing_ok=True)
     return [record.name for record in stubborn]
+
+
+def unmount(place: Path) -> None:
+    """A file system of its own that NATS had its store on, if it had one. Raises :class:`LabError`."""
+    while net.mounted(place):
+        run("umount", str(place))
 
 
 @contextmanager

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 
 import click
 
 from ezpath_lab import guide, lab, state
 from ezpath_lab.bmv2 import Bmv2
+from ezpath_lab.chaos.command import chaos
+from ezpath_lab.ending import complaining, stage, stoppable, take_down
 from ezpath_lab.lab import SERVICES, Lab
 from ezpath_lab.net import existing
 from ezpath_lab.screen import Screen
@@ -27,19 +26,13 @@ from ezpath_lab.tors import Kind
 EXIT_FAILED = 1
 
 
-class Stopped(BaseException):
-    """SIGINT or SIGTERM came. Not an Exception: nobody but :func:`stoppable` is to catch it."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-
 _EXAMPLES = """\b
 Examples:
   ezpath-lab run                    the whole story, then everything is taken down
   ezpath-lab run --keep             … and left running, with the commands to look around
   ezpath-lab run --tor bmv2         the whole story with BMv2 for ToRs
   ezpath-lab up; ezpath-lab status  racks and services, no story
+  ezpath-lab chaos --minutes 2      break everything, seeded, while tunnels move
   ezpath-lab down                   remove everything, also what a killed run left
 """
 
@@ -206,58 +199,7 @@ def status(directory: Path) -> None:
     sys.exit(0 if complete else EXIT_FAILED)
 
 
-# ---- ending well -----------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def stage(directory: Path, screen: Screen, kind: Kind) -> Iterator[Lab]:
-    """A fresh lab, not up yet, and nobody else's hands on it meanwhile. It is taken down if what is within fails."""
-    topology = two_racks()
-    with complaining(), lab.alone(topology.prefix):
-        stand = lab.create(directory, topology, screen.say, kind)
-        try:
-            yield stand
-        except BaseException:
-            take_down(stand, screen)
-            raise
-
-
-def take_down(stand: Lab, screen: Screen) -> None:
-    """Remove the lab, even where nobody is left to be told of it."""
-    try:
-        screen.act("Taking everything down")
-    finally:
-        killed = stand.down()
-    screen.say("Nothing is left running." + (f" Had to be killed: {', '.join(killed)}." if killed else ""))
-
-
-@contextmanager
-def complaining() -> Iterator[None]:
-    """A :class:`LabError` becomes one line and exit status 1."""
-    try:
-        yield
-    except LabError as error:
-        raise click.ClickException(str(error)) from None
-
-
-@contextmanager
-def stoppable() -> Iterator[None]:
-    """SIGINT, SIGTERM and SIGHUP end what is within by :class:`Stopped`, and the process with the usual status."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-    def stop(number: int, _: FrameType | None) -> None:
-        # Only once: an impatient second Ctrl-C must not interrupt the cleaning up.
-        for each in numbers:
-            signal.signal(each, signal.SIG_IGN)
-        raise Stopped(number)
-
-    for number in numbers:
-        signal.signal(number, stop)
-    try:
-        yield
-    except Stopped as stopped:
-        click.echo(f"Stopped by {signal.Signals(stopped.number).name}.", err=True)
-        sys.exit(128 + stopped.number)
+main.add_command(chaos)
 
 
 if __name__ == "__main__":

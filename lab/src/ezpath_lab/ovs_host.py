@@ -6,6 +6,7 @@ that has it, and head-end replication of broadcasts within the tenant. EZPath fi
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ COOKIE = 0x1AB
 """The operator's own flows, as opposed to EZPath's."""
 UPLINK_OFPORT = 1
 VXLAN_OFPORT = 100
+_BRIDGES_S = 15.0
+_NEIGHBOUR_AGING_S = 3600
 _SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 _PROTOCOLS = "OpenFlow10,OpenFlow13,OpenFlow14,OpenFlow15"
 _MULTICAST = "01:00:00:00:00:00/01:00:00:00:00:00"
@@ -47,6 +50,10 @@ class OvsHost:
     def ofctl(self, *arguments: str, stdin: str | None = None) -> str:
         """``ovs-ofctl`` against this host; bridges are named by their management sockets."""
         return run("ovs-ofctl", "-O", "OpenFlow14", *arguments, stdin=stdin)
+
+    def appctl(self, *arguments: str) -> str:
+        """``ovs-appctl`` to this host's ovs-vswitchd."""
+        return run("ovs-appctl", "-t", f"{self.directory}/ovs-vswitchd.{self.vswitchd.record.pid}.ctl", *arguments)
 
     def vsctl(self, *arguments: str) -> str:
         return vsctl(self.directory, *arguments)
@@ -105,9 +112,10 @@ def _start_database(topology: Topology, host: LabHost, run_dir: Path, processes:
     )
 
 
-def _start_switch(topology: Topology, host: LabHost, run_dir: Path, processes: Processes) -> OvsHost:
+def start_daemon(topology: Topology, host: LabHost, run_dir: Path, processes: Processes) -> Child:
+    """Start ovs-vswitchd on the host's database, the first time or again."""
     directory = ovs_dir(run_dir, host.name)
-    child = processes.start(
+    return processes.start(
         f"ovs-{host.name}",
         "ovs-vswitchd",
         f"unix:{directory / 'db.sock'}",
@@ -116,7 +124,10 @@ def _start_switch(topology: Topology, host: LabHost, run_dir: Path, processes: P
         namespace=topology.namespace(host.name),
         env=_environment(directory),
     )
-    return OvsHost(host, directory, child)
+
+
+def _start_switch(topology: Topology, host: LabHost, run_dir: Path, processes: Processes) -> OvsHost:
+    return OvsHost(host, ovs_dir(run_dir, host.name), start_daemon(topology, host, run_dir, processes))
 
 
 def _daemon_options(directory: Path, name: str) -> tuple[str, ...]:
@@ -129,8 +140,14 @@ def _environment(directory: Path) -> dict[str, str]:
 
 
 def _configure(topology: Topology, ovs: OvsHost, datapath: str) -> None:
-    namespace = topology.namespace(ovs.host.name)
     ovs.vsctl(*_bridges(topology, ovs.host, datapath))
+    bring_up(topology, ovs, datapath)
+
+
+def bring_up(topology: Topology, ovs: OvsHost, datapath: str) -> None:
+    """What ovs-vswitchd does not know from its database: addresses, and the overlay's flows. Raises LabError."""
+    namespace = topology.namespace(ovs.host.name)
+    _wait_for_bridges(namespace, ovs)
     addresses = (
         f"address add {ovs.host.address}/31 dev br-phy",
         "link set br-phy up",
@@ -144,6 +161,19 @@ def _configure(topology: Topology, ovs: OvsHost, datapath: str) -> None:
         ovs.ofctl("--bundle", "add-flows", f"unix:{ovs.directory / bridge}.mgmt", "-", stdin="\n".join(flows) + "\n")
     if datapath == "netdev":
         ovs.widen_buffers()
+        # A neighbour that is not asked for again is forgotten after a quarter of an hour, and a packet is lost for it.
+        ovs.appctl("tnl/neigh/aging", str(_NEIGHBOUR_AGING_S))
+
+
+def _wait_for_bridges(namespace: str, ovs: OvsHost) -> None:
+    deadline = time.monotonic() + _BRIDGES_S
+    while not (
+        all(accepts(ovs.directory / f"{bridge}.mgmt") for bridge in ("br-int", "br-phy"))
+        and attempt("ip", "-n", namespace, "link", "show", "br-phy").returncode == 0
+    ):
+        if time.monotonic() > deadline or ovs.vswitchd.popen.poll() is not None:
+            raise LabError(f"{ovs.vswitchd.name}: no bridges. {ovs.vswitchd.log} ends:{ovs.vswitchd.tail()}")
+        time.sleep(0.03)
 
 
 def _bridges(topology: Topology, host: LabHost, datapath: str) -> list[str]:

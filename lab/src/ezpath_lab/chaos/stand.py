@@ -1,0 +1,270 @@
+"""The lab as chaos has it: services behind gates and with clocks of their own, NATS on a small disk of its own.
+
+Imperative shell around :mod:`ezpath_lab.lab`. What it starts it can kill and start again, by name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import yaml
+
+from ezpath_lab import net, ovs_host
+from ezpath_lab.chaos.clocks import Clocks
+from ezpath_lab.chaos.gates import Gate, to_tcp, to_unix
+from ezpath_lab.lab import Lab
+from ezpath_lab.processes import BUS, SERVICE, TOR, Child, accepts
+from ezpath_lab.shell import LabError, program, run
+from ezpath_lab.topology import tor_socket
+
+DISK_BYTES = 640 << 20
+"""Three quarters of it is what NATS lets streams take: enough for EZPath's stream and buckets."""
+READY_S = 60.0
+NEVER_S = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """The sagas' own times, short, so that many fit in: still longer than any frame of this lab is under way."""
+
+    drain_s: float = 1.0
+    quarantine_s: float = 3.0
+    step_timeout_s: float = 10.0
+    audit_s: float = 2.0
+
+
+def services_of(deciders: int) -> tuple[str, ...]:
+    """All services of a stand, in the order they are started."""
+    return ("switch-writer", "host-writer", *_deciders(deciders), "collector")
+
+
+def _deciders(count: int) -> tuple[str, ...]:
+    return tuple("decider" if number == 1 else f"decider-{number}" for number in range(1, count + 1))
+
+
+class Stand:
+    """Made of a lab that is not up yet."""
+
+    def __init__(self, lab: Lab, deciders: int, timing: Timing) -> None:
+        self.lab = lab
+        self.timing = timing
+        self.clocks = Clocks(lab.state.directory / "clocks")
+        self.gates: dict[str, Gate] = {}
+        """By service: in front of NATS."""
+        self.tor_gates: dict[str, Gate] = {}
+        """By switch: in front of it, for its writer."""
+        self.options: dict[str, tuple[str, ...]] = {}
+        self.deciders = _deciders(deciders)
+        self.services = services_of(deciders)
+        self._port = 0
+        self._ports: dict[str, int] = {}
+        self._p4_dir = Path("p4")
+
+    # ---- coming up
+
+    async def up(self, p4_dir: Path) -> None:
+        """Racks, ToRs, overlay, NATS and services. Raises :class:`LabError`."""
+        lab = self.lab
+        self._p4_dir = await asyncio.to_thread(lab.up, p4_dir)
+        await asyncio.to_thread(self._steady)
+        self.clocks.build()
+        self._inventory()
+        self._mount()
+        self._port = _free_port()
+        await self.start_bus()
+        for tor in lab.topology.tors:
+            gate = self.tor_gates[tor.name] = Gate(to_unix(tor_socket(lab.state.run_dir, tor.name)))
+            await gate.listen_unix(self._gate_socket(tor.name))
+        self._options()
+        for service in self.services:
+            gate = self.gates[service] = Gate(to_tcp(self._port))
+            self._ports[service] = await gate.listen_tcp()
+        lab.let_services_start()
+        for service in self.services:
+            await self.start(service)
+
+    def _steady(self) -> None:
+        """What is not EZPath's must not lose a packet by itself, and a ToR without its program must not forward."""
+        topology = self.lab.topology
+        scripts = {topology.namespace(tor.name): "echo 0 > /proc/sys/net/ipv4/ip_forward" for tor in topology.tors}
+        for container in topology.containers:
+            others = [other for other in topology.of_tenant(container.tenant) if other != container]
+            scripts[topology.container_namespace(container.name)] = "; ".join(
+                f"ip neighbour replace {other.ip} lladdr {other.mac} dev eth0 nud permanent" for other in others
+            )
+        net.each(scripts)
+
+    def _inventory(self) -> None:
+        """The writer's own: it reaches each switch through its gate."""
+        document = yaml.safe_load(self.lab.inventory_file.read_text())
+        for name, switch in document["switches"].items():
+            switch["address"] = f"unix:{self._gate_socket(name)}"
+        self._writers_inventory.write_text(yaml.safe_dump(document, sort_keys=False))
+
+    @property
+    def _writers_inventory(self) -> Path:
+        return self.lab.state.run_dir / "inventory-writer.yaml"
+
+    def _gate_socket(self, tor: str) -> Path:
+        return self.lab.state.run_dir / f"{tor}-gate.sock"
+
+    def _options(self) -> None:
+        timing = self.timing
+        audit = ("--audit-interval", str(timing.audit_s))
+        self.options["switch-writer"] = ("--p4-dir", str(self._p4_dir), *audit)
+        self.options["host-writer"] = audit
+        self.options["collector"] = ("--interval", "5")
+        for decider in self.deciders:
+            # Nothing is to be decided but what the harness asks for: no rounds.
+            self.options[decider] = (
+                *("--interval", str(NEVER_S), "--enter-bps", "1e12", "--exit-bps", "1e-3"),
+                *("--step-timeout-s", str(timing.step_timeout_s), "--drain-s", str(timing.drain_s)),
+                *("--quarantine-s", str(timing.quarantine_s)),
+            )
+
+    # ---- services
+
+    async def start(self, service: str) -> None:
+        """Start it, and wait until it says that it is ready."""
+        child = self._spawn(service)
+        await self._until(child, self._ready_file(service).exists, "ready", READY_S)
+
+    def _spawn(self, service: str) -> Child:
+        lab = self.lab
+        self._ready_file(service).unlink(missing_ok=True)
+        kind = "decider" if service in self.deciders else service
+        inventory = self._writers_inventory if service == "switch-writer" else lab.inventory_file
+        return lab.processes.start(
+            service,
+            *(program(f"ezpath-{kind}"), "--nats", f"nats://127.0.0.1:{self._ports[service]}"),
+            *("--inventory", str(inventory), "--ready-file", str(self._ready_file(service))),
+            *self.options[service],
+            rank=SERVICE,
+            env=self.clocks.environment(service),
+        )
+
+    def _ready_file(self, service: str) -> Path:
+        return self.lab.state.run_dir / f"{service}.ready"
+
+    def kill(self, name: str) -> None:
+        """SIGKILL to a process of the lab, whatever it is doing."""
+        child = self.lab.processes.named(name)
+        if child is None:
+            raise LabError(f"{name} was to be killed and does not run. See {self.lab.state.directory / 'log'}")
+        child.popen.send_signal(signal.SIGKILL)
+        self.lab.processes.stop(child)
+
+    def runs(self, name: str) -> bool:
+        child = self.lab.processes.named(name)
+        return child is not None and child.popen.poll() is None
+
+    def died(self) -> list[str]:
+        """Processes that nobody killed and that have ended."""
+        children = [*self.lab.processes.running(SERVICE), *self.lab.processes.running(TOR)]
+        return [f"{child.name} (status {child.popen.poll()})" for child in children if child.popen.poll() is not None]
+
+    async def _until(self, child: Child, ready: Callable[[], bool], what: str, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not ready():
+            if child.popen.poll() is not None:
+                raise LabError(
+                    f"{child.name} ended with status {child.popen.poll()} before {what}. "
+                    f"{child.log} ends:{child.tail()}"
+                )
+            if time.monotonic() > deadline:
+                raise LabError(f"{child.name}: not {what} after {timeout_s:.0f} s. {child.log} ends:{child.tail()}")
+            await asyncio.sleep(0.03)
+
+    # ---- NATS
+
+    @property
+    def disk(self) -> Path:
+        """Where NATS has its store: a file system of its own, so that it can be full."""
+        return self.lab.state.directory / "nats"
+
+    @property
+    def nats(self) -> str:
+        return f"nats://127.0.0.1:{self._port}"
+
+    def _mount(self) -> None:
+        self.disk.mkdir(parents=True, exist_ok=True)
+        run("mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "ezpath-chaos", str(self.disk))
+
+    async def start_bus(self) -> None:
+        """On the same port and with the same store each time."""
+        child = self.lab.processes.start(
+            "nats-server",
+            *(program("nats-server"), "--addr", "127.0.0.1", "--port", str(self._port), "--jetstream"),
+            *("--store_dir", str(self.disk / "store")),
+            rank=BUS,
+        )
+        await self._until(child, lambda: _listens(self._port), "listening", READY_S)
+        self.lab.state.nats = self.nats
+        self.lab.state.save()
+
+    def fill_disk(self) -> int:
+        """To the last byte; returns how many it took."""
+        filler = self.disk / "filler"
+        taken = 0
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                taken += file.write(bytes(1 << 20))
+        with filler.open("ab", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                taken += file.write(bytes(4096))
+        return taken
+
+    def free_disk(self) -> None:
+        (self.disk / "filler").unlink(missing_ok=True)
+
+    # ---- ToRs and hosts
+
+    async def start_tor(self, name: str, *, empty: bool) -> None:
+        """``empty``: as a switch that was switched off; else it goes on with what is on its ports."""
+        lab = self.lab
+        tor = lab.topology.tor(name)
+        words: Sequence[str] = lab.kind.command(lab.topology, tor, lab.state.run_dir, ())
+        child = lab.processes.start(
+            name,
+            *words,
+            *(("--empty",) if empty else ()),
+            rank=TOR,
+            namespace=lab.topology.namespace(name),
+        )
+        # Ready when it answers: the socket of the one before may still lie there.
+        await self._until(child, lambda: accepts(tor_socket(lab.state.run_dir, name)), "listening", READY_S)
+
+    async def restart_ovs(self, host: str, down_s: float) -> None:
+        """ovs-vswitchd is killed and started, and its operator puts the overlay's flows back."""
+        ovs = self.lab.hosts[host]
+        self.kill(ovs.vswitchd.name)
+        await asyncio.sleep(down_s)
+        child = ovs_host.start_daemon(self.lab.topology, ovs.host, self.lab.state.run_dir, self.lab.processes)
+        self.lab.hosts[host] = ovs = replace(ovs, vswitchd=child)
+        await asyncio.to_thread(ovs_host.bring_up, self.lab.topology, ovs, self.lab.state.datapath)
+
+    async def close(self) -> None:
+        for gate in (*self.gates.values(), *self.tor_gates.values()):
+            await gate.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=0.2).close()
+    except OSError:
+        return False
+    return True
