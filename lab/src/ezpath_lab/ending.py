@@ -15,7 +15,7 @@ from ezpath_lab import lab
 from ezpath_lab.lab import Lab
 from ezpath_lab.screen import Screen
 from ezpath_lab.shell import LabError
-from ezpath_lab.topology import two_racks
+from ezpath_lab.topology import Topology, two_racks
 from ezpath_lab.tors import Kind
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -29,9 +29,9 @@ class Stopped(BaseException):
 
 
 @contextmanager
-def stage(directory: Path, screen: Screen, kind: Kind) -> Iterator[Lab]:
+def stage(directory: Path, screen: Screen, kind: Kind, topology: Topology | None = None) -> Iterator[Lab]:
     """A fresh lab, not up yet, and nobody else's hands on it meanwhile. It is taken down if what is within fails."""
-    topology = two_racks()
+    topology = topology or two_racks()
     with complaining(), lab.alone(topology.prefix):
         stand = lab.create(directory, topology, screen.say, kind)
         try:

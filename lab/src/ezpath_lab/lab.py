@@ -146,9 +146,11 @@ def remove(directory: Path, topology: Topology) -> list[str]:
     Raises :class:`LabError` where the namespaces belong to a lab with another state directory.
     """
     directory = directory.resolve()
-    present = [name for name in topology.namespaces if name in net.existing(topology.prefix)]
-    _refuse_others_lab(directory, present)
     left = state.load(directory)
+    # What is left may have been another topology, with more containers.
+    known = {*topology.namespaces, *(left.namespaces if left is not None else ())}
+    present = [name for name in net.existing(topology.prefix) if name in known]
+    _refuse_others_lab(directory, present)
     stubborn: list[ProcessRecord] = []
     if left is not None:
         for rank in sorted({record.rank for record in left.processes}, reverse=True):

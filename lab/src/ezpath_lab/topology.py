@@ -11,7 +11,7 @@ network as EZPath's operator would describe it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -172,12 +172,28 @@ def two_racks(prefix: str = "ez-") -> Topology:
         wanted = [(f"{tenant.name}-{digits}", host, last) for host, digits, last in places]
         wanted += [(f"{tenant.name}-m{digits}", f"h{digits}", 100 + int(digits)) for digits in mice[tenant.name]]
         for name, host, last in wanted:
-            # As container runtimes do, the MAC is made of the address: two tenants have the same MACs too.
             ofport = 1 + sum(other.host == host for other in containers)
-            containers.append(
-                Container(name, tenant.name, host, f"192.168.7.{last}", f"02:42:c0:a8:07:{last:02x}", ofport)
-            )
+            containers.append(_container(name, tenant.name, host, last, ofport))
     return Topology(prefix, tenants, tors, hosts, tuple(containers))
+
+
+def crowded(per_host: int, prefix: str = "ez-") -> Topology:
+    """The same racks and tenants, with ``per_host`` containers of each tenant on every host: many pairs."""
+    plain = two_racks(prefix)
+    containers: list[Container] = []
+    for tenant in plain.tenants:
+        for host in plain.hosts:
+            for place in range(per_host):
+                last = int(host.name[1:]) + 40 * place
+                name = f"{tenant.name}-{host.name[1:]}" + (f"-{place + 1}" if place else "")
+                ofport = 1 + sum(other.host == host.name for other in containers)
+                containers.append(_container(name, tenant.name, host.name, last, ofport))
+    return replace(plain, containers=tuple(containers))
+
+
+def _container(name: str, tenant: str, host: str, last: int, ofport: int) -> Container:
+    """As container runtimes do, the MAC is made of the address: two tenants have the same MACs too."""
+    return Container(name, tenant, host, f"192.168.7.{last}", f"02:42:c0:a8:07:{last:02x}", ofport)
 
 
 def inventory_document(topology: Topology, run_dir: Path) -> dict[str, Any]:

@@ -6,11 +6,13 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import combinations, islice
 from pathlib import Path
 
 import click
+from ezpath.telemetry import configure_logging
 from rich.console import Console
 from rich.table import Table
 
@@ -23,7 +25,7 @@ from ezpath_lab.ending import SIGNALS, Stopped, stage, stoppable, take_down
 from ezpath_lab.screen import Screen
 from ezpath_lab.shell import LabError
 from ezpath_lab.software_tor import SoftwareTor
-from ezpath_lab.topology import Topology, two_racks
+from ezpath_lab.topology import Topology, crowded
 from ezpath_lab.workload import Pair
 
 
@@ -78,8 +80,9 @@ def print_plan(seed: int, targets: Targets, kinds: Sequence[Kind], rate: Rate, c
     callback=kinds_of,
     help=f"Only these kinds of faults: {', '.join(KINDS)}. Default: all.",
 )
-@click.option("--rate", default=30.0, show_default=True, help="Packets a second of each numbered stream, each way.")
-@click.option("--streams", default=13, show_default=True, help="Pairs with numbered streams, at most. 0: all.")
+@click.option("--containers", default=3, show_default=True, type=click.IntRange(1, 5), help="Per host and tenant.")
+@click.option("--rate", default=20.0, show_default=True, help="Packets a second of each numbered stream, each way.")
+@click.option("--streams", default=24, show_default=True, help="Pairs with numbered streams, at most. 0: all.")
 @click.option("--faults-a-round", default=USUAL.faults, show_default=True, type=click.IntRange(0))
 @click.option("--round-s", default=USUAL.seconds, show_default=True, help="Over how many seconds they fall.")
 @click.option("--outage-every", default=USUAL.outage_every, show_default=True, help="Rounds between two outages.")
@@ -94,6 +97,7 @@ def chaos(
     minutes: float,
     seed: int,
     kinds: tuple[Kind, ...],
+    containers: int,
     rate: float,
     streams: int,
     faults_a_round: int,
@@ -107,12 +111,12 @@ def chaos(
 
     Exit status: 0 if every promise was kept, 1 if not. docs/CHAOS.md says what each fault is.
     """
-    topology, density = two_racks(), Rate(faults_a_round, round_s, outage_every)
+    topology, density = crowded(containers), Rate(faults_a_round, round_s, outage_every)
     if only_plan:
         print_plan(seed, targets_of(topology, services_of(deciders)), kinds, density, only_plan)
         return
     screen = Screen()
-    with stoppable(), stage(directory, screen, SoftwareTor()) as lab:
+    with stoppable(), stage(directory, screen, SoftwareTor(), topology) as lab, _logging(directory):
         screen.act(f"Chaos, seed {seed}: setting up two racks")
         stand = Stand(lab, deciders, Timing())
         pairs = pairs_of(topology)
@@ -128,6 +132,19 @@ def chaos(
         screen.say(f"{lab.state.directory / 'chaos.json'} has all figures, {lab.state.directory / 'log'} the logs.")
         take_down(lab, screen)
     sys.exit(0 if passed else 1)
+
+
+@contextmanager
+def _logging(directory: Path) -> Iterator[None]:
+    """What the harness's own connections say is for those who look for a cause."""
+    file = directory / "log" / "chaos.log"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w", buffering=1) as stream:
+        configure_logging("info", stream)
+        try:
+            yield
+        finally:
+            configure_logging("info")
 
 
 def unleash(run: Run, screen: Screen) -> str:

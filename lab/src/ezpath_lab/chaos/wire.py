@@ -7,6 +7,7 @@ import contextlib
 import random
 from collections.abc import Callable
 
+from ezpath.bus.batch import EVENTS, unpack
 from ezpath.bus.errors import BusError
 from ezpath.bus.link import Link
 from ezpath.events import JsonEvent, MalformedEvent, SagaStep, StepReport, decode
@@ -77,7 +78,7 @@ class Wire:
         """The next ``messages`` messages on ``ezpath.<what>.>`` come ten times each. Returns how many did."""
         self._repeat[what] = messages
         deadline = asyncio.get_running_loop().time() + timeout_s
-        while self._repeat[what] > 0 and asyncio.get_running_loop().time() < deadline:
+        while asyncio.get_running_loop().time() < deadline and self._repeat[what] > 0:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         return messages - self._repeat.pop(what)
 
@@ -89,27 +90,29 @@ class Wire:
         what = message.subject.split(".")[1]
         if self._repeat.get(what, 0) > 0 and _COPY not in (message.headers or {}):
             self._repeat[what] -= 1
-            task = asyncio.create_task(self._copy(message.subject, message.data))
+            task = asyncio.create_task(self._copy(message))
             self._copying.add(task)
             task.add_done_callback(self._copying.discard)
         if not self._waiting:
             return
         try:
-            event = decode(message.data)
+            events = [decode(line) for line in unpack(message.data, message.headers)]
         except MalformedEvent:
             return
         for moment, hit in list(self._waiting):
-            if matches(moment, event):
+            if any(matches(moment, event) for event in events):
                 hit()
 
-    async def _copy(self, subject: str, data: bytes) -> None:
+    async def _copy(self, message: Msg) -> None:
         """Some at once, some late. Without a message id: the server's own deduplication is not to help."""
         delays = sorted(self._dice.choice((0.0, 0.0, 0.05, self._dice.uniform(0, LATE_S))) for _ in range(COPIES))
+        count = (message.headers or {}).get(EVENTS)
+        headers = {_COPY: "1"} | ({EVENTS: count} if count else {})
         before = 0.0
         for delay in delays:
             await asyncio.sleep(delay - before)
             before = delay
             with contextlib.suppress(BusError, NatsError, OSError):
                 client = await self._link.client(5.0)
-                await client.publish(subject, data, headers={_COPY: "1"})
+                await client.publish(message.subject, message.data, headers=headers)
                 self.copied += 1
