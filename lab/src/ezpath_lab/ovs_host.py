@@ -149,9 +149,9 @@ def bring_up(topology: Topology, ovs: OvsHost, datapath: str) -> None:
     namespace = topology.namespace(ovs.host.name)
     _wait_for_bridges(namespace, ovs)
     addresses = (
-        f"address add {ovs.host.address}/31 dev br-phy",
+        f"address replace {ovs.host.address}/31 dev br-phy",
         "link set br-phy up",
-        f"route add default via {ovs.host.gateway}",
+        f"route replace default via {ovs.host.gateway}",
     )
     run("ip", "-n", namespace, "-batch", "-", stdin="\n".join(addresses) + "\n")
     for bridge, flows in (
