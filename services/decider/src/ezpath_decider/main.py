@@ -31,6 +31,8 @@ from ezpath_decider.pins import Pins
 from ezpath_decider.policy import BudgetConfig, Policy, Setting
 from ezpath_decider.policyfile import PolicyFile
 from ezpath_decider.questions import Questions
+from ezpath_decider.recorder import Recorder
+from ezpath_decider.recording import RecordedEngine, Tape
 from ezpath_decider.rounds import flow_lines
 from ezpath_decider.sagas import Standing
 from ezpath_decider.term import Term
@@ -57,6 +59,7 @@ class Decider:
         saga: SagaSettings,
         shards: int = 1,
         dry_run: bool = False,
+        record: Path | None = None,
     ) -> None:
         self._service = service
         self._interval_s = interval_s
@@ -71,7 +74,12 @@ class Decider:
             ),
         )
         directory = directory_of(service.inventory)
-        self._engine = Engine(directory, policy.strategy, Allowance(directory), Pins(directory))
+        self._tape = None if record is None else Tape(Recorder(record).write, directory)
+        self._engine = (
+            Engine(directory, policy.strategy, Allowance(directory), Pins(directory))
+            if self._tape is None
+            else RecordedEngine(directory, policy.strategy, self._tape)
+        )
         self._standing = Standing(self._engine)
         self._onlooker = Onlooker(service.bus, service.inventory, self._engine) if dry_run else None
         self._questions = Questions(service.bus, self._engine, self.leader.leads, dry_run)
@@ -130,7 +138,11 @@ class Decider:
         self._heed_pauses()
         now, sagas = self._clock(), (self._onlooker or self.leader).sagas
         self._standing.learn(sagas, now)
+        if self._tape is not None:
+            self._tape.policy(self._policy.policy, self._engine.pins.paused)
         decided = self._engine.round(now)
+        if self._tape is not None:
+            self._tape.decided(decided, now)
         if decided.fault:
             self._log.error("the strategy failed, everything stays where it is", reason=decided.fault)
         # All of one instant: whatever is awaited lets samples in.
@@ -187,13 +199,7 @@ class Decider:
             self._engine.pins = Pins(pins.directory, pins.lists, self._controls.paused)
 
     def _apply(self, file: PolicyFile) -> None:
-        engine, policy = self._engine, file.policy
-        engine.strategy = file.strategy
-        engine.allowance.rules = policy.budget.rules()
-        engine.pins = Pins(engine.directory, policy.flows.lists(), engine.pins.paused)
-        engine.retry_after_s, engine.moves_per_round = policy.retry_after_s, policy.moves_per_round
-        engine.series.half_life_s = policy.half_life_s
-        engine.kinds = policy.kinds
+        file.policy.apply(self._engine, file.strategy)
 
 
 @click.command(
@@ -281,6 +287,12 @@ Examples:
     help="Tenants are divided into so many parts, each led by one decider; the same for all. [env: EZPATH_SHARDS]",
 )
 @click.option("--dry-run", is_flag=True, help="Decide and publish on ezpath.dryrun.>; write nothing.")
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write down all that comes in and is decided, for `ezpath sim --replay FILE`.",
+)
 def main(
     settings: Settings,
     interval: float,
@@ -297,6 +309,7 @@ def main(
     quarantine_s: float,
     shards: int,
     dry_run: bool,
+    record: Path | None,
 ) -> None:
     """Decide which tunnels the switches carry, and see each change through."""
     levels: dict[str, Setting] = {
@@ -316,7 +329,7 @@ def main(
     run(
         "decider",
         settings,
-        lambda service: Decider(service, interval, policy, saga, shards, dry_run).run(),
+        lambda service: Decider(service, interval, policy, saga, shards, dry_run, record).run(),
         check=policy.check,
     )
 

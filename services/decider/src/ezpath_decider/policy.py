@@ -82,6 +82,15 @@ class Policy(_Strict):
     """A flow that was rolled back is left alone for so long, twice as long after the next time, and so on."""
     moves_per_round: Annotated[int, Field(ge=1, strict=True)] = 500
 
+    def apply(self, engine: Engine, strategy: Strategy) -> None:
+        """Let ``engine`` decide by this from now on. ``strategy`` is this policy's, loaded."""
+        engine.strategy = strategy
+        engine.allowance.rules = self.budget.rules()
+        engine.pins = Pins(engine.directory, self.flows.lists(), engine.pins.paused)
+        engine.retry_after_s, engine.moves_per_round = self.retry_after_s, self.moves_per_round
+        engine.series.half_life_s = self.half_life_s
+        engine.kinds = self.kinds
+
 
 def parse(text: str, file: str, defaults: Policy, inventory: Inventory) -> tuple[Policy, Strategy]:
     """The policy in ``text``; what it does not say is as in ``defaults``. Raises :class:`InventoryError`."""

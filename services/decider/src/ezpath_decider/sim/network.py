@@ -30,6 +30,16 @@ class Size:
     """Containers that one calls, on average."""
     spare: float = 0.1
 
+    @classmethod
+    def of(cls, racks: int, hosts: int, containers: int, tenants: int) -> Size:
+        """In all. Raises :class:`ValueError` where racks or hosts would not be alike."""
+        if hosts % racks or containers % hosts:
+            raise ValueError(
+                f"{hosts} hosts in {racks} racks, {containers} containers on {hosts} hosts: give numbers that come out "
+                "even, such as 8, 80 and 800"
+            )
+        return cls(racks, hosts // racks, containers // hosts, min(tenants, containers))
+
     @property
     def containers(self) -> int:
         return self.racks * self.hosts_per_rack * self.containers_per_host

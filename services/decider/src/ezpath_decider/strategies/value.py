@@ -48,7 +48,7 @@ def value(
     needed, chosen = candidates.entries(rows), current
     for _ in range(PASSES):
         score = np.zeros(len(candidates), np.float32)
-        score[rows] = benefit[rows] * boost / _bill(needed, chosen[rows], len(candidates.book))
+        score[rows] = benefit[rows] * boost / bill(needed, chosen[rows], len(candidates.book))
         selection = fill(
             candidates,
             budgets,
@@ -71,7 +71,7 @@ def expected(candidates: Candidates, per: str) -> F32:
     return rate
 
 
-def _bill(needed: Numbers, chosen: Mask, entries: int) -> F32:
+def bill(needed: Numbers, chosen: Mask, entries: int) -> F32:
     """What each flow pays where each entry is paid by its users together: who is not in, as if it were."""
     users = np.bincount(needed[chosen].ravel(), minlength=entries)
     part = 1 / (users[needed] + ~chosen[:, None]).astype(np.float32)

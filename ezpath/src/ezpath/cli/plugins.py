@@ -1,0 +1,49 @@
+"""Commands that other packages bring along: entry points of the group `ezpath.commands`, looked up when asked for."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, entry_points
+
+import click
+
+from ezpath.cli.common import EXIT_REFUSED, fail
+
+GROUP = "ezpath.commands"
+
+
+class WithPlugins(click.Group):
+    """A group with its own commands and everybody's. Own ones outdo others of the same name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *entry_points(group=GROUP).names})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        own = super().get_command(ctx, cmd_name)
+        if own is not None:
+            return own
+        found = next(iter(entry_points(group=GROUP, name=cmd_name)), None)
+        return None if found is None else load(found)
+
+
+def load(found: EntryPoint) -> click.Command:
+    """The command; where it cannot be had, one that says so."""
+    try:
+        command = found.load()
+    except Exception as error:  # noqa: BLE001 - whatever somebody's module raises
+        return _broken(found, f"{found.value} cannot be imported: {type(error).__name__}: {error}")
+    if not isinstance(command, click.Command):
+        return _broken(found, f"{found.value} is no click command")
+    return command
+
+
+def _broken(found: EntryPoint, cause: str) -> click.Command:
+    package = found.dist.name if found.dist is not None else "unknown"
+
+    def callback() -> None:
+        fail(f"{found.name}, of package {package}: {cause}. Repair or remove that package", EXIT_REFUSED)
+
+    # whatever options it was given: none of them can be known
+    settings = {"ignore_unknown_options": True, "allow_extra_args": True}
+    return click.Command(
+        found.name, callback=callback, context_settings=settings, short_help=f"Broken: {cause}", add_help_option=False
+    )
