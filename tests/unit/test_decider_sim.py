@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from ezpath_decider.allowance import BudgetRules
 from ezpath_decider.budgets import Budgets
 from ezpath_decider.directory import ends
 from ezpath_decider.series import Series
@@ -14,7 +13,7 @@ from ezpath_decider.sim.cells import Monitors
 from ezpath_decider.sim.network import Size
 from ezpath_decider.sim.policies import Future
 from ezpath_decider.sim.report import LEAST_OF_ORACLE, MOST_OF_TOPK, result
-from ezpath_decider.sim.run import Plan, Simulation, synthetic
+from ezpath_decider.sim.run import Plan, Runner, Simulation, synthetic
 from ezpath_decider.sim.traffic import Second, Shape
 
 SMALL = Size(racks=4, hosts_per_rack=5, containers_per_host=8, tenants=6)
@@ -76,10 +75,9 @@ class TestTraffic:
 
 def test_given_what_flows_sent_then_the_series_reads_it_from_the_samples() -> None:
     """Also of flows that pause and come back."""
-    directory = synthetic(PLAN).directory
-    series = Series(directory)
-    monitors = Monitors(series, 1.0)
-    flows = np.array([1 << 32 | 40, 2 << 32 | 50], np.uint64)
+    traffic = synthetic(PLAN)
+    series = Series(traffic.directory)
+    monitors, flows = Monitors(series, 1.0), traffic.next().flows[:2]
     sent = [(100, 0), (100, 50), (0, 50), (300, 70)]
     for number, packets in enumerate(sent, 1):
         here = [n for n, count in enumerate(packets) if count]
@@ -118,63 +116,49 @@ class TestOracle:
 class TestTargets:
     @pytest.mark.parametrize(
         "shape",
-        [
-            Shape(),
-            Shape(arrivals="heavy"),
-            Shape(lasting_s=15.0),
-            Shape(diurnal=0.9, day_s=120.0),
-            Shape(churn=0.002),
-        ],
-        ids=["poisson", "heavy", "short", "diurnal", "churn"],
+        [Shape(), Shape(arrivals="heavy"), Shape(churn=0.002)],
+        ids=["poisson", "heavy", "churn"],
     )
     def test_value_is_as_good_as_the_oracle_and_calmer_than_topk(self, shape: Shape) -> None:
+        """In small, so that it takes seconds; `ezpath sim --check` does it in large, with more oracles."""
         size = Size(racks=6, hosts_per_rack=8, containers_per_host=10, tenants=10)
-        plan = Plan(size=size, shape=shape, seconds=75.0, warm_up_s=30.0, budget=0.05)
-        got = result(run(replace(plan, policies=("value", "topk", "oracle-5", "oracle-20"))), 0.0)
+        plan = Plan(size=size, shape=shape, seconds=70.0, warm_up_s=30.0, budget=0.05)
+        got = result(run(replace(plan, policies=("value", "topk", "oracle-20"))), 0.0)
         assert got.of_oracle is not None and got.of_oracle >= LEAST_OF_ORACLE
         assert got.of_topk is not None and got.of_topk <= MOST_OF_TOPK
+        assert got.met
         value = next(each for each in got.policies if each.policy == "value")
         assert value.table_use <= 1.0, "never over the budget"
 
 
 class TestFullTables:
-    """A closed loop: the switches have room for less than anybody told the decider, and refuse."""
+    """A closed loop: the switches have room for half of what anybody told the decider, and refuse."""
 
-    def simulation(self, part: float, policy: str) -> Simulation:
-        simulation = Simulation(replace(PLAN, seconds=90.0, policies=(policy,), budget=0.2))
+    def simulated(self, policy: str) -> Runner:
+        settings = {"threshold": {"enter_bps": 1e5, "exit_bps": 2e4}}
+        simulation = Simulation(replace(PLAN, seconds=90.0, policies=(policy,), budget=0.4, settings=settings))
         (runner,) = simulation.runners
-        (fabric := runner.fabric).sizes = np.maximum(
-            2, (np.stack([simulation.budget * part * 0.7, simulation.budget * part * 0.3], axis=1)).astype(np.int64)
-        )
-        assert fabric.engine.allowance.rules == BudgetRules(
-            switches=dict(zip(simulation.directory.switches, simulation.budget.tolist(), strict=True))
-        )
-        return simulation
+        runner.fabric.sizes = np.stack([simulation.budget * 0.35, simulation.budget * 0.15], axis=1).astype(np.int64)
+        for _ in simulation.rounds():
+            pass
+        return runner
 
     @pytest.mark.parametrize("policy", ["value", "threshold", "topk"])
     def test_given_tables_that_are_smaller_than_anybody_knows_then_errors_are_few_and_the_tables_stay_used(
         self, policy: str
     ) -> None:
-        simulation = self.simulation(0.5, policy)
-        for _ in simulation.rounds():
-            pass
-        (runner,) = simulation.runners
-        refusals = runner.tally.refusals
-        assert sum(refusals) > 0, "the tables were full at first"
-        assert sum(refusals[30:]) <= sum(refusals[:30]) / 2, "and it learned"
-        rounds_with = np.count_nonzero(refusals[30:])
-        assert rounds_with <= 10, "asked again now and then, not round after round"
-        assert runner.fabric.sizes is not None and (runner.fabric.used <= runner.fabric.sizes).all()
-        assert runner.fabric.used[:, 0].sum() > 0.8 * runner.fabric.sizes[:, 0].sum()
+        runner = self.simulated(policy)
+        refused, sizes, used = runner.tally.refusals, runner.fabric.sizes, runner.fabric.used
+        assert sum(refused[:5]) > 0, "nobody knew"
+        assert np.count_nonzero(refused) <= 5, "asked again now and then, not round after round"
+        assert max(refused[5:]) < max(refused[:5]) / 2, "and for a few entries more"
+        assert sizes is not None and (used <= sizes).all()
+        assert used[:, 0].sum() > 0.9 * sizes[:, 0].sum()
 
-    def test_given_full_tables_then_a_better_flow_still_takes_a_cheaper_ones_place(self) -> None:
-        simulation = self.simulation(0.5, "value")
-        for _ in simulation.rounds():
-            pass
-        (runner,) = simulation.runners
-        tally = runner.tally
-        assert sum(tally.moves[60:]) > 0, "it goes on exchanging"
-        assert np.mean(tally.share()[60:]) > np.mean(tally.share()[15:30]) * 0.9
+    def test_given_full_tables_then_a_better_flow_takes_a_cheaper_ones_place(self) -> None:
+        tally = self.simulated("value").tally
+        assert sum(tally.moves[60:]) > 0
+        assert np.mean(tally.share()[60:]) > np.mean(tally.share()[15:30])
 
 
 def test_given_budgets_then_entries_in_use_are_within_them_at_all_times() -> None:

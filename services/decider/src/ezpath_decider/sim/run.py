@@ -60,7 +60,7 @@ class Plan:
 
 
 @dataclass(slots=True)
-class _Runner:
+class Runner:
     """One policy at work."""
 
     engine: Engine
@@ -138,7 +138,7 @@ class Simulation:
             budgets.switches[:] = self.budget
             self._ideal.carried(now - EPOCH_S, ideal(second, self._book, budgets), everything)
 
-    def _on_switch(self, runner: _Runner, now: float) -> F32:
+    def _on_switch(self, runner: Runner, now: float) -> F32:
         """The part of the interval that each flow was on the switches."""
         part = np.zeros(self.series.rows.count, np.float32)
         places = runner.engine.places
@@ -148,7 +148,7 @@ class Simulation:
             part[self.series.rows_of(flows, now)] = (now - at) / self.plan.interval_s
         return part
 
-    def _decide(self, runner: _Runner, now: float) -> None:
+    def _decide(self, runner: Runner, now: float) -> None:
         fabric, tally = runner.fabric, runner.tally
         moves, refusals = fabric.moves, fabric.refusals
         began = time.perf_counter()
@@ -161,14 +161,14 @@ class Simulation:
         if decided.fault:
             tally.faults.append(decided.fault)
 
-    def _runner(self, policy: str) -> _Runner:
+    def _runner(self, policy: str) -> Runner:
         plan, directory = self.plan, self.directory
         strategy, future = self._strategy(policy)
         budget = BudgetRules(switches=dict(zip(directory.switches, self.budget.tolist(), strict=True)))
         engine = Engine(directory, strategy, Allowance(directory, budget), Pins(directory), plan.half_life_s)
         engine.series, engine.book = self.series, self._book
         engine.moves_per_round = max(engine.moves_per_round, int(self.budget.sum()) // 50)
-        return _Runner(engine, Fabric(engine, plan.delays), Tally(policy), future)
+        return Runner(engine, Fabric(engine, plan.delays), Tally(policy), future)
 
     def _strategy(self, policy: str) -> tuple[Strategy, Future | None]:
         plan = self.plan
