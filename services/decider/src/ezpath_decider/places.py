@@ -98,7 +98,8 @@ class Places:
 def _rounds(series: Series, flows: U64, now: float) -> U32:
     """Of each flow, so far."""
     if series.gathered is None:
-        return series.rows.rounds[series.rows_of(flows, now)]
+        here = series.rows_of(flows, now)  # first: the columns may grow for it
+        return series.rows.rounds[here]
     found = series.find(flows)
     known = (found != NOWHERE) & (found < series.gathered)
     rounds = np.full(len(flows), UNKNOWN, np.uint32)
