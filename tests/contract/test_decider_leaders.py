@@ -322,6 +322,28 @@ async def test_given_a_leader_that_is_paused_then_its_writes_are_refused_and_it_
     await net.assert_as_recorded(empty=True)
 
 
+async def test_given_a_store_that_was_lost_then_the_leader_writes_what_it_knows(
+    deciders: Deciders, net: Network, nats_server: object
+) -> None:
+    # given pairs on the switches, and a NATS that comes back with nothing
+    deciders.start("one")
+    await net.offload(PAIRS[:2])
+    await net.until(lambda: len(net.outcomes) == 2, "active")
+    nats_server.stop()  # type: ignore[attr-defined]
+    nats_server.wipe()  # type: ignore[attr-defined]
+    nats_server.start()  # type: ignore[attr-defined]
+    # when one of them is to come back, by the same leader and then by another
+    await net.revert(PAIRS[:1])
+    await net.until(lambda: len(net.outcomes) == 3, "reverted")
+    deciders.end("one")
+    deciders.start("other")
+    await net.revert(PAIRS[1:2])
+    await net.until(lambda: len(net.outcomes) == 4, "reverted")
+    # then the records of both were there
+    assert [o.outcome for o in net.outcomes] == ["active", "active", "reverted", "reverted"]
+    await net.assert_as_recorded(empty=True)
+
+
 async def test_given_four_shards_then_they_are_spread_over_the_deciders_that_are_alive(
     deciders: Deciders, net: Network, nats_server: object
 ) -> None:

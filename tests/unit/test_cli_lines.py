@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 from ezpath.cli.filters import Filter
 from ezpath.cli.lines import bit_rate, columns_of, duration, line
+from ezpath.cli.parts import Parts
 from ezpath.events import (
     DeadLetter,
     FlowLine,
+    FlowsSnapshot,
     OffloadRequested,
     RevertRequested,
     SagaOutcome,
@@ -17,6 +19,7 @@ from ezpath.events import (
 )
 from ezpath.items import TenantTag
 from ezpath.names import PairId, Port, SwitchName, Tenant, VlanId, Vni
+from ezpath.shards import Shard
 
 RED = PairId("red.red-1.red-3")  # hosts h11 and h21, behind tor1 and tor2
 RED_RACK = PairId("red.red-1.red-2")  # both behind tor1
@@ -112,3 +115,24 @@ def test_durations(ms, text):
 @pytest.mark.parametrize(("bps", "text"), [(12, "12 bit/s"), (1500, "1.50 kbit/s"), (1.2e9, "1.20 Gbit/s")])
 def test_rates(bps, text):
     assert bit_rate(bps) == text
+
+
+def flow(pair: PairId) -> FlowLine:
+    return FlowLine(pair, Tenant(pair.split(".")[0]), "a", "b", 1e6, 9.0, "overlay", None)
+
+
+def test_one_decider_s_flows_are_all_flows():
+    snapshot = FlowsSnapshot(1.0, (flow(RED), flow(BLUE)))
+    assert Parts().add(snapshot) == snapshot
+
+
+def test_several_deciders_flows_are_put_together_once_each_shard_was_told_of():
+    shards = {tenant: next(n for n in range(4) if Shard(n, 4).has(Tenant(tenant))) for tenant in ("red", "blue")}
+    assert len(set(shards.values())) == 2, "the test wants two shards with a tenant in them"
+    idle = tuple(set(range(4)) - set(shards.values()))
+    parts = Parts()
+    assert parts.add(FlowsSnapshot(1.0, (flow(RED),), (shards["red"], *idle), 4)) is None
+    assert parts.add(FlowsSnapshot(2.0, (flow(RED),), (shards["red"], *idle), 4)) is None
+    whole = parts.add(FlowsSnapshot(2.5, (flow(BLUE),), (shards["blue"],), 4))
+    assert whole is not None and {line.pair for line in whole.flows} == {RED, BLUE}
+    assert parts.add(FlowsSnapshot(3.0, (), (shards["blue"],), 4)) is None, "begun anew"

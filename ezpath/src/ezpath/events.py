@@ -44,6 +44,7 @@ from ezpath.samples import VERSION as VERSION
 from ezpath.samples import FlowSample as FlowSample
 from ezpath.samples import decode_sample as decode_sample
 from ezpath.samples import encode_sample as encode_sample
+from ezpath.shards import MAX_SHARDS
 
 STREAM = "EZPATH"
 STREAM_SUBJECTS = (
@@ -239,10 +240,13 @@ class FlowLine:
 
 @dataclass(frozen=True, slots=True)
 class FlowsSnapshot:
-    """All pairs with traffic, published by the decider once a round."""
+    """All pairs with traffic, published by the decider once a round. Of several, each tells of what it leads."""
 
     at: float
     flows: tuple[FlowLine, ...] = ()
+    shards: tuple[int, ...] = (0,)
+    """Whose tenants' flows these are, of ``of`` shards."""
+    of: int = 1
     type: Literal["flows"] = "flows"
 
 
@@ -393,6 +397,8 @@ def _check_names(event: JsonEvent) -> None:
             check_name("service", event.service)
             return
         case FlowsSnapshot():
+            if not 1 <= event.of <= MAX_SHARDS or not all(0 <= number < event.of for number in event.shards):
+                raise MalformedEvent(f"shards: {event.shards[:8]} of {event.of}")
             for flow in event.flows:
                 check_pair("flows.pair", flow.pair)
             return
@@ -410,5 +416,7 @@ def _check_names(event: JsonEvent) -> None:
             check_name("target", name)
     check_pair("pair", event.pair)
     if isinstance(event, SwitchCommand | HostCommand):
+        if not 0 <= event.shard < MAX_SHARDS:
+            raise MalformedEvent(f"shard: {event.shard} is none of {MAX_SHARDS}")
         for item in (*event.put, *event.remove):
             check_item(item)

@@ -11,6 +11,8 @@ from zlib import crc32
 
 from ezpath.names import PairId, Tenant
 
+MAX_SHARDS = 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Shard:

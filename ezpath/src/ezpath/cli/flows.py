@@ -16,6 +16,7 @@ from ezpath.bus import Bus
 from ezpath.cli.common import EXIT_REFUSED, fail, inventory_option, nats_option, with_bus
 from ezpath.cli.filters import Filter
 from ezpath.cli.lines import bit_rate
+from ezpath.cli.parts import Parts
 from ezpath.events import FlowLine, FlowsSnapshot
 from ezpath.inventory import Inventory
 
@@ -62,7 +63,13 @@ def flows(
 
     async def work(bus: Bus) -> None:
         snapshots: asyncio.Queue[FlowsSnapshot] = asyncio.Queue()
-        await bus.subscribe_flows(snapshots.put)
+        parts = Parts()
+
+        async def on_flows(snapshot: FlowsSnapshot) -> None:
+            if (whole := parts.add(snapshot)) is not None:
+                await snapshots.put(whole)
+
+        await bus.subscribe_flows(on_flows)
         try:
             async with asyncio.timeout(timeout):
                 first = await snapshots.get()

@@ -60,6 +60,11 @@ class Leader:
         return tuple(term.shard for term in self._active())
 
     @property
+    def part(self) -> tuple[tuple[int, ...], int]:
+        """The numbers of those shards, and how many there are."""
+        return tuple(shard.number for shard in self.shards), self._shards
+
+    @property
     def sagas(self) -> Mapping[PairId, Saga]:
         """Of all shards that it leads."""
         worlds = [term.keeper.world.sagas for term in self._active()]

@@ -19,6 +19,7 @@ from ezpath.events import (
 )
 from ezpath.saga import Settings as SagaSettings
 from ezpath.service import Service, Settings, run, service_options
+from ezpath.shards import MAX_SHARDS
 
 from ezpath_decider.allowance import Allowance
 from ezpath_decider.book import TABLES
@@ -159,7 +160,7 @@ class Decider:
             return  # whoever leads tells what it sees
         try:
             ours = tuple(line for line in lines if self.leader.leads(line.tenant))
-            await self._service.bus.publish(FlowsSnapshot(now, ours))
+            await self._service.bus.publish(FlowsSnapshot(now, ours, *self.leader.part))
         except BusError as error:
             self._log.warning("flows not published", reason=str(error))
 
@@ -281,7 +282,7 @@ Examples:
 @click.option(
     "--shards",
     default=1,
-    type=click.IntRange(min=1, max=1024),
+    type=click.IntRange(min=1, max=MAX_SHARDS),
     show_default=True,
     envvar="EZPATH_SHARDS",
     help="Tenants are divided into so many parts, each led by one decider; the same for all. [env: EZPATH_SHARDS]",
