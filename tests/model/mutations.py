@@ -125,7 +125,10 @@ def _rests_forgotten(world: World, *arguments: Any) -> Any:
 def _last_rest_counts(self: Tags, host: Any, tenant: Any, now: float, numbers: range) -> Any:
     """Only one of those who had a tag is remembered: the last in the list, not the last who had it."""
     rests: dict[Any, Rest] = {}
-    for (vid, _), rest in sorted(self.by_host.get(host, {}).items(), key=lambda use: use[0][1]):
+    uses = [
+        (pair, vid, rest) for vid, uses in self.by_host.get(host, {}).items() for pair, rest in uses.by_pair.items()
+    ]
+    for _, vid, rest in sorted(uses, key=lambda use: use[0]):
         if rest.until > now and (vid not in rests or rests[vid].until != float("inf")):
             rests[vid] = rest
     mine = [vid for vid, rest in rests.items() if rest.tenant == tenant]

@@ -58,11 +58,11 @@ def union(documents: Iterable[Desired[I]]) -> Desired[I]:
 
 def items_to_json(items: Iterable[Item]) -> str:
     """The same text for the same items, in whatever order they come."""
-    return f"[{','.join(sorted(map(_item_to_json, items)))}]"
+    return f"[{','.join(sorted(map(item_to_json, items)))}]"
 
 
 @lru_cache(maxsize=65536)
-def _item_to_json(item: Item) -> str:
+def item_to_json(item: Item) -> str:
     # A document is written again and again with nearly the same items in it.
     return json.dumps(asdict(item), separators=(",", ":"))
 

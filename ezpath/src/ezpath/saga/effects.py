@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ezpath.desired import to_json
 from ezpath.events import HostCommand, SagaOutcome, SagaStep, SwitchCommand
 from ezpath.items import Item
+from ezpath.saga.holds import Holds
 from ezpath.saga.model import Saga
 from ezpath.saga.plan import Target
 
@@ -28,7 +30,17 @@ class Want:
 
     target: Target
     generation: int
-    items: frozenset[Item]
+    holds: Holds
+    """Of all sagas; what it says of ``target`` is worked out when the document is written, for most never are."""
+
+    @property
+    def items(self) -> frozenset[Item]:
+        return self.holds.items(self.target)
+
+    @property
+    def document(self) -> bytes:
+        """As KV keeps it."""
+        return to_json(self.generation, f"[{','.join(sorted(self.holds.names(self.target)))}]")
 
 
 Command = SwitchCommand | HostCommand

@@ -5,9 +5,10 @@ Pure. Nothing of this is stored: it follows from the sagas' records (``phases.HO
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from ezpath.desired import item_to_json
 from ezpath.items import Item
 from ezpath.names import PairId
 from ezpath.saga.plan import Target
@@ -17,38 +18,54 @@ Held = frozenset[tuple[Target, Item]]
 
 
 @dataclass(frozen=True, slots=True)
+class Holders:
+    """The pairs that hold ``item``. A tenant's tag may be held by thousands."""
+
+    item: Item
+    pairs: PMap[PairId, None] = field(default_factory=PMap)
+
+
+AtTarget = PMap[str, Holders]
+"""By the item's name: what it is in JSON (:func:`~ezpath.desired.item_to_json`)."""
+_NOTHING: AtTarget = PMap()
+
+
+@dataclass(frozen=True, slots=True)
 class Holds:
     """An index over all sagas: target to item to the pairs that hold it."""
 
-    by_target: PMap[Target, Mapping[Item, frozenset[PairId]]] = field(default_factory=PMap)
+    by_target: PMap[Target, AtTarget] = field(default_factory=PMap)
 
     def moved(self, pair: PairId, before: Held, after: Held) -> Holds:
         """``pair`` held ``before``, and now holds ``after``."""
         by_target = self.by_target
-        for target in sorted({target for target, _ in before ^ after}):
-            holders = dict(by_target.get(target, {}))
-            for where, item in before - after:
-                if where == target:
-                    holders[item] = holders[item] - {pair}
-                    if not holders[item]:
-                        del holders[item]
-            for where, item in after - before:
-                if where == target:
-                    holders[item] = holders.get(item, frozenset()) | {pair}
-            by_target = by_target.put(target, holders)
+        for target, item in before - after:
+            here, name = by_target[target], item_to_json(item)
+            pairs = here[name].pairs.without(pair)
+            by_target = by_target.put(target, here.put(name, Holders(item, pairs)) if pairs else here.without(name))
+        for target, item in after - before:
+            here, name = by_target.get(target, _NOTHING), item_to_json(item)
+            pairs = (here.get(name) or Holders(item)).pairs.put(pair, None)
+            by_target = by_target.put(target, here.put(name, Holders(item, pairs)))
         return self if by_target is self.by_target else Holds(by_target)
 
     def is_free(self, target: Target, item: Item, but_for: PairId) -> bool:
         """Nobody holds ``item``, but for one pair."""
-        return not self._at(target).get(item, frozenset()) - {but_for}
+        held = self._at(target).get(item_to_json(item))
+        return held is None or len(held.pairs) == (but_for in held.pairs)
 
     def items(self, target: Target) -> frozenset[Item]:
         """All that somebody holds on ``target``: what ought to be installed there."""
-        return frozenset(self._at(target))
+        return frozenset(held.item for held in self._at(target).values())
+
+    def names(self, target: Target) -> Iterable[str]:
+        """The same, each item as it is in JSON."""
+        return iter(self._at(target))
 
     def changed(self, before: Holds, among: Iterable[tuple[Target, Item]]) -> set[Target]:
         """The targets that ought to hold something else than they did ``before``, as far as ``among`` says it."""
-        return {t for t, item in among if (item in self._at(t)) != (item in before._at(t))}
+        named = ((target, item_to_json(item)) for target, item in among)
+        return {t for t, name in named if (name in self._at(t)) != (name in before._at(t))}
 
-    def _at(self, target: Target) -> Mapping[Item, frozenset[PairId]]:
-        return self.by_target.get(target, {})
+    def _at(self, target: Target) -> AtTarget:
+        return self.by_target.get(target, _NOTHING)

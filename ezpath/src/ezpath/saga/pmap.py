@@ -42,6 +42,9 @@ class PMap(Mapping[K, V]):
     def get(self, key: K, /, default: object = None) -> object:
         return self._rows[_row(key)].get(key, default)
 
+    def __contains__(self, key: object) -> bool:
+        return key in self._rows[_row(key)]  # type: ignore[arg-type]
+
     def __iter__(self) -> Iterator[K]:
         for row in self._rows:
             yield from row

@@ -38,7 +38,7 @@ class Turn:
         changed = holds.changed(self._before.holds, self._touched)
         return self.world, (
             *(Keep(replace(saga, told=False) if saga.told else saga) for saga in moved),
-            *(Want(target, generation, holds.items(target)) for target in sorted({*wants, *changed})),
+            *(Want(target, generation, holds) for target in sorted({*wants, *changed})),
             *self._said,
             *(Keep(saga) for saga in moved if saga.told),
         )

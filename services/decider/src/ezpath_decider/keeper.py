@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import structlog
 from ezpath.bus import Bus, Saying
-from ezpath.desired import generation_of, items_to_json, key_of, to_json
+from ezpath.desired import generation_of, key_of
 from ezpath.events import (
     DESIRED_BUCKET,
     SAGA_BUCKET,
@@ -132,7 +132,7 @@ class Keeper:
 
     async def _want(self, wants: Iterable[Want]) -> None:
         shard = self._settings.shard.number
-        documents = {key_of(want.target, shard): to_json(want.generation, items_to_json(want.items)) for want in wants}
+        documents = {key_of(want.target, shard): want.document for want in wants}
         await self._put(DESIRED_BUCKET, documents)
 
     async def _put(self, bucket: str, values: dict[str, bytes]) -> None:
@@ -142,8 +142,8 @@ class Keeper:
             self._log.error("NATS lost its store", reason=str(error))
             await self._ledger.open()
             await self._keep(self.world.sagas.values())
-            wants = desired(self.world, self._inventory).items()
-            await self._want(Want(target, self.world.generation, items) for target, items in wants)
+            generation, holds = self.world.generation, self.world.holds
+            await self._want(Want(target, generation, holds) for target in desired(self.world, self._inventory))
             await self._put(bucket, values)
 
     def _tell(self, event: JsonEvent) -> None:
