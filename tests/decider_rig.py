@@ -70,6 +70,8 @@ class World:
         self.bus = bus
         self.nats = nats
         self.rate_bps = 0.0
+        self.flows = [FLOW]
+        """Each with that rate: VNI, source and destination address."""
         self.answer: Callable[[SwitchCommand | HostCommand], str | None] = lambda command: ""
         self.commands: list[SwitchCommand | HostCommand] = []
         self.said: list[object] = []
@@ -80,7 +82,7 @@ class World:
         while True:
             sequence += 1
             octets += self.rate_bps / 8 * 0.1
-            columns = np.array([*FLOW, sequence, int(octets)], dtype=np.uint64).reshape(5, 1)
+            columns = np.array([(*flow, sequence, int(octets)) for flow in self.flows], dtype=np.uint64).T
             for switch in ("tor1", "tor2"):
                 await self.bus.publish_sample(
                     FlowSample(SwitchName(switch), sequence, sequence * 100_000_000, 0, 0.1, *columns, collector="c")

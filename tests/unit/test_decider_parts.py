@@ -16,7 +16,7 @@ from ezpath_decider.allowance import BudgetRules
 from ezpath_decider.counting import Counting
 from ezpath_decider.directory import directory_of
 from ezpath_decider.engine import Round
-from ezpath_decider.gathering import ABSENT_ROUNDS, Gathering
+from ezpath_decider.gathering import ABSENT_ROUNDS, ASKED_FIRST, Gathering
 from ezpath_decider.parts import Order, Part
 from ezpath_decider.pins import Lists, Paused
 from ezpath_decider.share import PARTS, assignment, parts_of_flows
@@ -24,7 +24,7 @@ from ezpath_decider.strategies import value
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-HEAD_START = 3
+HEAD_START = ASKED_FIRST + 2
 """Seconds until all know who counts what, and where the counters stand."""
 
 

@@ -16,6 +16,7 @@ from nats.errors import Error as NatsError
 from ezpath.bus import ask, place, reader, topology
 from ezpath.bus.ask import Answerer
 from ezpath.bus.batch import Message, Saying, pack
+from ezpath.bus.bulk import Cutter, Joiner
 from ezpath.bus.consumer import Consumer, Delivery, Handler
 from ezpath.bus.deadletter import dead_letter
 from ezpath.bus.errors import BusError, Conflict, Unavailable
@@ -62,6 +63,7 @@ class Bus:
         self._service = service
         self._patience_s = patience_s
         self._pipelines = Pipelines()
+        self._cutter = Cutter()
         self._kv = Kv(link, self._pipelines, patience_s)
         self._subscriptions: list[tuple[str, Callable[[Msg], Awaitable[None]]]] = []
         self._log = structlog.get_logger().bind(bus=service)
@@ -164,6 +166,15 @@ class Bus:
         for part in split(sample, max(1, (client.max_payload - SAMPLE_HEAD_BYTES) // FLOW_BYTES)):
             await self._publish_core(f"{SAMPLES_SUBJECT}.{sample.switch}", encode_sample(part))
 
+    async def publish_bulk(self, subject: str, data: bytes) -> None:
+        """Send bytes to whoever listens, however many they are. Nothing is kept.
+
+        Raises :class:`Unavailable` when there is no connection within ``patience_s``.
+        """
+        client = await self._link.client(self._patience_s)
+        for piece in self._cutter.cut(data, client.max_payload):
+            await self._publish_core(subject, piece)
+
     async def _publish_core(self, subject: str, data: bytes) -> None:
         client = await self._link.client(self._patience_s)
         try:
@@ -254,6 +265,16 @@ class Bus:
     async def subscribe_tables(self, callback: Callable[[SwitchTables], Awaitable[None]]) -> None:
         """Call ``callback`` with each switch's word on its tables from now on."""
         await self._subscribe_event(f"{TABLES_SUBJECT}.>", SwitchTables, callback)
+
+    async def subscribe_bulk(self, subject: str, callback: Callable[[bytes], Awaitable[None]]) -> None:
+        """Call ``callback`` with each message of :meth:`publish_bulk` on ``subject`` from now on."""
+        joiner = Joiner()
+
+        async def on_message(message: Msg) -> None:
+            if (whole := joiner.add(message.data)) is not None:
+                await callback(whole)
+
+        await self._subscribe(subject, on_message)
 
     async def _subscribe_event(self, subject: str, kind: type[E], callback: Callable[[E], Awaitable[None]]) -> None:
         async def on_message(message: Msg) -> None:

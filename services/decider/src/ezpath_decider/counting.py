@@ -44,7 +44,7 @@ class Counting:
     def answer(self, order: Order, now: float) -> Part:
         """Note the round, and tell of the flows that can matter. ``now`` by this process's clock."""
         engine, share, choice = self._engine, self._share, order.choice
-        if share.own((part for part, owner in enumerate(order.owners) if owner == self.name), now):
+        if order.owners and share.own((part for part, owner in enumerate(order.owners) if owner == self.name), now):
             series = engine.series
             series.keep(np.flatnonzero(share.has(series.rows.key[: series.rows.count])))
         if (choice.lists, choice.paused) != (engine.pins.lists, engine.pins.paused):

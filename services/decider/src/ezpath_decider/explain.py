@@ -122,6 +122,8 @@ class Explainer:
         if candidates.rules.barred[row]:
             return "the operator's lists keep it off the switches"
         if not self.engine.series.fresh[row]:
+            if self.engine.series.gathered is not None:
+                return "no fresh word of it, or whoever counts it has only just begun to: it stays where it is"
             switches = sorted({directory.switches[directory.switch[end]] for end in (one, other)})
             return f"no fresh word from {' and '.join(switches)}: it stays where it is"
         if candidates.rests_s[row] > 0:

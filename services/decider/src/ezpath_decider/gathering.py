@@ -21,6 +21,9 @@ from ezpath_decider.share import PARTS, assignment, parts_of_flows
 ABSENT_ROUNDS = 3
 """Whoever did not answer so many orders in a row is given up, and its parts go to the others."""
 
+ASKED_FIRST = 3
+"""Orders that only ask who is there, before the first one that divides the flows."""
+
 
 @dataclass(slots=True)
 class Gathering:
@@ -46,7 +49,8 @@ class Gathering:
         """The next round's."""
         engine = self.engine
         self.number += 1
-        self.owners = assignment(sorted(self._absent))
+        # At first, only ask who is there: whoever was told too early to count nothing would forget what it has.
+        self.owners = assignment(sorted(self._absent)) if self.number > ASKED_FIRST else ()
         settled = engine.allowance.settled(engine.allowance.budgets(now))
         choice = Choice(
             strategy,
@@ -67,7 +71,7 @@ class Gathering:
 
     def complete(self, parts: Mapping[str, Part]) -> bool:
         """Whether all that count have answered."""
-        return set(self.owners) <= parts.keys()
+        return bool(self.owners) and set(self.owners) <= parts.keys()
 
     def decide(self, parts: Iterable[Part], now: float) -> Round:
         """On what came of this round's parts. Flows of whoever did not answer stay where they are."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections import ChainMap
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import click
@@ -17,6 +18,8 @@ from ezpath.events import (
     RevertRequested,
     SwitchTables,
 )
+from ezpath.names import PairId, Tenant
+from ezpath.saga import Saga
 from ezpath.saga import Settings as SagaSettings
 from ezpath.service import Service, Settings, run, service_options
 from ezpath.shards import MAX_SHARDS
@@ -28,6 +31,7 @@ from ezpath_decider.directory import directory_of
 from ezpath_decider.dryrun import Onlooker
 from ezpath_decider.engine import Decision, Engine
 from ezpath_decider.leader import Leader
+from ezpath_decider.othersagas import OtherSagas
 from ezpath_decider.pins import Pins
 from ezpath_decider.policy import BudgetConfig, Policy, Setting
 from ezpath_decider.policyfile import PolicyFile
@@ -36,6 +40,7 @@ from ezpath_decider.recorder import Recorder
 from ezpath_decider.recording import RecordedEngine, Tape
 from ezpath_decider.rounds import flow_lines
 from ezpath_decider.sagas import Standing
+from ezpath_decider.sharing import Sharing
 from ezpath_decider.term import Term
 
 FORGET_S = 10.0
@@ -61,6 +66,7 @@ class Decider:
         shards: int = 1,
         dry_run: bool = False,
         record: Path | None = None,
+        share_flows: bool = False,
     ) -> None:
         self._service = service
         self._interval_s = interval_s
@@ -83,17 +89,23 @@ class Decider:
         )
         self._standing = Standing(self._engine)
         self._onlooker = Onlooker(service.bus, service.inventory, self._engine) if dry_run else None
-        self._questions = Questions(service.bus, self._engine, self.leader.leads, dry_run)
-        self._controls = Controls(
-            service.bus, self._engine, policy, service.inventory, lambda: bool(self.leader.shards)
-        )
+        self._sharing = self._shares(policy.policy.half_life_s) if share_flows else None
+        self._others = OtherSagas(service.bus, service.inventory) if share_flows and shards > 1 else None
+        self._questions = Questions(service.bus, self._engine, self._tells, dry_run)
+        self._controls = Controls(service.bus, self._engine, policy, service.inventory, self._decides)
         self._apply(policy)
         self._log = structlog.get_logger()
+
+    def _shares(self, warm_up_s: float) -> Sharing:
+        service = self._service
+        return Sharing(service.bus, service.instance, self._engine, self._interval_s, warm_up_s, self._clock)
 
     async def run(self) -> None:
         bus = self._service.bus
         await self._controls.start()
         await self._questions.start()
+        if self._sharing is not None:
+            await self._sharing.start()
         await bus.subscribe_samples(self._on_sample)
         await bus.subscribe_tables(self._on_tables)
         async with asyncio.TaskGroup() as tasks:
@@ -105,13 +117,18 @@ class Decider:
             leads = [str(shard) for shard in self.leader.shards]
             self._service.ready(strategy=self._policy.policy.strategy, interval_s=self._interval_s, leads=leads)
             tasks.create_task(self._controls.run())
+            if self._others is not None:
+                tasks.create_task(self._others.run())
             tasks.create_task(self._every(self._interval_s, self._round))
             tasks.create_task(self._every(FORGET_S, self._forget))
 
     async def _on_sample(self, sample: FlowSample) -> None:
         if sample.switch not in self._service.inventory.switches:
             self._log.warning("sample of a switch that is not in the inventory", switch=sample.switch)
-        self._engine.sample(sample, self._clock())
+        if self._sharing is not None:
+            self._sharing.sample(sample)
+        else:
+            self._engine.sample(sample, self._clock())
 
     async def _on_tables(self, tables: SwitchTables) -> None:
         number = self._engine.directory.switch_number.get(tables.switch)
@@ -120,11 +137,14 @@ class Decider:
         ours = self._engine.entries_held()[number]
         for use in tables.tables:
             if use.table in TABLES:
-                held = int(ours[TABLES.index(use.table)])
+                # Who knows no sagas cannot tell whose entries they are: it is not to think them all somebody else's.
+                held = int(ours[TABLES.index(use.table)]) if self._decides() else use.used
                 self._engine.allowance.report(tables.switch, use.table, use.size, use.used, held)
 
     async def _forget(self) -> None:
         self._engine.forget(self._clock())
+        if self._sharing is not None:
+            self._sharing.forget()
 
     async def _every(self, seconds: float, work: Callable[[], asyncio.Future[None]] | Callable[[], object]) -> None:
         loop = asyncio.get_running_loop()
@@ -137,32 +157,59 @@ class Decider:
     async def _round(self) -> None:
         self._reread_policy()
         self._heed_pauses()
-        now, sagas = self._clock(), (self._onlooker or self.leader).sagas
+        now, sagas = self._clock(), self._sagas
         self._standing.learn(sagas, now)
         if self._tape is not None:
             self._tape.policy(self._policy.policy, self._engine.pins.paused)
-        decided = self._engine.round(now)
+        if self._sharing is None:
+            asked, decided = self._questions.asked, self._engine.round(now)
+        elif self._decides():
+            asked = self._questions.asked
+            decided = await self._sharing.round(self._policy.policy.strategy, asked)
+        else:
+            self._sharing.rest()
+            return
         if self._tape is not None:
             self._tape.decided(decided, now)
         if decided.fault:
             self._log.error("the strategy failed, everything stays where it is", reason=decided.fault)
         # All of one instant: whatever is awaited lets samples in.
         decisions, lines = list(decided.decisions()), flow_lines(decided.candidates, sagas)
-        await self._questions.after(decided, self._policy.policy.strategy, sagas)
+        await self._questions.after(decided, self._policy.policy.strategy, sagas, asked)
         if self._onlooker is not None:
             for decision in decisions:
                 await self._onlooker.decided(decision, now)
             return
         for decision in decisions:
-            if self.leader.leads(decision.tenant):
+            if self._tells(decision.tenant):
                 await self._publish(decision, now)
-        if not self.leader.shards:
+        if not self._decides():
             return  # whoever leads tells what it sees
         try:
-            ours = tuple(line for line in lines if self.leader.leads(line.tenant))
-            await self._service.bus.publish(FlowsSnapshot(now, ours, *self.leader.part))
+            ours = tuple(line for line in lines if self._tells(line.tenant))
+            part = self.leader.part if self._sharing is None else ()  # one decider tells of all
+            await self._service.bus.publish(FlowsSnapshot(now, ours, *part))
         except BusError as error:
             self._log.warning("flows not published", reason=str(error))
+
+    @property
+    def _sagas(self) -> Mapping[PairId, Saga]:
+        """As far as they are known here."""
+        if self._onlooker is not None:
+            return self._onlooker.sagas
+        if self._others is not None:
+            return ChainMap(dict(self.leader.sagas), self._others.sagas)
+        return self.leader.sagas
+
+    def _decides(self) -> bool:
+        """Where the flows are shared, one decides for all: the leader of the first shard."""
+        if self._sharing is None:
+            return bool(self.leader.shards)
+        return any(shard.number == 0 for shard in self.leader.shards)
+
+    def _tells(self, tenant: Tenant) -> bool:
+        """Whether this decider decides about the tenant's flows."""
+        return self._decides() if self._sharing is not None else self.leader.leads(tenant)
 
     async def _publish(self, decision: Decision, now: float) -> None:
         event = (
@@ -190,9 +237,6 @@ class Decider:
             self._log.info(
                 "policy changed", strategy=self._policy.policy.strategy, settings=self._policy.policy.settings
             )
-
-    def _leads_any(self) -> bool:
-        return bool(self.leader.shards)
 
     def _heed_pauses(self) -> None:
         pins = self._engine.pins
@@ -294,6 +338,12 @@ Examples:
     metavar="FILE",
     help="Write down all that comes in and is decided, for `ezpath sim --replay FILE`.",
 )
+@click.option(
+    "--share-flows",
+    is_flag=True,
+    envvar="EZPATH_SHARE_FLOWS",
+    help="Share the counting with all deciders started so; the leader of shard 0 decides. [env: EZPATH_SHARE_FLOWS]",
+)
 def main(
     settings: Settings,
     interval: float,
@@ -311,8 +361,11 @@ def main(
     shards: int,
     dry_run: bool,
     record: Path | None,
+    share_flows: bool,
 ) -> None:
     """Decide which tunnels the switches carry, and see each change through."""
+    if record is not None and share_flows:
+        raise click.UsageError("--record writes down what one decider sees of all flows: give it without --share-flows")
     levels: dict[str, Setting] = {
         "enter_bps": enter_bps,
         "enter_polls": enter_polls,
@@ -325,12 +378,14 @@ def main(
         budget=BudgetConfig(entries=budget),
         retry_after_s=retry_after_s,
     )
+    if dry_run and share_flows:
+        raise click.UsageError("--dry-run counts for itself: leave --share-flows out")
     policy = PolicyFile(policy_file, defaults)
     saga = SagaSettings(step_timeout_s=step_timeout_s, drain_s=drain_s, quarantine_s=quarantine_s)
     run(
         "decider",
         settings,
-        lambda service: Decider(service, interval, policy, saga, shards, dry_run, record).run(),
+        lambda service: Decider(service, interval, policy, saga, shards, dry_run, record, share_flows).run(),
         check=policy.check,
     )
 

@@ -57,7 +57,7 @@ class Order:
     now: float
     """By the sender's clock, as are the places' times."""
     owners: Sequence[str]
-    """Of each part; empty in the first round, which asks who is there."""
+    """Of each part; empty where it is only asked who is there: then all go on with what they have."""
     choice: Choice
     places: bundle.Columns
     """Addresses, and :data:`PLACE_COLUMNS`."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -46,11 +46,13 @@ class Questions:
         """Flows that somebody waits to hear about."""
         return list(self._waiting)
 
-    async def after(self, decided: Round, strategy: str, sagas: Mapping[PairId, Saga]) -> None:
-        """A round is over: keep what changed, answer what was asked."""
+    async def after(
+        self, decided: Round, strategy: str, sagas: Mapping[PairId, Saga], asked: Iterable[PairId] | None = None
+    ) -> None:
+        """A round is over: keep what changed, answer what was asked. ``asked``: only these questions, if given."""
         explainer = Explainer(self._engine, decided, strategy, sagas, self._dry_run)
-        waiting, self._waiting = self._waiting, {}
-        for pair, futures in waiting.items():
+        for pair in self.asked if asked is None else asked:
+            futures = self._waiting.pop(pair, [])
             flow = self._engine.directory.pair_key(pair)
             answer = _unknown(f"{pair} has just gone from the inventory") if flow is None else _told(explainer, flow)
             for future in futures:
