@@ -7,7 +7,7 @@ from dataclasses import replace
 from ezpath_lab.chaos.accounts import EXCESS, REACTION_S, Outage, Report, Violation, by_kind, excess
 from ezpath_lab.chaos.ledger import Account
 
-IDLE = Outage("tor-empty", "tor1", seconds=2.0, lost=400, streams_rate=100.0)
+IDLE = Outage("tor-empty", "tor1", down_s=1.5, seconds=2.0, lost=400, streams_rate=100.0)
 
 
 def test_as_much_loss_as_idle_is_the_outages_own() -> None:
@@ -21,6 +21,13 @@ def test_loss_beyond_the_stated_tolerance_is_ezpaths() -> None:
     reason = excess([replace(IDLE, lost=allowed + 1)], [IDLE])
     assert f"{allowed + 1} packets lost" in reason
     assert "400 idle" in reason
+
+
+def test_an_outage_that_took_twice_as_long_may_lose_twice_as_much() -> None:
+    slow = replace(IDLE, down_s=3.0, lost=int(EXCESS * 800))
+
+    assert excess([slow], [IDLE]) == ""
+    assert excess([replace(slow, lost=slow.lost + int(REACTION_S * 100) + 1)], [IDLE]) != ""
 
 
 def test_outages_without_their_counterparts_are_no_proof() -> None:
@@ -46,7 +53,7 @@ def test_switch_overs_are_the_active_and_the_reverted() -> None:
 
 
 def test_outages_by_kind() -> None:
-    ovs = Outage("ovs-restart", "h11", seconds=1.0, lost=10, streams_rate=50.0)
+    ovs = Outage("ovs-restart", "h11", down_s=0.5, seconds=1.0, lost=10, streams_rate=50.0)
 
     assert by_kind([IDLE, ovs, replace(IDLE, seconds=4.0)]) == {
         "tor-empty": (2, 3.0, 800),

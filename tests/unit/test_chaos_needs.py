@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from ezpath.saga import Phase
 from ezpath.saga.plan import held, sides_of
 from ezpath_host_writer.rules import Ports, compile_items, guards
 from ezpath_lab.chaos import readings
-from ezpath_lab.chaos.needs import CARRYING, Record, Thing, differences, needed, record_of
+from ezpath_lab.chaos.needs import Record, Thing, differences, needed, record_of, steady
 from ezpath_lab.topology import inventory_document, two_racks
 from ezpath_switch_writer.base import base_entries
 from ezpath_switch_writer.entries import entry_of
@@ -35,7 +35,7 @@ def _record(inventory: Inventory, pair: str, phase: str = "active", told: bool =
     found = inventory.pair_by_id(PairId(pair))
     assert found is not None
     sides = [asdict(side) for side in sides_of(found, (VlanId(2), VlanId(3)), inventory)]
-    return json.dumps({"v": 2, "pair": pair, "phase": phase, "told": told, "sides": sides}).encode()
+    return json.dumps({"v": 2, "pair": pair, "phase": phase, "told": told, "generation": 7, "sides": sides}).encode()
 
 
 def _items(inventory: Inventory, pair: str) -> dict[str, list[Item]]:
@@ -78,13 +78,17 @@ def test_the_judge_and_the_saga_agree_on_what_an_active_pair_needs(inventory: In
     assert found == dict(needed([record_of(_record(inventory, pair))]))
 
 
-def test_only_active_pairs_need_something_at_rest_and_all_that_may_have_frames_in_an_outage(
-    inventory: Inventory,
-) -> None:
-    waiting = record_of(_record(inventory, APART, "drain"))
+def test_only_active_pairs_need_something(inventory: Inventory) -> None:
+    assert needed([record_of(_record(inventory, APART, "reverted"))]) == {}
+    assert set(needed([record_of(_record(inventory, APART))])) == {"switch:tor1", "switch:tor2", "host:h11", "host:h21"}
 
-    assert needed([waiting]) == {}
-    assert set(needed([waiting], CARRYING)) == {"switch:tor1", "switch:tor2", "host:h11", "host:h21"}
+
+def test_a_pair_that_moved_while_somebody_looked_is_not_looked_at(inventory: Inventory) -> None:
+    stayed, left = record_of(_record(inventory, APART)), record_of(_record(inventory, BESIDE))
+    came_back = replace(left, generation=left.generation + 8)
+
+    assert steady([stayed, left], [stayed, came_back]) == [stayed]
+    assert steady([stayed, left], [stayed, replace(left, phase="host-send-off")]) == [stayed]
 
 
 def test_a_saga_is_at_rest_when_it_ended_and_that_was_told(inventory: Inventory) -> None:

@@ -9,7 +9,7 @@ from ezpath_lab.chaos.ledger import Account
 
 EXCESS = 1.25
 """Loss in outages with EZPath at work may be this many times that with EZPath idle …"""
-REACTION_S = 2.0
+REACTION_S = 3.0
 """… and what the pairs concerned send in so many seconds for each outage: until its writer has put things back."""
 
 
@@ -31,7 +31,10 @@ class Outage:
 
     kind: str
     target: str
+    down_s: float
+    """Until what passes there without EZPath passed again."""
     seconds: float
+    """Until everything was as it should be."""
     lost: int
     streams_rate: float
     """Packets a second that pass there, all streams together, both ways."""
@@ -84,11 +87,15 @@ class Report:
 def excess(with_ezpath: Sequence[Outage], idle: Sequence[Outage]) -> str:
     """Why the loss in outages is more than the outages' own, with EZPath idle, explains; empty where it is not.
 
-    Both ran the same outages, in the same order.
+    Both ran the same outages, in the same order. One that took longer to come back, for the machine had other work,
+    may lose more in proportion.
     """
     if len(with_ezpath) != len(idle):
         return f"{len(with_ezpath)} outages with EZPath at work, {len(idle)} with it idle: nothing to compare"
-    allowed = sum(EXCESS * b.lost + REACTION_S * a.streams_rate for a, b in zip(with_ezpath, idle, strict=True))
+    allowed = sum(
+        EXCESS * b.lost * max(1.0, a.down_s / b.down_s) + REACTION_S * a.streams_rate
+        for a, b in zip(with_ezpath, idle, strict=True)
+    )
     lost = sum(outage.lost for outage in with_ezpath)
     if lost <= allowed:
         return ""

@@ -86,7 +86,9 @@ def print_plan(seed: int, targets: Targets, kinds: Sequence[Kind], rate: Rate, c
 @click.option("--faults-a-round", default=USUAL.faults, show_default=True, type=click.IntRange(0))
 @click.option("--round-s", default=USUAL.seconds, show_default=True, help="Over how many seconds they fall.")
 @click.option("--outage-every", default=USUAL.outage_every, show_default=True, help="Rounds between two outages.")
-@click.option("--deciders", default=1, show_default=True, type=click.IntRange(1, 5), help="How many run.")
+@click.option(
+    "--deciders", default=2, show_default=True, type=click.IntRange(1, 5), help="How many run, and as many shards."
+)
 @click.option("--plan", "only_plan", default=0, metavar="ROUNDS", help="Print so many rounds of the plan, and end.")
 @click.option(
     "--p4-dir", envvar="EZPATH_P4_DIR", default=Path("p4"), show_default=True, type=click.Path(path_type=Path)

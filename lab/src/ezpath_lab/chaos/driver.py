@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ezpath.bus import Bus, BusError
+from ezpath.bus import FENCE, Bus, BusError
 from ezpath.events import SAGA_BUCKET, OffloadRequested, RevertRequested, SagaOutcome
 from ezpath.names import PairId, Tenant
 
@@ -82,7 +82,8 @@ class Driver:
 
     async def records(self) -> list[Record]:
         """All sagas' records as they are now. Raises BusError."""
-        return [record_of(value) for value, _ in (await self._bus.kv_items(SAGA_BUCKET)).values()]
+        found = await self._bus.kv_items(SAGA_BUCKET)
+        return [record_of(value) for key, (value, _) in found.items() if not key.startswith(FENCE)]
 
     async def at_rest(self, timeout_s: float) -> list[Record]:
         """Those that did not come to rest within ``timeout_s``; empty when all did. Call :meth:`pause` first."""

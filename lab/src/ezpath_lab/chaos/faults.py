@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from ezpath.bus import BusError
@@ -20,13 +21,15 @@ from ezpath_lab.chaos.stand import Stand
 from ezpath_lab.chaos.wire import Wire
 from ezpath_lab.shell import LabError
 
-MOMENT_S = 4.0
+MOMENT_S = 5.0
 """How long a kill waits for its moment, before it comes all the same."""
 CUT_S = 4.0
 BACK_S = 60.0
 """How long a switch or host may take to be as it should be again, before chaos gives up."""
-MARGIN_S = 0.3
-"""After that, how long what was under way may still be lost."""
+MARGIN_S = 0.5
+"""What was sent so short before an outage may have been under way in it; after it, the same."""
+READY_S = 4.0
+"""How long the next fault waits for a service that was killed. After that, it may be killed while it starts."""
 
 
 @dataclass(slots=True)
@@ -43,6 +46,15 @@ class Injected:
     @property
     def total(self) -> int:
         return sum(self.by_kind.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Interruption:
+    """One outage, over."""
+
+    window: Window
+    down_s: float
+    """Until what passes there without EZPath passes again."""
 
 
 class Faults:
@@ -82,10 +94,10 @@ class Faults:
                 case _:
                     raise AssertionError(f"{fault.kind} is an outage")
 
-    async def outage(self, fault: Fault) -> Window:
+    async def outage(self, fault: Fault) -> Interruption:
         """A switch or an Open vSwitch loses everything and comes back. Raises :class:`LabError`."""
         stand, topology = self._stand, self._stand.lab.topology
-        began_ns = time.monotonic_ns()
+        began_ns = time.monotonic_ns() - int(MARGIN_S * 1e9)
         self._note(fault)
         if fault.kind == "tor-empty":
             target = f"switch:{fault.target}"
@@ -97,10 +109,12 @@ class Faults:
             target = f"host:{fault.target}"
             containers = {c.name for c in topology.on_host(fault.target)}
             await stand.restart_ovs(fault.target, fault.size)
-        await self._until_back(target)
+        await self._until(target, lambda: self._judge.base_missing(target))
+        down_s = time.monotonic() - began_ns / 1e9
+        await self._until(target, lambda: self._judge.missing(target, self._driver.records))
         await asyncio.sleep(MARGIN_S)
         pairs = frozenset(p for p in self._driver.pairs if {*p.split(".")[1:]} & containers)
-        return Window(fault.kind, pairs, began_ns, time.monotonic_ns())
+        return Interruption(Window(fault.kind, pairs, began_ns, time.monotonic_ns()), down_s)
 
     # ---- one each
 
@@ -117,7 +131,8 @@ class Faults:
         else:
             self.done.too_late += 1
         await asyncio.sleep(fault.size)
-        await stand.start(fault.target)
+        stand.spawn(fault.target)
+        await stand.ready(fault.target, READY_S)
 
     async def _cut(self, fault: Fault) -> None:
         gate = self._stand.tor_gates[fault.target]
@@ -165,7 +180,7 @@ class Faults:
 
     # ---- helpers
 
-    async def _until_back(self, target: str) -> None:
+    async def _until(self, target: str, look: Callable[[], Awaitable[list[str]]]) -> None:
         deadline = time.monotonic() + BACK_S
         missing = ["not looked at"]
         while missing:
@@ -173,7 +188,7 @@ class Faults:
                 raise LabError(f"{target} was not put right within {BACK_S:.0f} s: {'; '.join(missing[:3])}")
             await asyncio.sleep(0.1)
             try:
-                missing = await self._judge.missing(target, await self._driver.records())
+                missing = await look()
             except BusError as error:
                 missing = [str(error)]
 

@@ -7,9 +7,9 @@ EZPath's services.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
-from ezpath_lab.chaos.needs import CARRYING, Record, differences, needed
+from ezpath_lab.chaos.needs import Record, Thing, differences, needed, steady
 from ezpath_lab.chaos.readings import base_on_switch, guards, items_on_switch, rules_on_host
 from ezpath_lab.lab import Lab
 from ezpath_lab.shell import LabError
@@ -39,44 +39,51 @@ class Judge:
         """Everything that is not as the records say it should be, in words; all sagas at rest."""
         found: list[str] = []
         wanted = needed(records)
-        for tor in self._lab.topology.tors:
-            found += await self._on_switch(tor.name, wanted.get(f"switch:{tor.name}", frozenset()), orphans=True)
-        for host in self._lab.hosts:
-            found += await self._on_host(host, wanted.get(f"host:{host}", frozenset()), orphans=True)
+        holding = {f"switch:{tor.name}": await self._switch_holds(tor.name) for tor in self._lab.topology.tors}
+        holding |= {f"host:{host}": await self._host_holds(host) for host in self._lab.hosts}
+        for target, (wrong, present) in holding.items():
+            found += wrong or differences(target, wanted.get(target, frozenset()), present)
         return found
 
-    async def missing(self, target: str, records: Iterable[Record]) -> list[str]:
-        """What ``target`` lacks of all that frames may need now; more than is needed does not matter."""
+    async def missing(self, target: str, records: Callable[[], Awaitable[list[Record]]]) -> list[str]:
+        """What ``target`` lacks of its base and of what pairs need that are active while it is looked at."""
         kind, _, name = target.partition(":")
-        wanted = needed(records, CARRYING).get(target, frozenset())
-        look = self._on_switch if kind == "switch" else self._on_host
-        return await look(name, wanted, orphans=False)
+        before = await records()
+        # Looked at with nothing wanted: that is done below, when it is known who was active all the time.
+        found, present = await (self._switch_holds(name) if kind == "switch" else self._host_holds(name))
+        wanted = needed(steady(before, await records())).get(target, frozenset())
+        return found + differences(target, wanted, present & wanted)
 
-    async def _on_switch(self, name: str, wanted: frozenset[tuple[str | int, ...]], *, orphans: bool) -> list[str]:
+    async def base_missing(self, target: str) -> list[str]:
+        """What ``target`` lacks of what it needs without any pair."""
+        kind, _, name = target.partition(":")
+        found, _ = await (self._switch_holds(name) if kind == "switch" else self._host_holds(name))
+        return found
+
+    async def _switch_holds(self, name: str) -> tuple[list[str], frozenset[Thing]]:
+        """What is wrong with its base, and the entries that sagas wrote."""
         target = f"switch:{name}"
         try:
             entries = await self._entries(name)
         except P4RuntimeError as error:
-            return [f"{target}: not read: {error}"]
-        base = base_on_switch(entries)
-        found = [f"{target}: missing {entry}" for entry in sorted(self._base[name] - base)]
-        if orphans:
-            found += [f"{target}: orphan {entry}" for entry in sorted(base - self._base[name])]
-        present = items_on_switch(entries)
-        return found + differences(target, wanted, present if orphans else present & wanted)
+            return [f"{target}: not read: {error}"], frozenset()
+        base, right = base_on_switch(entries), self._base[name]
+        found = [f"{target}: missing {entry}" for entry in sorted(right - base)]
+        return found + [f"{target}: orphan {entry}" for entry in sorted(base - right)], items_on_switch(entries)
 
-    async def _on_host(self, name: str, wanted: frozenset[tuple[str | int, ...]], *, orphans: bool) -> list[str]:
+    async def _host_holds(self, name: str) -> tuple[list[str], frozenset[Thing]]:
+        """What is wrong with its guards, and the rules that sagas wrote."""
         target = f"host:{name}"
         try:
             integration, physical = await asyncio.gather(self._dump(name, "br-int"), self._dump(name, "br-phy"))
         except LabError as error:
-            return [f"{target}: not read: {error}"]
-        found = []
-        for bridge, text in (("br-int", integration), ("br-phy", physical)):
-            if (count := guards(text)) != 1:
-                found.append(f"{target}: {count} guards on {bridge}, where one is right")
-        present = rules_on_host(integration, physical, self._ports[name])
-        return found + differences(target, wanted, present if orphans else present & wanted)
+            return [f"{target}: not read: {error}"], frozenset()
+        found = [
+            f"{target}: {count} guards on {bridge}, where one is right"
+            for bridge, text in (("br-int", integration), ("br-phy", physical))
+            if (count := guards(text)) != 1
+        ]
+        return found, rules_on_host(integration, physical, self._ports[name])
 
     async def _entries(self, name: str) -> list[TableEntry]:
         tor = self._lab.topology.tor(name)

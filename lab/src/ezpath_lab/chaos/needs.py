@@ -16,8 +16,6 @@ Things = Mapping[str, frozenset[Thing]]
 """By ``switch:<name>`` or ``host:<name>``."""
 
 RESTING = frozenset({"active", "reverted", "rolled-back"})
-CARRYING = frozenset({"host-send", "active", "host-send-off", "drain"})
-"""Phases in which frames may be on the switches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +25,7 @@ class Record:
     pair: str
     phase: str
     told: bool
+    generation: int = 0
     sides: tuple[Mapping[str, Any], ...] = ()
 
     @property
@@ -37,14 +36,20 @@ class Record:
 def record_of(value: bytes) -> Record:
     """One record. Raises ValueError or KeyError for what is none."""
     raw = json.loads(value)
-    return Record(raw["pair"], raw["phase"], bool(raw["told"]), tuple(raw["sides"] or ()))
+    return Record(raw["pair"], raw["phase"], bool(raw["told"]), raw["generation"], tuple(raw["sides"] or ()))
 
 
-def needed(records: Iterable[Record], phases: frozenset[str] = frozenset({"active"})) -> Things:
-    """What the pairs in ``phases`` need, by target."""
+def steady(before: Iterable[Record], after: Iterable[Record]) -> list[Record]:
+    """The pairs that were active all the time between two readings of the records."""
+    same = {(record.pair, record.generation) for record in before if record.phase == "active"}
+    return [record for record in after if record.phase == "active" and (record.pair, record.generation) in same]
+
+
+def needed(records: Iterable[Record]) -> Things:
+    """What the active ones of them need, by target."""
     found: dict[str, set[Thing]] = {}
     for record in records:
-        if record.phase not in phases:
+        if record.phase != "active":
             continue
         for me, peer in (record.sides, record.sides[::-1]):
             for target, thing in _one_side(me, peer):

@@ -16,12 +16,12 @@ from ezpath_lab import overlay
 from ezpath_lab.chaos import accounts
 from ezpath_lab.chaos.accounts import Outage, Report, Violation
 from ezpath_lab.chaos.driver import Driver
-from ezpath_lab.chaos.faults import Faults
+from ezpath_lab.chaos.faults import Faults, Interruption
 from ezpath_lab.chaos.judge import Judge
 from ezpath_lab.chaos.ledger import Window
 from ezpath_lab.chaos.needs import Record
 from ezpath_lab.chaos.plan import Fault, Round
-from ezpath_lab.chaos.stand import Stand
+from ezpath_lab.chaos.stand import READY_S, Stand
 from ezpath_lab.chaos.streams import Settled, Streams
 from ezpath_lab.chaos.wire import Wire
 from ezpath_lab.shell import LabError
@@ -124,14 +124,17 @@ class Run:
     async def _round(self, round_: Round) -> float:
         """Returns how long its outage took."""
         windows: list[Window] = []
+        interruption: Interruption | None = None
         self._driver.move()
         await asyncio.gather(*(self._later(fault) for fault in round_.faults))
         outage = round_.outage
         if outage is not None:
-            windows.append(await self._faults.outage(outage))
+            interruption = await self._faults.outage(outage)
+            windows.append(interruption.window)
             self._outages.append(outage)
             await asyncio.sleep(0.5)
         self._driver.pause()
+        await self._all_ready()
         moving = await self._driver.at_rest(REST_S)
         for record in moving:
             self._violated(round_.number, "a saga does not end", f"{record.pair} is in {record.phase}")
@@ -139,14 +142,20 @@ class Run:
         self._packets_right(round_.number, settled)
         self.report.packets.add(settled.account)
         took_s = 0.0
-        if outage is not None:
-            took_s = self._outage_done(self.report.outages, outage, windows[0], settled)
+        if outage is not None and interruption is not None:
+            took_s = self._outage_done(self.report.outages, outage, interruption, settled)
         if not moving:
             await self._installed_right(round_.number)
         self.report.died += self._stand.died()
         for name in self._stand.died():
             self._violated(round_.number, "a process died by itself", name)
         return took_s + 1.5
+
+    async def _all_ready(self) -> None:
+        """Nobody is broken any more. Raises :class:`LabError` where a service does not come back."""
+        for service in self._stand.services:
+            if not await self._stand.ready(service, READY_S):
+                raise LabError(f"{service} is not ready {READY_S:.0f} s after the last fault. See its log")
 
     async def _later(self, fault: Fault) -> None:
         await asyncio.sleep(fault.at_s)
@@ -165,11 +174,11 @@ class Run:
         done, self._faults.done = self._faults.done, type(self._faults.done)()
         try:
             for outage in self._outages:
-                window = await self._faults.outage(outage)
-                settled = await self._settle([window])
+                interruption = await self._faults.outage(outage)
+                settled = await self._settle([interruption.window])
                 self.report.idle.add(settled.account)
                 self._packets_right(self.report.rounds, settled)
-                self._outage_done(self.report.idle_outages, outage, window, settled)
+                self._outage_done(self.report.idle_outages, outage, interruption, settled)
         finally:
             self._faults.done = done
         await self._installed_right(self.report.rounds)
@@ -220,11 +229,14 @@ class Run:
 
     # ---- sums
 
-    def _outage_done(self, into: list[Outage], fault: Fault, window: Window, settled: Settled) -> float:
+    def _outage_done(self, into: list[Outage], fault: Fault, over: Interruption, settled: Settled) -> float:
+        window = over.window
         watched = [pair for pair in self._settings.watched if pair.id in window.pairs]
         seconds = (window.to_ns - window.from_ns) / 1e9
         lost = sum(settled.account.excused.values())
-        into.append(Outage(fault.kind, fault.target, seconds, lost, len(watched) * 2 * self._settings.rate))
+        into.append(
+            Outage(fault.kind, fault.target, over.down_s, seconds, lost, len(watched) * 2 * self._settings.rate)
+        )
         return seconds
 
     def _totals_now(self) -> None:

@@ -126,17 +126,33 @@ class Stand:
             self.options[decider] = (
                 *("--interval", str(NEVER_S), "--enter-bps", "1e12", "--exit-bps", "1e-3"),
                 *("--step-timeout-s", str(timing.step_timeout_s), "--drain-s", str(timing.drain_s)),
-                *("--quarantine-s", str(timing.quarantine_s)),
+                *("--quarantine-s", str(timing.quarantine_s), "--shards", str(len(self.deciders))),
             )
 
     # ---- services
 
     async def start(self, service: str) -> None:
         """Start it, and wait until it says that it is ready."""
-        child = self._spawn(service)
-        await self._until(child, self._ready_file(service).exists, "ready", READY_S)
+        child = self.spawn(service)
+        if not await self.ready(service, READY_S):
+            raise LabError(f"{service}: not ready after {READY_S:.0f} s. {child.log} ends:{child.tail()}")
 
-    def _spawn(self, service: str) -> Child:
+    async def ready(self, service: str, timeout_s: float) -> bool:
+        """Whether it says that it is ready, within so long. Raises :class:`LabError` where it has ended."""
+        child = self.lab.processes.named(service)
+        if child is None:
+            raise LabError(f"{service} does not run")
+        deadline = time.monotonic() + timeout_s
+        while not self._ready_file(service).exists():
+            if child.popen.poll() is not None:
+                raise LabError(f"{service} ended with status {child.popen.poll()}. {child.log} ends:{child.tail()}")
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(0.03)
+        return True
+
+    def spawn(self, service: str) -> Child:
+        """Start it, and do not wait."""
         lab = self.lab
         self._ready_file(service).unlink(missing_ok=True)
         kind = "decider" if service in self.deciders else service
