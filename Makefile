@@ -7,9 +7,13 @@ BENCH_OPTIONS ?=
 TOR ?=
 LAB_OPTIONS ?=
 FUZZ ?=
+MINUTES ?= 2
+SEED ?= 1
+CHAOS_OPTIONS ?=
 PYTEST_OPTIONS ?=
 
-.PHONY: help setup lab lab-down test model fuzz check format bench-dataplane bench-control bench-monitor bench-saga p4 p4-check saga-doc clean
+.PHONY: help setup lab lab-down chaos test model fuzz check format bench-dataplane bench-control bench-monitor bench-saga bench-decider \
+	p4 p4-check saga-doc clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +26,9 @@ lab: setup ## Run the main job on real packets and show it; KEEP=1 leaves it run
 
 lab-down: ## Remove everything a lab left: processes, namespaces, files
 	@if [ -x $(BIN)/ezpath-lab ]; then $(BIN)/ezpath-lab down; else echo "No lab was ever set up here."; fi
+
+chaos: setup ## Break everything, seeded, while tunnels move and packets are counted; MINUTES=35 SEED=7 (needs root)
+	@$(BIN)/ezpath-lab chaos --minutes $(MINUTES) --seed $(SEED) $(CHAOS_OPTIONS)
 
 test: setup ## Run all tests; those that need root or a tool skip with the reason, in CI they fail
 	@$(BIN)/pytest $(PYTEST_OPTIONS)

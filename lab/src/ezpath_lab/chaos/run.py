@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from ezpath.bus import Bus, BusError
@@ -63,6 +64,8 @@ class Run:
         self._judge = Judge(stand.lab)
         self.report = Report(settings.seed, settings.minutes)
         self._outages: list[Fault] = []
+        self._times: list[float] = []
+        """When the last round's faults were over, and when its sagas were at rest."""
         self._driver: Driver
         self._faults: Faults
 
@@ -117,7 +120,7 @@ class Run:
             idle_s += outage_s
             self.report.rounds += 1
             self._totals_now()
-            self._say(self._line(round_, time.monotonic() - began))
+            self._say(self._line(round_, began))
             if self.report.violations:
                 return
 
@@ -134,10 +137,12 @@ class Run:
             self._outages.append(outage)
             await asyncio.sleep(0.5)
         self._driver.pause()
+        self._times = [time.monotonic()]
         await self._all_ready()
         moving = await self._driver.at_rest(REST_S)
         for record in moving:
             self._violated(round_.number, "a saga does not end", f"{record.pair} is in {record.phase}")
+        self._times.append(time.monotonic())
         settled = await self._settle(windows)
         self._packets_right(round_.number, settled)
         self.report.packets.add(settled.account)
@@ -250,10 +255,12 @@ class Run:
         self._totals_now()
         self.report.seconds = time.monotonic() - began
 
-    def _line(self, round_: Round, took_s: float) -> str:
+    def _line(self, round_: Round, began: float) -> str:
         report = self.report
+        times = [began, *self._times, time.monotonic()]
+        spent = " + ".join(f"{after - before:.0f}" for before, after in pairwise(times))
         return (
-            f"round {round_.number} ({took_s:.0f} s): {sum(report.faults.values())} faults, "
+            f"round {round_.number} ({spent} s): {sum(report.faults.values())} faults, "
             f"{report.switch_overs} switch-overs, {report.outcomes.get('rolled-back', 0)} rolled back, "
             f"{report.packets.sent} packets, {report.packets.lost} lost, "
             f"{sum(report.packets.excused.values())} in outages, slowest {report.packets.delay_us_max / 1e3:.0f} ms"
