@@ -219,5 +219,7 @@ def show(report: Report) -> None:
     ):
         result.add_row(name, f"{value:,}" if isinstance(value, int) else value)
     console.print(result)
+    for reason, count in sorted(report.rolled_back.items(), key=lambda item: -item[1])[:3]:
+        console.print(f"Rolled back {count} times because: {reason}", markup=False)
     for violation in report.violations:
         console.print(f"[bold red]VIOLATION[/bold red] {violation}", markup=True)

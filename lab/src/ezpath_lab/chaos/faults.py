@@ -105,11 +105,11 @@ class Faults:
             stand.kill(fault.target)
             await asyncio.sleep(fault.size)
             await stand.start_tor(fault.target, empty=True)
+            await self._until(target, lambda: self._judge.base_missing(target))
         else:
             target = f"host:{fault.target}"
             containers = {c.name for c in topology.on_host(fault.target)}
             await stand.restart_ovs(fault.target, fault.size)
-        await self._until(target, lambda: self._judge.base_missing(target))
         down_s = time.monotonic() - began_ns / 1e9
         await self._until(target, lambda: self._judge.missing(target, self._driver.records))
         await asyncio.sleep(MARGIN_S)

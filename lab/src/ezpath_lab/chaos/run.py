@@ -132,6 +132,8 @@ class Run:
         await asyncio.gather(*(self._later(fault) for fault in round_.faults))
         outage = round_.outage
         if outage is not None:
+            # What it costs is to be compared with the same one when nothing else was broken.
+            await self._all_ready()
             interruption = await self._faults.outage(outage)
             windows.append(interruption.window)
             self._outages.append(outage)
