@@ -7,17 +7,22 @@
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
-#include <linux/if_packet.h>
+#include <errno.h>
+#include <linux/if_xdp.h>
 #include <net/ethernet.h>
 #include <net/if.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <time.h>
 
-#define BATCH 64
+#define BATCH 32  // what the kernel takes at one call
+#define SLOTS 2048
+#define SLOT_OCTETS 2048
 #define BIGGEST 9216
 
 static void die(const char *what)
@@ -73,42 +78,86 @@ static int build(uint8_t *frame, int octets, int vlan, uint64_t src, uint64_t ds
 	return octets + (vlan ? 4 : 0);
 }
 
+// A socket of AF_XDP in copy mode: frames wait in memory that it shares with the kernel, and one call sends many. The
+// kernel makes a socket buffer of each and hands it to the device, as it does for a packet socket; but it leaves headroom
+// in front, as a host's own stack does, and wants no message structures read and checked for each frame.
+struct sender {
+	int fd;
+	uint8_t *frames;           // SLOTS of SLOT_OCTETS
+	struct xdp_desc *queue;    // which of them to send
+	uint32_t *queued, *done;   // how many there were; the kernel reads the one and writes the other
+	uint32_t *seen;            // of those done, how many we have noticed
+};
+
+static void *ring(int fd, off_t which, size_t octets)
+{
+	void *at = mmap(NULL, octets, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, which);
+	if (at == MAP_FAILED)
+		die("mmap of a ring");
+	return at;
+}
+
+static struct sender open_sender(const char *interface)
+{
+	struct sender s = { .fd = socket(AF_XDP, SOCK_RAW, 0) };
+	int slots = SLOTS;
+	if (s.fd < 0)
+		die("AF_XDP");
+	s.frames = mmap(NULL, SLOTS * SLOT_OCTETS, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (s.frames == MAP_FAILED)
+		die("mmap of the frames");
+	struct xdp_umem_reg memory = { .addr = (uintptr_t)s.frames, .len = SLOTS * SLOT_OCTETS, .chunk_size = SLOT_OCTETS };
+	if (setsockopt(s.fd, SOL_XDP, XDP_UMEM_REG, &memory, sizeof(memory)))
+		die("XDP_UMEM_REG");
+	int rings[] = { XDP_UMEM_FILL_RING, XDP_UMEM_COMPLETION_RING, XDP_TX_RING };
+	for (int i = 0; i < 3; i++)
+		if (setsockopt(s.fd, SOL_XDP, rings[i], &slots, sizeof(slots)))
+			die("rings of AF_XDP");
+	struct xdp_mmap_offsets at;
+	socklen_t size = sizeof(at);
+	if (getsockopt(s.fd, SOL_XDP, XDP_MMAP_OFFSETS, &at, &size))
+		die("XDP_MMAP_OFFSETS");
+	uint8_t *tx = ring(s.fd, XDP_PGOFF_TX_RING, at.tx.desc + SLOTS * sizeof(struct xdp_desc));
+	uint8_t *completion = ring(s.fd, XDP_UMEM_PGOFF_COMPLETION_RING, at.cr.desc + SLOTS * sizeof(uint64_t));
+	s.queue = (void *)(tx + at.tx.desc);
+	s.queued = (void *)(tx + at.tx.producer);
+	s.done = (void *)(completion + at.cr.producer);
+	s.seen = (void *)(completion + at.cr.consumer);
+	struct sockaddr_xdp address = { .sxdp_family = AF_XDP, .sxdp_flags = XDP_COPY };
+	address.sxdp_ifindex = if_nametoindex(interface);
+	if (!address.sxdp_ifindex || bind(s.fd, (void *)&address, sizeof(address)))
+		die(interface);
+	return s;
+}
+
 static int blast(char **arg)
 {
-	static uint8_t frames[BATCH][BIGGEST];
-	struct mmsghdr messages[BATCH] = {};
-	struct iovec vectors[BATCH];
 	double seconds = atof(arg[1]);
-	int octets = atoi(arg[2]), vlan = atoi(arg[3]), bypass = 1;
+	int octets = atoi(arg[2]), vlan = atoi(arg[3]);
 	uint64_t src = strtoull(arg[4], 0, 16), dst = strtoull(arg[5], 0, 16), targets = strtoull(arg[6], 0, 10);
-	if (octets < 42 || octets > BIGGEST - 4 || !targets)
-		return fprintf(stderr, "load: frames have 42 to %d bytes, and there is a target\n", BIGGEST - 4), 2;
+	if (octets < 42 || octets > SLOT_OCTETS - 4 || !targets)
+		return fprintf(stderr, "load: frames have 42 to %d bytes, and there is a target\n", SLOT_OCTETS - 4), 2;
 
-	int fd = socket(AF_PACKET, SOCK_RAW, 0);
-	if (fd < 0)
-		die("socket");
-	struct sockaddr_ll at = { .sll_family = AF_PACKET, .sll_ifindex = if_nametoindex(arg[0]) };
-	if (!at.sll_ifindex || bind(fd, (void *)&at, sizeof(at)))
-		die(arg[0]);
-	if (setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &bypass, sizeof(bypass)))
-		die("PACKET_QDISC_BYPASS");
-	for (int i = 0; i < BATCH; i++) {
-		vectors[i] = (struct iovec){ frames[i], build(frames[i], octets, vlan, src, dst + i % targets) };
-		messages[i].msg_hdr = (struct msghdr){ .msg_iov = &vectors[i], .msg_iovlen = 1 };
+	struct sender s = open_sender(arg[0]);
+	for (int i = 0; i < SLOTS; i++) {
+		uint8_t *frame = s.frames + i * SLOT_OCTETS;
+		s.queue[i] = (struct xdp_desc){ .addr = i * SLOT_OCTETS, .len = build(frame, octets, vlan, src, dst) };
 	}
-
-	uint64_t sent = 0, end = nanoseconds() + (uint64_t)(seconds * 1e9);
-	while (nanoseconds() < end) {
-		if (targets > BATCH)
-			for (int i = 0; i < BATCH; i++)
-				// Steps of a large prime: neighbours in time are no neighbours in a table.
-				put_mac(frames[i], dst + (sent + i) * 7919 % targets);
-		int done = sendmmsg(fd, messages, BATCH, 0);
-		if (done < 0)
-			die("sendmmsg");
-		sent += done;
+	// Steps of a large prime: neighbours in time are no neighbours in a table.
+	uint64_t target = 0, step = 7919 % targets, end = nanoseconds() + (uint64_t)(seconds * 1e9);
+	uint32_t queued = 0, done = 0;
+	for (bool more = true; more || done != queued; more = nanoseconds() < end) {
+		done = __atomic_load_n(s.done, __ATOMIC_ACQUIRE);
+		__atomic_store_n(s.seen, done, __ATOMIC_RELEASE);
+		for (int i = 0; more && i < BATCH && queued - done < SLOTS; i++, queued++) {
+			put_mac(s.frames + queued % SLOTS * SLOT_OCTETS, dst + target);
+			target = target + step < targets ? target + step : target + step - targets;
+		}
+		__atomic_store_n(s.queued, queued, __ATOMIC_RELEASE);
+		if (sendto(s.fd, NULL, 0, MSG_DONTWAIT, NULL, 0) < 0 && errno != EAGAIN && errno != EBUSY && errno != ENOBUFS)
+			die("send");
 	}
-	printf("%llu\n", (unsigned long long)sent);
+	printf("%u\n", done);
 	return 0;
 }
 

@@ -15,6 +15,8 @@ from ezpath_lab.shell import in_namespace, run
 from ezpath_bench.dataplane.paths import ADDRESSES, EXTRA_MAC, MACS, Way
 
 SENDER_CPU, OTHER_CPU = "1", "0"
+SENDING = ("chrt", "--fifo", "1", "taskset", "-c", SENDER_CPU)
+"""The sender has its core to itself: what else wants to run there would be taken for the way's cost."""
 PING_PORT = 9998
 IPERF_PORT = "9999"
 UDP_AND_BELOW = 42
@@ -36,14 +38,17 @@ def tcp_gbps(way: Way, seconds: float) -> float:
 
 
 def packets_mpps(way: Way, load: str, octets: int, seconds: float, *, targets: int = 1) -> float:
-    """Millions of frames of ``octets`` a second that arrive at b from a packet socket of a; one core does it all.
+    """Millions of frames of ``octets`` a second that arrive at b from a socket of a (load.c); one core does it all.
 
     With more than one ``targets`` the destinations are the endpoints that :mod:`tables` adds.
     """
     dst = MACS[1] if targets == 1 else EXTRA_MAC
     arguments = ("eth0", f"{seconds}", str(octets), str(way.vid), f"{MACS[0]:x}", f"{dst:x}", str(targets))
     before, start = _received(way.b), time.monotonic()
-    run(*in_namespace(way.a, "taskset", "-c", SENDER_CPU, load, "blast", *arguments), timeout_s=seconds + 20)
+    run(
+        *in_namespace(way.a, *SENDING, load, "blast", *arguments),
+        timeout_s=seconds + 20,
+    )
     spent = time.monotonic() - start
     if seconds > 0.2:
         spent = seconds  # starting the program is no part of it
