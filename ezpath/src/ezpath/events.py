@@ -7,6 +7,7 @@ for samples. Every JSON event is one object with ``v`` (version), ``type`` and t
     ezpath.samples.<switch>                     FlowSample         core NATS, msgpack
     ezpath.flows                                FlowsSnapshot      core NATS, JSON
     ezpath.tables.<switch>                      SwitchTables       core NATS, JSON
+    ezpath.state.<switch|host>.<name>           TargetState        core NATS, JSON
     ezpath.decision.offload.<pair>              OffloadRequested   JetStream, JSON
     ezpath.decision.revert.<pair>               RevertRequested    JetStream, JSON
     ezpath.dryrun.<offload|revert>.<pair>       DryRunDecision     JetStream, JSON
@@ -20,7 +21,8 @@ for samples. Every JSON event is one object with ``v`` (version), ``type`` and t
     ezpath.deadletter.<service>                 DeadLetter         JetStream, JSON
 
 ``<pair>`` is three subject tokens, ``tenant.a.b``. What is said on JetStream at one time on one subject may share a
-message: one event a line, and the header ``Ezpath-Events`` says how many.
+message: one event a line, and the header ``Ezpath-Events`` says how many. Questions and
+their answers are in :mod:`ezpath.answers`.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ from ezpath.accounts import WHY_SUBJECT as WHY_SUBJECT
 from ezpath.accounts import Account as Account
 from ezpath.items import HostItem, SwitchItem
 from ezpath.malformed import MalformedEvent as MalformedEvent
-from ezpath.malformed import check_item, check_name, check_pair
+from ezpath.malformed import check_item, check_name, check_pair, check_target
 from ezpath.names import HostName, PairId, SwitchName, Tenant
 from ezpath.samples import VERSION as VERSION
 from ezpath.samples import FlowSample as FlowSample
@@ -66,6 +68,7 @@ TABLES_SUBJECT = "ezpath.tables"
 STEPS_SUBJECT = "ezpath.saga.steps"
 MAX_LINES = 1024
 """Events in one message, at most."""
+STATE_SUBJECT = "ezpath.state"
 
 PhaseName = Literal[
     "requested",
@@ -269,6 +272,25 @@ class SwitchTables:
     type: Literal["switch-tables"] = "switch-tables"
 
 
+@dataclass(frozen=True, slots=True)
+class TargetState:
+    """How a writer finds its switch or host: told whenever that changes, and every few seconds."""
+
+    target: str
+    """``switch:tor1`` or ``host:h11``."""
+    state: Literal["starting", "in-sync", "differs", "standby", "unreachable"]
+    """``differs``: connected, and something could not be put right. ``standby``: another controller has the switch."""
+    since: float
+    """When this state began, Unix time, seconds."""
+    at: float
+    reason: str = ""
+    compared_at: float | None = None
+    """When it was last read back and compared with what it ought to hold."""
+    items: int = 0
+    """How many items it ought to hold, as far as the writer knows."""
+    type: Literal["target-state"] = "target-state"
+
+
 JsonEvent = (
     OffloadRequested
     | RevertRequested
@@ -282,6 +304,7 @@ JsonEvent = (
     | SwitchTables
     | DryRunDecision
     | Account
+    | TargetState
 )
 _JSON: TypeAdapter[JsonEvent] = TypeAdapter(Annotated[JsonEvent, Field(discriminator="type")])
 
@@ -313,6 +336,8 @@ def subject_of(event: JsonEvent) -> str:
             return f"ezpath.dryrun.{event.what}.{event.pair}"
         case Account():
             return f"{WHY_SUBJECT}.{event.pair}"
+        case TargetState():
+            return f"{STATE_SUBJECT}.{event.target.replace(':', '.', 1)}"
 
 
 _HEAD = b'{"v":%d,' % VERSION
@@ -405,15 +430,15 @@ def _check_names(event: JsonEvent) -> None:
         case SwitchTables():
             check_name("switch", event.switch)
             return
+        case TargetState():
+            check_target("target", event.target)
+            return
         case SwitchCommand():
             check_name("switch", event.switch)
         case HostCommand():
             check_name("host", event.host)
         case StepReport():
-            kind, _, name = event.target.partition(":")
-            if kind not in ("switch", "host"):
-                raise MalformedEvent(f"target: {event.target!r} is neither switch:NAME nor host:NAME")
-            check_name("target", name)
+            check_target("target", event.target)
     check_pair("pair", event.pair)
     if isinstance(event, SwitchCommand | HostCommand):
         if not 0 <= event.shard < MAX_SHARDS:

@@ -6,7 +6,7 @@ OpenFlow rules. Two items with the same ``key`` cannot stand side by side on the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from ezpath.names import Mac, Port, VlanId, Vni
@@ -93,3 +93,8 @@ class SendRule:
 SwitchItem = TenantTag | EndpointLocal | EndpointRemote
 HostItem = ReceiveRule | SendRule
 Item = SwitchItem | HostItem
+
+
+def words(item: Item) -> str:
+    """``receive vni=5001 vid=100 mac=02:00:00:00:00:01``: as people read it."""
+    return " ".join([item.kind, *(f"{f.name}={getattr(item, f.name)}" for f in fields(item) if f.name != "kind")])

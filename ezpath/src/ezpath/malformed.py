@@ -31,6 +31,14 @@ def check_pair(field: str, value: str) -> None:
         raise MalformedEvent(f"{field}: {value[:200]!r} is no pair: tenant.endpoint.endpoint is wanted")
 
 
+def check_target(field: str, value: str) -> None:
+    """``switch:NAME`` or ``host:NAME``. Raises :class:`MalformedEvent`."""
+    kind, _, name = value.partition(":")
+    if kind not in ("switch", "host"):
+        raise MalformedEvent(f"{field}: {value[:80]!r} is neither switch:NAME nor host:NAME")
+    check_name(field, name)
+
+
 def check_item(item: Item) -> None:
     """Addresses are addresses; whether numbers fit the program is for the target to say. Raises MalformedEvent."""
     for field in _MAC_FIELDS:

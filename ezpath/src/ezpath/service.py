@@ -18,11 +18,13 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import importlib.metadata
 import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
@@ -30,7 +32,9 @@ from typing import Any, NoReturn, TypeVar, cast
 import click
 import structlog
 
+from ezpath.answers import ASK_STATUS, SagaCounts, ServiceStatus, to_document
 from ezpath.bus import Bus
+from ezpath.condition import Condition
 from ezpath.inventory import Inventory, InventoryError, load
 from ezpath.telemetry import LOG_LEVELS, LogLevel, configure_logging
 
@@ -65,13 +69,37 @@ class Service:
         self.settings = settings
         self.inventory = inventory
         self.bus = bus
+        self.conditions: list[Condition] = []
+        """Of the switches or hosts that it writes."""
+        self.sagas: Callable[[], SagaCounts] = SagaCounts
+        """Those that it moves."""
         self.log: structlog.stdlib.BoundLogger = structlog.get_logger().bind(service=name)
+        self._started_at = time.time()
+        self._is_ready = False
+
+    async def status(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What it answers when it is asked how it is."""
+        counts = self.sagas()
+        status = ServiceStatus(
+            service=self.name,
+            instance=self.instance,
+            version=importlib.metadata.version("ezpath"),
+            started_at=self._started_at,
+            at=time.time(),
+            ready=self._is_ready,
+            targets=tuple(condition.told() for condition in self.conditions),
+            active=counts.active,
+            under_way=counts.under_way,
+            sagas=counts.longest,
+        )
+        return to_document(status)
 
     def ready(self, **details: object) -> None:
         """Say once that the service does its work from now on; ``details`` go into the log line."""
         if self.settings.ready_file is not None:
             self.settings.ready_file.parent.mkdir(parents=True, exist_ok=True)
             self.settings.ready_file.write_text(f"{os.getpid()}\n")
+        self._is_ready = True
         self.log.info("ready", **details)
 
 
@@ -222,4 +250,6 @@ async def _work(
     name: str, settings: Settings, inventory: Inventory, main: Callable[[Service], Awaitable[None]]
 ) -> None:
     async with await Bus.connect(settings.nats, name) as bus:
-        await main(Service(name, settings, inventory, bus))
+        service = Service(name, settings, inventory, bus)
+        await bus.answer(ASK_STATUS, service.status)
+        await main(service)

@@ -28,6 +28,14 @@ MOST_OPEN = 100
 Document = dict[str, Any]
 Answerer = Callable[[Document], Awaitable[Mapping[str, Any] | None]]
 """Gives an answer, or None where another one of its kind may know better."""
+Enough = Callable[[list[Document]], bool]
+LINGER_S = 0.2
+"""Where those who have to answer have: for others of their kind, seconds."""
+
+
+def never(_: list[Document]) -> bool:
+    """For who wants to hear all there is to hear."""
+    return False
 
 
 async def ask(link: Link, what: str, question: Mapping[str, Any], within_s: float) -> Document | None:
@@ -42,19 +50,27 @@ async def ask(link: Link, what: str, question: Mapping[str, Any], within_s: floa
     return _answer(what, message)
 
 
-async def ask_all(link: Link, what: str, question: Mapping[str, Any], within_s: float) -> list[Document]:
-    """All answers that come ``within_s`` seconds; none, at once, where nobody listens."""
+async def ask_all(
+    link: Link, what: str, question: Mapping[str, Any], within_s: float, enough: Enough = never
+) -> list[Document]:
+    """All answers that come ``within_s`` seconds; none, at once, where nobody listens.
+
+    Those that come with the answer that makes them ``enough``, or shortly after it, are the last that are waited for.
+    """
     client = await link.client(within_s)
     inbox, answers = client.new_inbox(), list[Document]()
     try:
         subscription = await client.subscribe(inbox)
         await client.publish(f"{SUBJECT}.{what}", json.dumps(question).encode(), reply=inbox)
         try:
-            async with asyncio.timeout(within_s):
+            async with asyncio.timeout(within_s) as patience:
                 async for message in subscription.messages:
                     if (message.headers or {}).get("Status") == NO_RESPONDERS:
                         break
                     answers.append(_answer(what, message))
+                    if enough(answers):
+                        linger = asyncio.get_running_loop().time() + LINGER_S
+                        patience.reschedule(min(linger, patience.when() or linger))
         except TimeoutError:
             pass
         await subscription.unsubscribe()

@@ -14,7 +14,7 @@ from nats.errors import BadSubjectError, MaxPayloadError
 from nats.errors import Error as NatsError
 
 from ezpath.bus import ask, place, reader, topology
-from ezpath.bus.ask import Answerer
+from ezpath.bus.ask import Answerer, Enough, never
 from ezpath.bus.batch import Message, Saying, pack
 from ezpath.bus.bulk import Cutter, Joiner
 from ezpath.bus.consumer import Consumer, Delivery, Handler
@@ -26,6 +26,7 @@ from ezpath.bus.pipeline import Pipelines
 from ezpath.events import (
     FLOWS_SUBJECT,
     SAMPLES_SUBJECT,
+    STATE_SUBJECT,
     STREAM,
     TABLES_SUBJECT,
     Account,
@@ -35,6 +36,7 @@ from ezpath.events import (
     JsonEvent,
     MalformedEvent,
     SwitchTables,
+    TargetState,
     decode,
     decode_sample,
     encode,
@@ -103,14 +105,14 @@ class Bus:
     async def publish(self, event: JsonEvent, *, msg_id: str | None = None, correlation: str | None = None) -> None:
         """Publish ``event`` where it belongs. Returns when the stream has it.
 
-        FlowsSnapshot and SwitchTables are not kept, an Account is: returns when they are sent.
+        FlowsSnapshot, SwitchTables and TargetState are not kept, an Account is: returns when they are sent.
 
         ``msg_id``: the same id within two minutes is stored once; give one to whatever may be published again after
         a crash. ``correlation``: the saga id; taken from the event where it has one.
 
         Raises :class:`Unavailable` when NATS did not confirm within ``patience_s``, :class:`BusError` when it refused.
         """
-        if isinstance(event, FlowsSnapshot | SwitchTables | Account):
+        if isinstance(event, FlowsSnapshot | SwitchTables | TargetState | Account):
             await self._publish_core(subject_of(event), encode(event))
             return
         await self.publish_all([Saying(event, msg_id, correlation)])
@@ -276,6 +278,10 @@ class Bus:
 
         await self._subscribe(subject, on_message)
 
+    async def subscribe_states(self, callback: Callable[[TargetState], Awaitable[None]]) -> None:
+        """Call ``callback`` with each writer's word on its switch or host from now on."""
+        await self._subscribe_event(f"{STATE_SUBJECT}.>", TargetState, callback)
+
     async def _subscribe_event(self, subject: str, kind: type[E], callback: Callable[[E], Awaitable[None]]) -> None:
         async def on_message(message: Msg) -> None:
             event = decode(message.data)
@@ -322,9 +328,11 @@ class Bus:
         """Ask on ``ezpath.ask.<what>``: the first answer, None where nobody listens or answers in time."""
         return await ask.ask(self._link, what, question, within_s)
 
-    async def ask_all(self, what: str, question: Mapping[str, Any], within_s: float) -> list[dict[str, Any]]:
-        """The same of everybody: all answers that come ``within_s`` seconds."""
-        return await ask.ask_all(self._link, what, question, within_s)
+    async def ask_all(
+        self, what: str, question: Mapping[str, Any], within_s: float, enough: Enough = never
+    ) -> list[dict[str, Any]]:
+        """The same of everybody: all answers that come ``within_s`` seconds, or until they are ``enough``."""
+        return await ask.ask_all(self._link, what, question, within_s, enough)
 
     async def answer(self, what: str, answerer: Answerer) -> None:
         """Answer what is asked on ``ezpath.ask.<what>`` from now on. None from ``answerer``: somebody else may know."""

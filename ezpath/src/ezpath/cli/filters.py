@@ -19,6 +19,7 @@ from ezpath.events import (
     StepReport,
     SwitchCommand,
     SwitchTables,
+    TargetState,
 )
 from ezpath.inventory import Inventory
 from ezpath.names import PairId
@@ -44,6 +45,8 @@ class Filter:
             return True
         if isinstance(event, SwitchTables):
             return not self.switches or event.switch in self.switches
+        if isinstance(event, TargetState):
+            return not self.tenants and self._matches("", {event.target})
         return self._matches(event.pair.split(".", 1)[0], self._places(event.pair) | _targets(event))
 
     def matches_flow(self, flow: FlowLine) -> bool:
@@ -66,7 +69,9 @@ class Filter:
         )
 
     def _learn(self, event: JsonEvent) -> None:
-        if not isinstance(event, DeadLetter | FlowsSnapshot | SwitchTables) and (targets := _targets(event)):
+        if not isinstance(event, DeadLetter | FlowsSnapshot | SwitchTables | TargetState) and (
+            targets := _targets(event)
+        ):
             self._learned.setdefault(event.pair, set()).update(targets)
 
     def _places(self, pair: PairId) -> set[str]:

@@ -21,6 +21,7 @@ from ezpath.events import (
     StepReport,
     SwitchCommand,
     SwitchTables,
+    TargetState,
 )
 
 _HEADINGS = ("TIME", "PAIR", "WHAT", "TOOK", "WHO AND WHY")
@@ -94,6 +95,8 @@ def columns_of(event: JsonEvent) -> Line:
             return Line(
                 "-", "tables", why=f"{event.switch}: " + ", ".join(f"{t.table} {t.used}/{t.size}" for t in event.tables)
             )
+        case TargetState():
+            return Line("-", f"{event.target} {event.state}", why=event.reason)
 
 
 def _asked(target: str, event: SwitchCommand | HostCommand) -> str:
