@@ -34,6 +34,14 @@ class Guards:
         documents = [guard.desired for guard in self._by_shard.values() if guard.desired is not None]
         return union(documents) if documents else None
 
+    def known(self) -> Desired[SwitchItem] | None:
+        """The newest document of each shard, and what newer commands changed in it: for when KV cannot be asked.
+
+        None where no document was ever seen.
+        """
+        known = [known for guard in self._by_shard.values() if (known := guard.known()) is not None]
+        return union(known) if known else None
+
     def learn(self, shard: int, desired: Desired[SwitchItem]) -> bool:
         """Take note of a new document. True when generations count from anew: then all that was known is void."""
         return self._of(shard).learn(desired)
@@ -64,6 +72,23 @@ class Guard:
             self._done.clear()
         self.desired = desired
         return anew
+
+    def known(self) -> Desired[SwitchItem] | None:
+        """See :meth:`Guards.known`."""
+        desired = self.desired
+        if desired is None:
+            return None
+        items = {item.key: item for item in desired.items}
+        newest = desired.generation
+        for done in self._done.values():
+            if done.generation <= desired.generation:
+                continue
+            newest = max(newest, done.generation)
+            if done.put:
+                items[done.item.key] = done.item
+            elif items.get(done.item.key) == done.item:
+                del items[done.item.key]
+        return Desired(newest, frozenset(items.values()))
 
     def stale(self, command: SwitchCommand) -> str:
         """Why ``command`` must not be carried out any more; empty when it may."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 import structlog
+from ezpath.answers import ask_installed
 from ezpath.inventory import Inventory, Switch
 from ezpath.names import SwitchName
 from ezpath.service import Service, Settings, run, service_options, unknown_names
@@ -26,9 +27,11 @@ async def write(service: Service, p4_dir: Path, names: tuple[str, ...], audit_in
         SwitchWriter(switch, inventory, programs[switch.name], service.bus, audit_interval_s=audit_interval_s)
         for switch in switches
     ]
+    service.conditions += [writer.condition for writer in writers]
     async with asyncio.TaskGroup() as tasks:
         for writer in writers:
             tasks.create_task(_isolated(writer))
+            tasks.create_task(service.bus.answer(ask_installed(writer.target), writer.on_installed))
         for writer in writers:
             await writer.in_sync.wait()
         cookies = {name: f"{program.cookie:#x}" for name, program in programs.items()}

@@ -12,10 +12,12 @@ from collections.abc import Iterable, Sequence
 
 import grpc
 import structlog
+from ezpath.answers import Gap
 from ezpath.desired import Desired
 from ezpath.events import SwitchCommand, TableUse
 from ezpath.items import SwitchItem
 
+from ezpath_switch_writer.compare import compare
 from ezpath_switch_writer.entries import ITEM_TABLES, entry_of, item_of
 from ezpath_switch_writer.program import Program
 from ezpath_switch_writer.wave import EntryKey, Need, needs, undo, updates, verdict
@@ -66,6 +68,10 @@ class Session:
         await self.refresh()
         return loaded
 
+    def lacks(self, base: Sequence[TableEntry]) -> bool:
+        """Whether any of the base configuration is not there: then the switch may not pass everything yet."""
+        return any(self._mirror.get(entry.key) != entry for entry in base)
+
     async def ensure_base(self, base: Sequence[TableEntry]) -> None:
         """Have every entry of the base configuration. Raises :class:`NotReady` where the switch refuses one."""
         failures = await self._write(updates((Need(entry, True) for entry in base), self._mirror))
@@ -79,10 +85,13 @@ class Session:
                 f"{said}. Compare the switch's part of the inventory with what the switch can hold"
             )
 
-    async def reconcile(self, desired: Desired[SwitchItem]) -> list[str]:
-        """Install what is missing, remove what is surplus, in the item tables only. Returns what could not be done."""
+    async def reconcile(self, desired: Desired[SwitchItem], *, remove: bool = True) -> list[str]:
+        """Install what is missing, remove what is surplus, in the item tables only. Returns what could not be done.
+
+        Without ``remove`` what is surplus stays.
+        """
         wanted = {entry.key: entry for entry in map(entry_of, desired.items)}
-        surplus = [entry for entry in self.items() if entry.key not in wanted]
+        surplus = [entry for entry in self.items() if entry.key not in wanted] if remove else []
         wanting = [entry for entry in wanted.values() if self._mirror.get(entry.key) != entry]
         if not surplus and not wanting:
             return []
@@ -134,6 +143,10 @@ class Session:
     def items(self) -> list[TableEntry]:
         """The entries of the item tables that the switch holds."""
         return [entry for entry in self._mirror.values() if entry.table in ITEM_TABLES]
+
+    def compare(self, items: Iterable[SwitchItem], base: Sequence[TableEntry]) -> Gap:
+        """How what the switch said it holds differs from ``items`` and ``base``."""
+        return compare(items, base, self._mirror)
 
     def occupancy(self) -> tuple[TableUse, ...]:
         """How full the item tables are: their sizes in the program, and all entries in them, whoever's they are."""

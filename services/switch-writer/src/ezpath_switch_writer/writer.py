@@ -1,27 +1,33 @@
 """The writer of one switch: keeps it connected and as it should be, and carries out its commands.
 
 Each switch has one, independent of the others. While the switch is away, its commands wait in the stream, held and not
-acknowledged; when it is back, first everything is put back that ought to be there, then they are looked at again.
+acknowledged; when it is back, first everything is put back that ought to be there, then they are looked at again. On a
+switch that comes back empty the entries of active pairs come before those that let overlay packets pass.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import grpc
 import structlog
+from ezpath.answers import Installed, to_document
 from ezpath.bus import Bus, BusError, Delivery, Saying
-from ezpath.desired import keys_of, shard_of, switch_from_json
-from ezpath.events import DESIRED_BUCKET, StepReport, SwitchCommand, SwitchTables
+from ezpath.condition import Condition
+from ezpath.desired import Desired
+from ezpath.events import StepReport, SwitchCommand, SwitchTables
 from ezpath.inventory import Inventory, Switch
+from ezpath.items import SwitchItem
 
 from ezpath_switch_writer.base import base_entries
 from ezpath_switch_writer.guard import Guards
 from ezpath_switch_writer.program import Program
 from ezpath_switch_writer.session import NotReady, Session
+from ezpath_switch_writer.wanted import Wanted
 from ezpath_switch_writer.wave import waves
 from p4rt import Client, NotPrimary, P4RuntimeError
 
@@ -33,6 +39,8 @@ SAY_EVERY_S = 10.0
 BATCH = 512
 AUDIT_S = 10.0
 """How often a switch is compared with what it ought to hold, seconds."""
+KV_WAIT_S = 10.0
+"""How long a switch that passes nothing yet waits for KV to say which pairs are offloaded through it, seconds."""
 
 _SWITCH_IS_AWAY = frozenset(
     {
@@ -49,17 +57,27 @@ class SwitchWriter:
     """Runs until cancelled."""
 
     def __init__(
-        self, switch: Switch, inventory: Inventory, program: Program, bus: Bus, *, audit_interval_s: float = AUDIT_S
+        self,
+        switch: Switch,
+        inventory: Inventory,
+        program: Program,
+        bus: Bus,
+        *,
+        audit_interval_s: float = AUDIT_S,
+        kv_wait_s: float = KV_WAIT_S,
     ) -> None:
+        self.target = f"switch:{switch.name}"
         self.in_sync = asyncio.Event()
         """Set while the switch is connected and has been brought to what it should be."""
+        self.condition = Condition(self.target)
         self._switch = switch
         self._base = base_entries(inventory, switch.name)
         self._program = program
         self._bus = bus
         self._audit_interval_s = audit_interval_s
+        self._kv_wait_s = kv_wait_s
         self._guards = Guards()
-        self._desired_keys = keys_of(f"switch:{switch.name}")
+        self._wanted = Wanted(bus, self.target, self._guards)
         self._session: Session | None = None
         self._broken = asyncio.Event()
         self._lock = asyncio.Lock()
@@ -73,10 +91,36 @@ class SwitchWriter:
         durable = f"switch-writer-{self._switch.name}"
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._stay_connected())
-            for keys in self._desired_keys:
+            for keys in self._wanted.keys:
                 tasks.create_task(self._watch_desired(keys))
             tasks.create_task(self._audit())
+            tasks.create_task(self.condition.run(self._bus))
             tasks.create_task(self._bus.consume(durable, subject, SwitchCommand, self._on_commands, batch=BATCH))
+
+    async def on_installed(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The answer to :func:`ezpath.answers.ask_installed`."""
+        return to_document(await self.installed())
+
+    async def installed(self) -> Installed:
+        """For whoever asks: what the switch holds at this moment, compared with what KV says it ought to hold."""
+        if not self.in_sync.is_set():
+            return Installed(self.target, time.time(), problem=self._why_not())
+        async with self._lock:
+            if self._session is None:
+                return Installed(self.target, time.time(), problem=self._why_not())
+            try:
+                word = await self._wanted.ask()
+                await self._session.refresh()
+            except (P4RuntimeError, BusError) as error:
+                return Installed(self.target, time.time(), problem=str(error))
+            desired = word.desired if word else Desired[SwitchItem](0, frozenset())
+            gap = self._session.compare(desired.items, self._base)
+            generation = desired.generation if word else None
+            return gap.told(self.target, time.time(), generation, len(desired.items))
+
+    def _why_not(self) -> str:
+        state = self.condition.told()
+        return f"{state.state}: {state.reason}" if state.reason else state.state
 
     # ---- the switch ---------------------------------------------------------
 
@@ -89,11 +133,16 @@ class SwitchWriter:
                     backoff_s = wait_s = FIRST_BACKOFF_S
                     await self._tell_tables(session)
                     self._log.info("switch in sync", address=self._switch.config.address, election_id=self._election_id)
-                    self._complain("switch lost", await self._until_lost(session))
+                    reason = await self._until_lost(session)
+                    self.condition.is_now("unreachable", reason)
+                    self._complain("switch lost", reason)
             except NotPrimary as error:
+                self.condition.is_now("standby", str(error))
                 self._complain("another controller is primary", str(error), next="standing by")
                 wait_s = STANDBY_S
             except (P4RuntimeError, NotReady, BusError, OSError) as error:
+                answers = isinstance(error, NotReady | BusError)
+                self.condition.is_now("differs" if answers else "unreachable", str(error))
                 self._complain("switch not in sync", str(error))
                 backoff_s = min(backoff_s * 2, MAX_BACKOFF_S)
             await asyncio.sleep(wait_s)
@@ -107,8 +156,9 @@ class SwitchWriter:
             self._election_id = await session.become_primary(self._election_id + 1)
             async with self._lock:
                 await session.ensure_pipeline()
-                await session.ensure_base(self._base)
-                await self._reconcile(session)
+                if session.lacks(self._base):
+                    await self._items_first(session)
+                await self._put_right(session)
                 self._session = session
             self._broken.clear()
             self.in_sync.set()
@@ -131,36 +181,49 @@ class SwitchWriter:
 
     # ---- what ought to be there ---------------------------------------------
 
-    async def _reconcile(self, session: Session) -> None:
-        """Bring the item tables to what KV says. Where KV says nothing, nothing is known: leave them alone."""
-        for keys in self._desired_keys:
-            for key, (document, _) in (await self._bus.kv_items(DESIRED_BUCKET, keys)).items():
-                if self._learn(key, document) is None:
-                    return
-        desired = self._guards.desired
-        if desired is None:
-            self._complain("nothing is known about what should be installed", "", next="entries are left as they are")
-            return
-        for failure in await session.reconcile(desired):
+    async def _items_first(self, session: Session) -> None:
+        """On a switch that lacks its base configuration: what is offloaded through it, before anything else passes.
+
+        Hosts go on sending tagged frames while it is away. Once the overlay passes these have to pass as well, or
+        pairs would be lost whose neighbours are not. KV is given a while for its word, and not for ever: that would
+        keep back traffic that needs none of it.
+        """
+        word = await self._wanted.within(self._kv_wait_s)
+        if word is not None:
+            await session.reconcile(word.desired, remove=word.whole)
+
+    async def _put_right(self, session: Session) -> None:
+        """Everything that ought to be there, and nothing of ours that ought not to."""
+        await session.ensure_base(self._base)
+        failures = await self._reconcile(session)
+        for failure in failures:
             self._log.error("not reconciled", reason=failure, next=f"tried again in {self._audit_interval_s:g} s")
+        word = self._wanted.remembered()
+        self.condition.compared(len(word.desired.items) if word else 0, "; ".join(failures))
+
+    async def _reconcile(self, session: Session) -> list[str]:
+        """Bring the item tables to what KV says. Where KV says nothing, nothing is known: leave them alone.
+
+        Where KV does not answer, what was last known is put back; nothing is removed by an old word. Returns what could
+        not be done. Raises BusError where KV does not answer and nothing was ever known.
+        """
+        try:
+            word = await self._wanted.ask()
+        except BusError as error:
+            word = self._wanted.remembered()
+            if word is None:
+                raise
+            self._complain("desired state not read", str(error), next="what was last known is put back")
+        if word is None:
+            self._complain("nothing is known about what should be installed", "", next="entries are left as they are")
+            return []
+        return await session.reconcile(word.desired, remove=word.whole)
 
     async def _watch_desired(self, keys: str) -> None:
         """Take note of each new document. Commands bring the switch there, unless the world began anew."""
-        async for change in self._bus.kv_watch(DESIRED_BUCKET, keys):
-            if change.value is None:
-                continue
-            first = self._guards.desired is None
-            anew = self._learn(change.key, change.value)
-            if anew is not None and (anew or first) and self.in_sync.is_set():
+        async for anew in self._wanted.changes(keys):
+            if anew and self.in_sync.is_set():
                 self._break("the desired state began anew")
-
-    def _learn(self, key: str, document: bytes) -> bool | None:
-        """Take note of it. Says whether generations count from anew; None where it cannot be understood."""
-        try:
-            return self._guards.learn(shard_of(key), switch_from_json(document))
-        except ValueError as error:
-            self._log.error("desired state not understood", key=key, reason=str(error))
-            return None
 
     async def _audit(self) -> None:
         """Put right what nobody commanded: entries that went missing, or had no room when they were wanted."""
@@ -172,8 +235,7 @@ class SwitchWriter:
                     continue
                 try:
                     await self._session.refresh()
-                    await self._session.ensure_base(self._base)
-                    await self._reconcile(self._session)
+                    await self._put_right(self._session)
                     await self._tell_tables(self._session)
                     continue
                 except (P4RuntimeError, NotReady) as error:
@@ -258,7 +320,7 @@ class SwitchWriter:
             pair=command.pair,
             generation=command.generation,
             phase=command.phase,
-            target=f"switch:{self._switch.name}",
+            target=self.target,
             ok=not reason,
             reason=reason,
             took_ms=round(took_ms, 3),
