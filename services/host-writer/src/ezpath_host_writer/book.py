@@ -29,6 +29,19 @@ class Book:
     def items(self) -> tuple[HostItem, ...]:
         return tuple(self._entries.values())
 
+    def hear(self, desired: Desired[HostItem], shard: int = 0) -> bool:
+        """Take over what ``shard`` wants if that says something new. Says whether it did.
+
+        New is what is newer than any command of the shard's that was heard of: one was lost, or is still to come. A
+        document older than the one adopted before is one of a world that began anew: all that was known is void.
+        """
+        generations = self._of(shard)
+        if desired.generation < generations.floor:
+            self._generations[shard] = Generations()
+        elif desired.generation <= generations.newest:
+            return False
+        return self.adopt(desired, shard)
+
     def adopt(self, desired: Desired[HostItem], shard: int = 0) -> bool:
         """Take over what ``shard`` wants, unless newer commands of it were carried out. Says whether it did."""
         generations = self._of(shard)

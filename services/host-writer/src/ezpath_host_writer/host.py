@@ -30,6 +30,8 @@ from ezpath.ovs import (
 )
 from ezpath.ovs.flows import Place, touch_line
 
+from ezpath_host_writer import strays
+from ezpath_host_writer.compare import Found
 from ezpath_host_writer.plan import Stage, stages
 from ezpath_host_writer.ports import check_bridges, resolve
 from ezpath_host_writer.quick import NotQuickly, Quick
@@ -168,6 +170,20 @@ class HostOvs:
             except NotQuickly as reason:
                 self._log.info("the long way", reason=str(reason))
         return await self.apply(items)
+
+    async def found(self) -> Found:
+        """All rules under our cookie, as they are now, on whatever bridge."""
+        return Found(await self._read(), await strays.find(self._other_bridges, run_dir(self.host)))
+
+    async def remove_strays(self) -> int:
+        """Take our rules off bridges where none of ours belongs. Returns how many there were."""
+        directory = run_dir(self.host)
+        return await strays.remove(await strays.find(self._other_bridges, directory), directory)
+
+    @property
+    def _other_bridges(self) -> frozenset[str]:
+        config = self.host.config
+        return self._ovsdb.view.bridges - {config.integration_bridge, config.physical_bridge}
 
     async def apply(self, items: Iterable[HostItem]) -> int:
         """Bring our rules to ``items`` and nothing else, wait for the datapath, read back. Returns changed rules.

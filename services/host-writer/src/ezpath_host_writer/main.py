@@ -7,6 +7,7 @@ import sys
 
 import click
 import structlog
+from ezpath.answers import ask_installed
 from ezpath.inventory import Host, Inventory
 from ezpath.names import HostName
 from ezpath.service import EXIT_FAILED, EXIT_STOPPED, Service, Settings, load_inventory, run, service_options
@@ -64,9 +65,11 @@ async def serve(service: Service, hosts: list[Host], audit_s: float) -> None:
         )
         for host in hosts
     ]
+    service.conditions += [worker.condition for worker in workers]
     async with asyncio.TaskGroup() as tasks:
         for worker in workers:
             tasks.create_task(worker.run(), name=f"host-{worker.host.name}")
+            tasks.create_task(service.bus.answer(ask_installed(worker.target), worker.on_installed))
         for worker in workers:
             await worker.first_attempt.wait()
         service.ready(

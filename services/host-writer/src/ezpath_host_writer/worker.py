@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
 
 import structlog
+from ezpath.answers import Installed, to_document
 from ezpath.bus import Bus, BusError, Delivery, Saying
-from ezpath.desired import Desired, host_from_json, keys_of, shard_of
-from ezpath.events import DESIRED_BUCKET, HostCommand, StepReport
+from ezpath.condition import Condition
+from ezpath.desired import union
+from ezpath.events import HostCommand, StepReport
 from ezpath.inventory import Endpoint, Host
-from ezpath.items import HostItem
 from ezpath.ovs import OvsError, OvsRefused, OvsUnreachable
 
 from ezpath_host_writer.book import Book, Entries
+from ezpath_host_writer.compare import compare
 from ezpath_host_writer.host import HostOvs
 from ezpath_host_writer.rules import items_of
+from ezpath_host_writer.wanted import Wanted
 
 FIRST_BACKOFF_S = 0.2
 MAX_BACKOFF_S = 2.0
@@ -32,11 +35,14 @@ class HostWorker:
 
     def __init__(self, bus: Bus, host: Host, endpoints: Sequence[Endpoint], audit_s: float) -> None:
         self.host = host
+        self.target = f"host:{host.name}"
+        self.condition = Condition(self.target)
         self.first_attempt = asyncio.Event()
         """Set when the host was connected, or could not be, for the first time."""
         self._bus = bus
         self._endpoints = endpoints
         self._audit_s = audit_s
+        self._wanted = Wanted(bus, self.target)
         self._book: Book | None = None
         self._ovs: HostOvs | None = None
         self._why_not = f"host {host.name}: not connected yet"
@@ -51,7 +57,7 @@ class HostWorker:
     async def run(self) -> None:
         """Until cancelled. What is installed stays installed."""
         # No command before the desired state is known: it says which of the commands in the stream are old.
-        desired = await self._desired()
+        desired = await self._wanted.insist()
         if desired:
             self._book = Book()
             for shard, document in desired.items():
@@ -59,9 +65,30 @@ class HostWorker:
         name = self.host.name
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._keep_connected(), name=f"{name}-link")
+            tasks.create_task(self.condition.run(self._bus), name=f"{name}-condition")
             await self.first_attempt.wait()
             commands = f"ezpath.command.host.{name}"
             await self._bus.consume(f"host-writer-{name}", commands, HostCommand, self._on_commands)
+
+    async def on_installed(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The answer to :func:`ezpath.answers.ask_installed`."""
+        return to_document(await self.installed())
+
+    async def installed(self) -> Installed:
+        """For whoever asks: what the host holds at this moment, compared with what KV says it ought to hold."""
+        if self._ovs is None:
+            return Installed(self.target, time.time(), problem=self._why_not)
+        async with self._lock:
+            if self._ovs is None:
+                return Installed(self.target, time.time(), problem=self._why_not)
+            try:
+                desired = await self._wanted.ask()
+                found = await self._ovs.found()
+            except (BusError, OvsError) as error:
+                return Installed(self.target, time.time(), problem=str(error))
+            whole = union(desired.values())
+            gap = compare(whole.items, self._ovs.ports, found)
+            return gap.told(self.target, time.time(), whole.generation if desired else None, len(whole.items))
 
     # ---- the connection ---------------------------------------------------
 
@@ -72,8 +99,10 @@ class HostWorker:
                 await self._session()
             except OvsError as error:
                 self._why_not = self._words(error)
+                self.condition.is_now("unreachable" if isinstance(error, OvsUnreachable) else "differs", self._why_not)
             except Exception as error:  # noqa: BLE001 - one host's surprise must not take the others down
                 self._why_not = f"host {self.host.name}: {type(error).__name__}: {error}"
+                self.condition.is_now("differs", self._why_not)
                 self._log.error("host failed", exc_info=error)
             if self._ovs is not None:
                 self._ovs, backoff, said = None, FIRST_BACKOFF_S, ""
@@ -122,7 +151,7 @@ class HostWorker:
 
     async def _reconcile(self, ovs: HostOvs) -> None:
         """Install what is missing and remove what is surplus, by the newest desired state there is."""
-        desired = await self._desired(wait=False)
+        desired = await self._wanted.soon()
         if self._book is None:
             # Nobody says what ought to be here: what is here stays, until somebody does.
             installed = await ovs.installed()
@@ -130,15 +159,19 @@ class HostWorker:
         for shard, document in desired.items():
             if not self._book.adopt(document, shard):
                 self._log.debug("desired state is older than the last command", generation=document.generation)
-        changed = await self._put_right(ovs)
+        changed = await self._put_right(ovs) + await self._remove_strays(ovs)
         self._log.info("host ready", items=len(self._book.items), rules_changed=changed)
 
     async def _audit(self, ovs: HostOvs) -> None:
-        """Rules stay as they ought to be, whoever removes one, whichever port gets another number."""
+        """Rules stay as they ought to be: whoever removes one, whatever port is renumbered, whatever was lost."""
+        assert self._book is not None
         renumbered = await ovs.refresh()
-        changed = await self._put_right(ovs)
+        desired = await self._wanted.soon()
+        news = any([self._book.hear(document, shard) for shard, document in desired.items()])
+        changed = await self._put_right(ovs) + await self._remove_strays(ovs)
         if changed:
             cause = "port numbers changed" if renumbered else "ezpath's rules were changed by somebody"
+            cause = "the desired state says what no command had said" if news else cause
             self._log.warning("rules put back", rules_changed=changed, cause=cause)
 
     async def _put_right(self, ovs: HostOvs) -> int:
@@ -154,25 +187,16 @@ class HostWorker:
         for reason in sorted(problems - self._problems):
             self._log.warning("not installed", reason=reason)
         self._problems = problems
+        self.condition.compared(len(self._book.items), "; ".join(sorted(problems)))
         return changed
 
-    async def _desired(self, *, wait: bool = True) -> dict[int, Desired[HostItem]]:
-        """What each of the deciders' shards wants here, as far as it has spoken. Without NATS it waits, or gives up."""
-        target = f"host:{self.host.name}"
-        while True:
-            found: dict[int, Desired[HostItem]] = {}
-            try:
-                for keys in keys_of(target):
-                    for key, (document, _) in (await self._bus.kv_items(DESIRED_BUCKET, keys)).items():
-                        found[shard_of(key)] = host_from_json(document)
-                return found
-            except BusError as error:
-                self._log.warning("desired state not read", target=target, reason=str(error))
-                if not wait:
-                    return {}
-            except ValueError as error:
-                self._log.error("desired state not understood, left alone", target=target, reason=str(error))
-                return {}
+    async def _remove_strays(self, ovs: HostOvs) -> int:
+        """A bridge that refuses is no reason to let go of the host."""
+        try:
+            return await ovs.remove_strays()
+        except OvsRefused as error:
+            self._log.warning("rules of ezpath on a bridge where none belong stay", reason=str(error))
+            return 0
 
     # ---- commands ---------------------------------------------------------
 
@@ -189,9 +213,8 @@ class HostWorker:
         await self._bus.publish_all(Saying(self._report(command, reason, took_ms)) for command, reason in answered)
 
     def _report(self, command: HostCommand, reason: str, took_ms: float) -> StepReport:
-        target = f"host:{self.host.name}"
         report = StepReport(
-            command.saga, command.pair, command.generation, command.phase, target, not reason, reason, took_ms
+            command.saga, command.pair, command.generation, command.phase, self.target, not reason, reason, took_ms
         )
         log = self._log.info if report.ok else self._log.warning
         log(
