@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import ChainMap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import click
@@ -17,8 +17,9 @@ from ezpath.events import (
     OffloadRequested,
     RevertRequested,
     SwitchTables,
+    TargetState,
 )
-from ezpath.names import PairId, Tenant
+from ezpath.names import HostName, PairId, Tenant
 from ezpath.saga import Saga
 from ezpath.saga import Settings as SagaSettings
 from ezpath.service import Service, Settings, run, service_options
@@ -30,6 +31,7 @@ from ezpath_decider.controls import Controls
 from ezpath_decider.directory import directory_of
 from ezpath_decider.dryrun import Onlooker
 from ezpath_decider.engine import Decision, Engine
+from ezpath_decider.gone import Gone
 from ezpath_decider.leader import Leader
 from ezpath_decider.othersagas import OtherSagas
 from ezpath_decider.pins import Pins
@@ -42,8 +44,10 @@ from ezpath_decider.rounds import flow_lines
 from ezpath_decider.sagas import Standing
 from ezpath_decider.sharing import Sharing
 from ezpath_decider.term import Term
+from ezpath_decider.underway import counts
 
 FORGET_S = 10.0
+GONE_AFTER_S = 10.0
 POSITIVE = click.FloatRange(min=0, min_open=True)
 NOT_NEGATIVE = click.FloatRange(min=0)
 
@@ -67,6 +71,7 @@ class Decider:
         dry_run: bool = False,
         record: Path | None = None,
         share_flows: bool = False,
+        gone_after_s: float = GONE_AFTER_S,
     ) -> None:
         self._service = service
         self._interval_s = interval_s
@@ -93,6 +98,7 @@ class Decider:
         self._others = OtherSagas(service.bus, service.inventory) if share_flows and shards > 1 else None
         self._questions = Questions(service.bus, self._engine, self._tells, dry_run)
         self._controls = Controls(service.bus, self._engine, policy, service.inventory, self._decides)
+        self._gone = Gone(gone_after_s)
         self._apply(policy)
         self._log = structlog.get_logger()
 
@@ -106,6 +112,8 @@ class Decider:
         await self._questions.start()
         if self._sharing is not None:
             await self._sharing.start()
+        self._service.sagas = lambda: counts(self.leader.sagas.values())
+        await bus.subscribe_states(self._on_state)
         await bus.subscribe_samples(self._on_sample)
         await bus.subscribe_tables(self._on_tables)
         async with asyncio.TaskGroup() as tasks:
@@ -140,6 +148,9 @@ class Decider:
                 # Who knows no sagas cannot tell whose entries they are: it is not to think them all somebody else's.
                 held = int(ours[TABLES.index(use.table)]) if self._decides() else use.used
                 self._engine.allowance.report(tables.switch, use.table, use.size, use.used, held)
+
+    async def _on_state(self, state: TargetState) -> None:
+        self._gone.hear(state, self._clock())
 
     async def _forget(self) -> None:
         self._engine.forget(self._clock())
@@ -180,8 +191,10 @@ class Decider:
             for decision in decisions:
                 await self._onlooker.decided(decision, now)
             return
-        for decision in decisions:
-            if self._tells(decision.tenant):
+        gone = self._gone.hosts(now)
+        for decision in (*decisions, *self._of_gone_hosts(sagas, now)):
+            in_vain = decision.what == "offload" and gone.intersection(self._hosts_of(decision.pair))
+            if self._tells(decision.tenant) and not in_vain:
                 await self._publish(decision, now)
         if not self._decides():
             return  # whoever leads tells what it sees
@@ -210,6 +223,14 @@ class Decider:
     def _tells(self, tenant: Tenant) -> bool:
         """Whether this decider decides about the tenant's flows."""
         return self._decides() if self._sharing is not None else self.leader.leads(tenant)
+
+    def _of_gone_hosts(self, sagas: Mapping[PairId, Saga], now: float) -> Iterator[Decision]:
+        for saga, reason in self._gone.to_revert(sagas.values(), now):
+            yield Decision(saga.pair, saga.tenant, "revert", reason, 0.0)
+
+    def _hosts_of(self, pair: PairId) -> frozenset[HostName]:
+        known = self._service.inventory.pair_by_id(pair)
+        return frozenset((known.a.host, known.b.host)) if known else frozenset()
 
     async def _publish(self, decision: Decision, now: float) -> None:
         event = (
@@ -314,6 +335,13 @@ Examples:
     "--step-timeout-s", default=10.0, type=POSITIVE, show_default=True, help="Undo a step not confirmed by then."
 )
 @click.option(
+    "--gone-after-s",
+    default=GONE_AFTER_S,
+    type=NOT_NEGATIVE,
+    show_default=True,
+    help="Bring back the pairs of a host that its writer cannot reach for so long.",
+)
+@click.option(
     "--drain-s",
     default=2.0,
     type=NOT_NEGATIVE,
@@ -356,6 +384,7 @@ def main(
     budget: int,
     retry_after_s: float,
     step_timeout_s: float,
+    gone_after_s: float,
     drain_s: float,
     quarantine_s: float,
     shards: int,
@@ -385,7 +414,9 @@ def main(
     run(
         "decider",
         settings,
-        lambda service: Decider(service, interval, policy, saga, shards, dry_run, record, share_flows).run(),
+        lambda service: Decider(
+            service, interval, policy, saga, shards, dry_run, record, share_flows, gone_after_s
+        ).run(),
         check=policy.check,
     )
 

@@ -167,7 +167,7 @@ class HostWorker:
         assert self._book is not None
         renumbered = await ovs.refresh()
         desired = await self._wanted.soon()
-        news = any([self._book.hear(document, shard) for shard, document in desired.items()])
+        news = sum(self._book.hear(document, shard) for shard, document in desired.items())
         changed = await self._put_right(ovs) + await self._remove_strays(ovs)
         if changed:
             cause = "port numbers changed" if renumbered else "ezpath's rules were changed by somebody"
