@@ -57,6 +57,18 @@ def inventory_option(command: _F) -> _F:
     return cast(_F, with_inventory)
 
 
+def output_option(command: _F) -> _F:
+    """`-o table|json`; the command gets it as ``output``."""
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Choice(("table", "json")),
+        default="table",
+        show_default=True,
+        help="For people, or for programs.",
+    )(command)
+
+
 def _load(file: Path) -> Inventory:
     try:
         return load(file)
