@@ -49,10 +49,11 @@ class Namespace:
         """``ezpath-tor`` with ``options``; its log goes to ``.stderr``."""
         return self.start_command(str(TOR), "--device-id", "1", *options)
 
-    def start_command(self, *command: str) -> subprocess.Popen[str]:
-        """Any process; it is killed in the end."""
+    def start_command(self, *command: str, stdin: bool = False) -> subprocess.Popen[str]:
+        """Any process; it is killed in the end. With ``stdin`` it can be talked to."""
         process = subprocess.Popen(
             ["ip", "netns", "exec", self.name, *command],
+            stdin=subprocess.PIPE if stdin else None,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

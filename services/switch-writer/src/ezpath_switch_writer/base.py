@@ -10,6 +10,9 @@ from ezpath.names import Mac, SwitchName, mac_to_int
 from ezpath_switch_writer.addresses import ipv4_to_int, prefix_to_match
 from p4rt import TableEntry
 
+GATE = "router_mac"
+"""The router takes no packet before it has its own MAC: until this entry, which goes in last, no overlay passes."""
+
 
 def base_entries(inventory: Inventory, name: SwitchName) -> tuple[TableEntry, ...]:
     """All entries of the base configuration of switch ``name``, from the inventory alone."""

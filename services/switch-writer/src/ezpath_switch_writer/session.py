@@ -17,6 +17,7 @@ from ezpath.desired import Desired
 from ezpath.events import SwitchCommand, TableUse
 from ezpath.items import SwitchItem
 
+from ezpath_switch_writer.base import GATE
 from ezpath_switch_writer.compare import compare
 from ezpath_switch_writer.entries import ITEM_TABLES, entry_of, item_of
 from ezpath_switch_writer.program import Program
@@ -73,8 +74,14 @@ class Session:
         return any(self._mirror.get(entry.key) != entry for entry in base)
 
     async def ensure_base(self, base: Sequence[TableEntry]) -> None:
-        """Have every entry of the base configuration. Raises :class:`NotReady` where the switch refuses one."""
-        failures = await self._write(updates((Need(entry, True) for entry in base), self._mirror))
+        """Have every entry of the base configuration, the one that lets the overlay pass behind all others.
+
+        Raises :class:`NotReady` where the switch refuses one.
+        """
+        failures: dict[EntryKey, UpdateFailure] = {}
+        for last in (False, True):
+            part = (Need(entry, True) for entry in base if (entry.table == GATE) is last)
+            failures |= await self._write(updates(part, self._mirror))
         await self.refresh()
         missing = [entry for entry in base if self._mirror.get(entry.key) != entry]
         if missing:
