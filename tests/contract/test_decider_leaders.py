@@ -292,9 +292,9 @@ async def test_given_a_leader_that_stops_then_the_other_leads_within_a_beat_or_t
 async def test_given_a_leader_that_is_paused_then_its_writes_are_refused_and_it_follows(
     deciders: Deciders, net: Network
 ) -> None:
-    # given a leader that is stopped while sagas are under way, for longer than its lease lasts
-    deciders.start("one")
-    deciders.start("other")
+    # given a leader that is stopped while sagas are under way, for longer than its lease and their steps last
+    deciders.start("one", "--step-timeout-s", "5")
+    deciders.start("other", "--step-timeout-s", "5")
     paused = deciders.name_of((await net.until_led(1))[0])
     other = "other" if paused == "one" else "one"
     net.answers = lambda command: command.phase != "host-receive"
@@ -307,9 +307,11 @@ async def test_given_a_leader_that_is_paused_then_its_writes_are_refused_and_it_
     await net.all_ended("active", TAKES_OVER_S - (time.monotonic() - stopped))
     await net.revert(PAIRS[::2])
     await net.until(lambda: sum(o.outcome == "reverted" for o in net.outcomes) == len(PAIRS) // 2, "half reverted")
-    # and it goes on where it was, with deadlines that passed and reports that came
+    # and it goes on where it was: all deadlines have passed, so that it is about to undo what the other one has done
+    await asyncio.sleep(max(0.0, stopped + 6 - time.monotonic()))
     deciders.send(paused, signal.SIGCONT)
     await net.until(lambda: "leads no longer" in deciders.log(paused), "the paused one notices")
+    assert "put refused" in deciders.log(paused)
     await asyncio.sleep(1.5)
     # then nothing of what it thought was done, and it stands by
     assert deciders.name_of((await net.leaders())[0]) == other
