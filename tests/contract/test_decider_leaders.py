@@ -41,6 +41,7 @@ from ezpath.names import PairId, Tenant
 from ezpath.shards import Shard
 from network import NETWORK
 
+pytestmark = pytest.mark.timeout(300)  # processes are started again and again, and a machine may be busy
 Command = SwitchCommand | HostCommand
 TENANTS = ("red", "blue", "green", "amber", "violet", "pink", "grey", "black")
 TAKES_OVER_S = 10.0
@@ -392,7 +393,7 @@ async def test_given_another_number_of_shards_then_refused_until_nothing_is_unde
     assert deciders.end("one", signal.SIGTERM) == 0
     deciders.start("other", "--shards", "3")
     assert await deciders.ends("other") == 2
-    assert f"1 pairs are on the switches or on their way: {PAIRS[0]}" in deciders.log("other")
+    assert f"pairs are on the switches or on their way, 1 of them: {PAIRS[0]}" in deciders.log("other")
     # and when all is back, it is so from then on, and requests of before are not carried out again
     deciders.start("one", "--shards", "2")
     await net.revert(PAIRS[:1])

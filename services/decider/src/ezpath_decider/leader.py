@@ -8,26 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import os
 from collections import ChainMap
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping
 from typing import NoReturn
 
 import structlog
-from ezpath.bus import Bus, BusError, Conflict
-from ezpath.events import LEASE_BUCKET, SAGA_BUCKET
+from ezpath.bus import Bus, BusError, Conflict, KvWrite
+from ezpath.events import LEASE_BUCKET
 from ezpath.names import PairId, Tenant
 from ezpath.saga import Saga
-from ezpath.service import ConfigurationRefused
 from ezpath.shards import Shard
 
+from ezpath_decider import shardcount
 from ezpath_decider.lease import BEAT_S, TTL_S, Leases, Write
 from ezpath_decider.ledger import Deposed
+from ezpath_decider.process import is_gone, this_process
 from ezpath_decider.term import Term
 
-SHARDS_KEY = "shards"
 FAREWELL_S = 1.0
 
 NewTerm = Callable[[Shard, int, int], Term]
@@ -79,7 +76,7 @@ class Leader:
         """Until cancelled; then every lease is given up at once."""
         loop = asyncio.get_running_loop()
         try:
-            await self._agree_on_shards()
+            self._since = await shardcount.agree(self._bus, self._shards)
             due = loop.time()
             while True:
                 try:
@@ -103,13 +100,12 @@ class Leader:
     async def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
         self._bury_ended()
         found = await self._bus.kv_items(LEASE_BUCKET)
-        self._check_shards(found)
+        shardcount.check(found, self._shards)
         writes = self._leases.look(found, loop.time())
         await self._end({number for number in self._terms if number not in self._leases.held}, "its lease is another's")
-        for write in writes:
-            if write.lease is not None and not write.lease.holder:
-                await self._end({int(write.key.partition(".")[2])}, "left to another")
-            await self._write(write, loop)
+        left = [write for write in writes if write.lease is not None and not write.lease.holder]
+        await self._end({int(write.key.partition(".")[2]) for write in left}, "left to another")
+        await self._write(writes, loop)
         for number, epoch in self._leases.held.items():
             if number not in self._terms:
                 self._begin(number, epoch)
@@ -120,16 +116,19 @@ class Leader:
                 begun.cancel()
             self.ready.set()
 
-    async def _write(self, write: Write, loop: asyncio.AbstractEventLoop) -> None:
-        try:
+    async def _write(self, writes: Iterable[Write], loop: asyncio.AbstractEventLoop) -> None:
+        """All at once. Where somebody was faster, the next look says who."""
+        puts: list[tuple[Write, KvWrite]] = []
+        for write in writes:
             if write.value is None:
                 await self._bus.kv_delete(LEASE_BUCKET, write.key)
-                revision = 0
+                self._leases.written(write, 0, loop.time())
             else:
-                revision = await self._bus.kv_put_cas(LEASE_BUCKET, write.key, write.value, write.revision)
-        except Conflict:
-            return  # somebody was faster; the next look says who
-        self._leases.written(write, revision, loop.time())
+                puts.append((write, KvWrite(write.key, write.value, write.revision)))
+        outcomes = await self._bus.kv_put_all(LEASE_BUCKET, [put for _, put in puts])
+        for (write, _), outcome in zip(puts, outcomes, strict=True):
+            if not isinstance(outcome, Conflict):
+                self._leases.written(write, outcome, loop.time())
 
     # ---- the terms ------------------------------------------------------------
 
@@ -160,55 +159,7 @@ class Leader:
         await self._end(set(self._terms), "stopping")
         with contextlib.suppress(BusError, TimeoutError):
             async with asyncio.timeout(FAREWELL_S):
-                for write in self._leases.farewell():
-                    await self._write(write, asyncio.get_running_loop())
-
-    # ---- how many shards there are ----------------------------------------------
-
-    async def _agree_on_shards(self) -> None:
-        """Keep how many shards there are where all deciders see it. Raises :class:`ConfigurationRefused`."""
-        while True:
-            kept = await self._bus.kv_get(LEASE_BUCKET, SHARDS_KEY)
-            if kept is not None:
-                number, self._since = _shards(kept[0])
-                if number == self._shards:
-                    return
-                await self._refuse_unless_idle(number)
-            since = await self._bus.last_sequence() + 1 if kept is not None else 1
-            value = json.dumps({"shards": self._shards, "since": since}).encode()
-            try:
-                await self._bus.kv_put_cas(LEASE_BUCKET, SHARDS_KEY, value, kept[1] if kept is not None else None)
-            except Conflict:
-                continue
-            self._since = since
-            if kept is not None:
-                self._log.info("number of shards changed", before=number, now=self._shards)
-            return
-
-    async def _refuse_unless_idle(self, number: int) -> None:
-        """Another number may be chosen while no decider leads and no pair is on the switches or on its way."""
-        loop = asyncio.get_running_loop()
-        watch = Leases("", number, "", is_gone)
-        until = loop.time() + TTL_S + BEAT_S
-        while others := watch.leading(await self._bus.kv_items(LEASE_BUCKET), loop.time()):
-            if loop.time() > until:
-                raise self._refused(number, f"{', '.join(others)} leads by it")
-            await asyncio.sleep(BEAT_S)
-        under_way = [key for key, (value, _) in (await self._bus.kv_items(SAGA_BUCKET)).items() if _under_way(value)]
-        if under_way:
-            first = ", ".join(sorted(under_way)[:5])
-            raise self._refused(number, f"{len(under_way)} pairs are on the switches or on their way: {first}")
-
-    def _check_shards(self, found: Mapping[str, tuple[bytes, int]]) -> None:
-        kept = found.get(SHARDS_KEY)
-        if kept is not None and (number := _shards(kept[0])[0]) != self._shards:
-            raise self._refused(number, "another decider changed it")
-
-    def _refused(self, number: int, why: str) -> ConfigurationRefused:
-        return ConfigurationRefused(
-            f"--shards {self._shards}: this NATS account has {number}, and {why}. Start it with --shards {number}, or "
-            "bring all pairs back first (ezpath revert) and stop the other deciders"
-        )
+                await self._write(self._leases.farewell(), asyncio.get_running_loop())
 
 
 def _deposed(task: asyncio.Task[None]) -> Deposed:
@@ -219,46 +170,3 @@ def _deposed(task: asyncio.Task[None]) -> Deposed:
     if isinstance(error, Deposed):
         return error
     raise error or RuntimeError("a term ended by itself")
-
-
-def _shards(value: bytes) -> tuple[int, int]:
-    raw = json.loads(value)
-    return int(raw["shards"]), int(raw["since"])
-
-
-def _under_way(record: bytes) -> bool:
-    """Also where it cannot be read: then nobody knows."""
-    try:
-        return json.loads(record)["phase"] not in ("reverted", "rolled-back")
-    except (ValueError, TypeError, KeyError):
-        return True
-
-
-# ---- processes on the same machine ---------------------------------------------
-
-
-def this_process() -> str:
-    """Names this process for others on the same machine: the boot, the pid namespace, the pid."""
-    return f"{_place()}/{os.getpid()}"
-
-
-def is_gone(process: str) -> bool:
-    """It was a process of this machine's, and has ended: no need to wait for its leases to run out."""
-    place, _, pid = process.rpartition("/")
-    if not place or place != _place() or not pid.isdigit():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        pass
-    return False
-
-
-def _place() -> str:
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot}/{Path('/proc/self/ns/pid').readlink()}"
-    except OSError:
-        return ""

@@ -125,7 +125,8 @@ class Leases:
     def farewell(self) -> list[Write]:
         """Give everything up."""
         given_up = [self._give_up(number, epoch) for number, epoch in sorted(self._held.items())]
-        return [*given_up, Write(_name(self.me), None, self._revision(_name(self.me)))]
+        name = _name(self.me)
+        return [*given_up, *([Write(name, None, self._revision(name))] if name in self._seen else [])]
 
     # ---- looking ------------------------------------------------------------
 
