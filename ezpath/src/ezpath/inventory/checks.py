@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterator
+from collections.abc import Hashable, Iterator
 
+from ezpath.inventory.admission import Admission, listed
 from ezpath.inventory.document import Document, SwitchConfig
 from ezpath.inventory.lines import Where
 
@@ -30,10 +31,6 @@ class _Owners:
         """Who had ``thing`` before ``owner`` came for it; None for the first."""
         before = self._owners.setdefault(thing, owner)
         return None if before is owner else before
-
-
-def _known(names: Collection[str]) -> str:
-    return ", ".join(names) or "none"
 
 
 def _tenants(document: Document) -> Iterator[Mistake]:
@@ -93,7 +90,7 @@ def _hosts(document: Document) -> Iterator[Mistake]:
     places = _Owners()
     for name, host in document.hosts.items():
         if host.switch not in document.switches:
-            remedy = f"Known switches: {_known(document.switches)}"
+            remedy = f"Known switches: {listed(document.switches)}"
             yield ("hosts", name, "switch"), f"unknown switch {host.switch}", remedy
             continue
         ports = {port.number: port for port in document.switches[host.switch].ports}
@@ -110,25 +107,7 @@ def _hosts(document: Document) -> Iterator[Mistake]:
 
 
 def _endpoints(document: Document) -> Iterator[Mistake]:
-    names: set[str] = set()
-    taken = _Owners()
+    admission = Admission(document.tenants, document.hosts)
     for index, endpoint in enumerate(document.endpoints):
-        where: Where = ("endpoints", index)
-        owner = f"endpoint {endpoint.name}"
-        if endpoint.host not in document.hosts:
-            yield (*where, "host"), f"unknown host {endpoint.host}", f"Known hosts: {_known(document.hosts)}"
-        if endpoint.tenant not in document.tenants:
-            yield (*where, "tenant"), f"unknown tenant {endpoint.tenant}", f"Known tenants: {_known(document.tenants)}"
-        if endpoint.name in names:
-            yield (*where, "name"), f"{owner} is listed twice", "Names are unique"
-            continue
-        names.add(endpoint.name)
-        # Tenants may use the same addresses; within one, an address is one endpoint's.
-        for what, value, within in (
-            ("mac", endpoint.mac, f"tenant {endpoint.tenant}"),
-            ("ip", endpoint.ip, f"tenant {endpoint.tenant}"),
-            ("interface", endpoint.interface, f"host {endpoint.host}"),
-        ):
-            if other := taken.other((what, value, within), owner):
-                cause = f"{value} is {other}'s already, of {within}"
-                yield (*where, what), cause, f"An endpoint's {what} stands in one place only"
+        for field, cause, remedy in admission.refusals(endpoint):
+            yield ("endpoints", index, field), cause, remedy

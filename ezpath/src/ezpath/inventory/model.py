@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 
-from ezpath.inventory.document import Document, HostConfig, SwitchConfig
+from ezpath.inventory.document import Document, EndpointConfig, HostConfig, SwitchConfig
 from ezpath.names import EndpointName, HostName, Mac, PairId, Port, SwitchName, Tenant, Vni, pair_id
+
+FILE = "file"
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,8 @@ class Endpoint:
     interface: str
     importance: float = 1.0
     kind: str = ""
+    source: str = FILE
+    """Who told of it: a source's name, or the file itself."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ class Inventory:
     """A checked inventory with the look-ups that services need."""
 
     def __init__(self, document: Document) -> None:
-        self._document = document
+        self.document = document
         self.tenants: Mapping[Tenant, Vni] = {Tenant(n): Vni(t.vni) for n, t in document.tenants.items()}
         self.switches: Mapping[SwitchName, Switch] = {
             SwitchName(n): Switch(SwitchName(n), s.rack, s) for n, s in document.switches.items()
@@ -62,19 +67,16 @@ class Inventory:
             HostName(n): Host(HostName(n), SwitchName(h.switch), Port(h.port), h) for n, h in document.hosts.items()
         }
         self.endpoints: Mapping[EndpointName, Endpoint] = {
-            EndpointName(e.name): Endpoint(
-                name=EndpointName(e.name),
-                tenant=Tenant(e.tenant),
-                vni=self.tenants[Tenant(e.tenant)],
-                mac=Mac(e.mac),
-                ip=e.ip,
-                host=HostName(e.host),
-                interface=e.interface,
-                importance=e.importance,
-                kind=e.kind,
-            )
-            for e in document.endpoints
+            EndpointName(e.name): endpoint_of(e, self.tenants[Tenant(e.tenant)]) for e in document.endpoints
         }
+
+    def with_endpoints(self, endpoints: Iterable[Endpoint]) -> Inventory:
+        """The same network with these endpoints instead, which may bring tenants that it did not know."""
+        other = copy(self)
+        other.__dict__.pop("by_address", None)
+        other.endpoints = {endpoint.name: endpoint for endpoint in endpoints}
+        other.tenants = {**self.tenants, **{endpoint.tenant: endpoint.vni for endpoint in other.endpoints.values()}}
+        return other
 
     @cached_property
     def by_address(self) -> Mapping[tuple[Vni, Mac], Endpoint]:
@@ -100,3 +102,19 @@ class Inventory:
 
     def switch_of(self, endpoint: Endpoint) -> Switch:
         return self.switches[self.hosts[endpoint.host].switch]
+
+
+def endpoint_of(config: EndpointConfig, vni: Vni, source: str = FILE) -> Endpoint:
+    """A checked endpoint, as services know it."""
+    return Endpoint(
+        name=EndpointName(config.name),
+        tenant=Tenant(config.tenant),
+        vni=vni,
+        mac=Mac(config.mac),
+        ip=config.ip,
+        host=HostName(config.host),
+        interface=config.interface,
+        importance=config.importance,
+        kind=config.kind,
+        source=source,
+    )

@@ -6,7 +6,7 @@ out the effects, in their order.
 """
 
 from ezpath.saga.effects import Effect, Effects, Keep, Want
-from ezpath.saga.machine import SagaInput, Tick, desired, resume, step
+from ezpath.saga.machine import InventoryChanged, SagaInput, Tick, desired, resume, step
 from ezpath.saga.model import Saga, Settings, World, rested_anew, world_of
 from ezpath.saga.phases import Phase
 from ezpath.saga.records import saga_from_json, saga_to_json
@@ -14,6 +14,7 @@ from ezpath.saga.records import saga_from_json, saga_to_json
 __all__ = [
     "Effect",
     "Effects",
+    "InventoryChanged",
     "Keep",
     "Phase",
     "Saga",

@@ -28,6 +28,7 @@ class Holders:
 AtTarget = PMap[str, Holders]
 """By the item's name: what it is in JSON (:func:`~ezpath.desired.item_to_json`)."""
 _NOTHING: AtTarget = PMap()
+_NO_KEYS: PMap[str, Item] = PMap()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,24 +36,38 @@ class Holds:
     """An index over all sagas: target to item to the pairs that hold it."""
 
     by_target: PMap[Target, AtTarget] = field(default_factory=PMap)
+    by_key: PMap[Target, PMap[str, Item]] = field(default_factory=PMap)
+    """The item of each key. There is one at most, for nobody is to hold another (:meth:`in_the_way`)."""
 
     def moved(self, pair: PairId, before: Held, after: Held) -> Holds:
         """``pair`` held ``before``, and now holds ``after``."""
-        by_target = self.by_target
+        by_target, by_key = self.by_target, self.by_key
         for target, item in before - after:
             here, name = by_target[target], item_to_json(item)
             pairs = here[name].pairs.without(pair)
+            if not pairs and by_key[target].get(_key(item)) == item:
+                by_key = by_key.put(target, by_key[target].without(_key(item)))
             by_target = by_target.put(target, here.put(name, Holders(item, pairs)) if pairs else here.without(name))
         for target, item in after - before:
             here, name = by_target.get(target, _NOTHING), item_to_json(item)
+            if name not in here:
+                by_key = by_key.put(target, by_key.get(target, _NO_KEYS).put(_key(item), item))
             pairs = (here.get(name) or Holders(item)).pairs.put(pair, None)
             by_target = by_target.put(target, here.put(name, Holders(item, pairs)))
-        return self if by_target is self.by_target else Holds(by_target)
+        return self if by_target is self.by_target else Holds(by_target, by_key)
 
     def is_free(self, target: Target, item: Item, but_for: PairId) -> bool:
         """Nobody holds ``item``, but for one pair."""
         held = self._at(target).get(item_to_json(item))
         return held is None or len(held.pairs) == (but_for in held.pairs)
+
+    def in_the_way(self, needed: Iterable[tuple[Target, Item]]) -> tuple[Target, PairId] | None:
+        """Where another pair holds an item that cannot stand beside one of ``needed``, and which pair that is."""
+        for target, item in needed:
+            other = self.by_key.get(target, _NO_KEYS).get(_key(item))
+            if other is not None and other != item:
+                return target, min(self._at(target)[item_to_json(other)].pairs)
+        return None
 
     def items(self, target: Target) -> frozenset[Item]:
         """All that somebody holds on ``target``: what ought to be installed there."""
@@ -69,3 +84,7 @@ class Holds:
 
     def _at(self, target: Target) -> AtTarget:
         return self.by_target.get(target, _NOTHING)
+
+
+def _key(item: Item) -> str:
+    return " ".join(map(str, item.key))

@@ -16,7 +16,7 @@ from ezpath.saga import words
 from ezpath.saga.effects import Effects
 from ezpath.saga.model import Saga, Settings, World, rested_anew
 from ezpath.saga.phases import FORWARD, On, Phase
-from ezpath.saga.plan import Sides, Target, sides_of
+from ezpath.saga.plan import Sides, Target, needed, sides_of
 from ezpath.saga.turn import NEVER, Turn
 from ezpath.saga.vlans import merged
 
@@ -28,7 +28,12 @@ class Tick:
     """Time passed: deadlines are looked at."""
 
 
-SagaInput = OffloadRequested | RevertRequested | StepReport | Tick
+@dataclass(frozen=True, slots=True)
+class InventoryChanged:
+    """The inventory that comes with it is another one: who is no longer where the record says is brought back."""
+
+
+SagaInput = OffloadRequested | RevertRequested | StepReport | Tick | InventoryChanged
 
 
 def step(world: World, event: SagaInput, now: float, inventory: Inventory, settings: Settings) -> Result:
@@ -41,6 +46,9 @@ def step(world: World, event: SagaInput, now: float, inventory: Inventory, setti
             _revert(turn, event)
         case StepReport():
             _report(turn, event)
+        case InventoryChanged():
+            for pair in sorted(world.sagas):
+                _bring_back(turn, replace(world.sagas[pair], requested_at=now))
         case Tick():
             for saga in [saga for saga in world.sagas.values() if saga.deadline <= now]:
                 turn.happen(saga, On.DEADLINE, words.silence(saga, now))
@@ -52,10 +60,7 @@ def resume(world: World, now: float, inventory: Inventory, settings: Settings) -
     turn = Turn(world, now, inventory, settings)
     for pair in sorted(world.sagas):
         saga = _by_the_new_clock(turn, world.sagas[pair])
-        moved = words.moved(saga, inventory) if saga.phase in FORWARD or saga.phase is Phase.ACTIVE else ""
-        if moved:
-            turn.happen(saga, On.REVERT, moved)
-        elif not saga.told:
+        if not _bring_back(turn, saga) and not saga.told:
             turn.happen(saga, On.RESUMED, "resumed")
     return turn.result(wants=desired(turn.world, inventory))
 
@@ -91,6 +96,9 @@ def _offload(turn: Turn, event: OffloadRequested) -> None:
     if isinstance(granted, str):
         turn.happen(saga, On.REFUSED, granted)
         return
+    if blocked := turn.world.holds.in_the_way(needed(granted)):
+        turn.happen(saga, On.REFUSED, words.not_clear(*blocked))
+        return
     saga = replace(saga, sides=granted)
     turn.say(words.step_event(saga, saga, turn.now, saga.reason))
     turn.happen(saga, On.GRANTED)
@@ -116,6 +124,14 @@ def _revert(turn: Turn, event: RevertRequested) -> None:
     # The outcome's time is that of what was asked last: the way back, not the whole stay on the switch.
     asked = replace(saga, revert_asked_at=event.at, requested_at=turn.now)
     turn.happen(asked, On.REVERT, event.reason)
+
+
+def _bring_back(turn: Turn, saga: Saga) -> bool:
+    """Revert it where the inventory no longer has its ends where its record says. Says whether it had to."""
+    moved = words.moved(saga, turn.inventory) if saga.phase in FORWARD or saga.phase is Phase.ACTIVE else ""
+    if moved:
+        turn.happen(saga, On.REVERT, moved)
+    return bool(moved)
 
 
 def _report(turn: Turn, event: StepReport) -> None:

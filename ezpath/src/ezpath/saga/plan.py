@@ -77,6 +77,11 @@ def held(sides: Sides, phase: Phase) -> frozenset[tuple[Target, Item]]:
     return frozenset(_items(sides, HOLDS[phase]))
 
 
+def needed(sides: Sides) -> Iterator[tuple[Target, Item]]:
+    """All that the offload of a pair installs, in that order."""
+    return _items(sides, INSTALLS)
+
+
 def to_put(sides: Sides, phase: Phase) -> Mapping[Target, tuple[Item, ...]]:
     """What ``phase`` installs, by target; nothing where it installs nothing."""
     return steps(sides).get(phase, {})

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from ezpath.events import HostCommand, OffloadRequested, OutcomeName, SagaOutcome, SagaStep, SwitchCommand
 from ezpath.inventory import Inventory, Pair
 from ezpath.items import HostItem, Item, SwitchItem
-from ezpath.names import HostName, SwitchName
+from ezpath.names import HostName, PairId, SwitchName
 from ezpath.saga.effects import Command
 from ezpath.saga.model import Saga
 from ezpath.saga.phases import INSTALLS, Phase
@@ -80,6 +80,11 @@ def refusal(pair: Pair | None, event: OffloadRequested) -> str:
     if pair.a.host == pair.b.host:
         return f"both endpoints are on host {pair.a.host}: their frames meet no switch"
     return ""
+
+
+def not_clear(target: Target, other: PairId) -> str:
+    """Why an offload has to wait: an endpoint moved, and what was installed for its old place is still there."""
+    return f"{target} still has what pair {other} needed before an endpoint moved: ask again when it is reverted"
 
 
 def moved(saga: Saga, inventory: Inventory) -> str:
