@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from model.decider import Scenario
-from model.scenarios import alone, crossing, in_rack, shared, tenants
+from model.scenarios import alone, crossing, in_rack, moving, shared, tenants, vanishing
 from model.writers import Host, Switch
 
 
@@ -35,6 +35,8 @@ IN_A_TEST_RUN = (
     Bound(shared, 1),
     Bound(lambda: in_rack((1, 0), (1, 0)), 1),
     Bound(lambda: tenants((2, 1), (1, 1)), 1),
+    Bound(vanishing, 1),
+    Bound(moving, 1),
 )
 AT_LENGTH = (
     Bound(alone, 3, at_once=False),
@@ -44,4 +46,6 @@ AT_LENGTH = (
     Bound(in_rack, 1),
     Bound(lambda: tenants((2, 2), (2, 2)), 1),
     Bound(lambda: tenants((1, 1), (1, 0)), 2),
+    Bound(vanishing, 2),
+    Bound(moving, 2),
 )

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ezpath.events import OffloadRequested, RevertRequested, StepReport
+from ezpath.inventory import Inventory
 from ezpath.names import PairId
-from ezpath.saga import Effects, Phase, Saga, SagaInput, Tick, World, machine, world_of
+from ezpath.saga import Effects, InventoryChanged, Phase, Saga, SagaInput, Tick, World, machine, world_of
 from model.decider import NEVER, PASSED, SETTINGS, Decider, Mail, Scenario, Turn
 from model.newness import check_old_reports, check_old_requests
 from model.shell import Shell
@@ -49,10 +50,18 @@ class Core:
                 asked = _less(decider, index, (offloads, reverts - 1))
                 yield from self._turns(asked, f"revert {pair}", RevertRequested(pair, tenant, "", at=2), left)
 
+    def changes(self, decider: Decider, left: int) -> Iterator[Turn]:
+        """The inventory becomes another one, whether or not a decider is there to see it."""
+        if self._scenario.after is None or decider.changed or decider.unwritten:
+            return
+        changed, label = replace(decider, changed=True), "the inventory changes"
+        turns = self._turns(changed, label, InventoryChanged(), left) if decider.running else ()
+        yield from list(turns) or [Turn(label, 0, changed)]
+
     def progress(self, decider: Decider, left: int) -> Iterator[Turn]:
         """What it does by itself: it starts, and takes in reports."""
         if not decider.running:
-            world, effects = machine.resume(self.world(decider), PASSED, self._scenario.inventory, SETTINGS)
+            world, effects = machine.resume(self.world(decider), PASSED, self._inventory(decider), SETTINGS)
             yield from self._shell.outcomes(replace(decider, running=True), "decider starts", world, effects, left)
         if decider.unwritten:
             effects = decider.unwritten
@@ -111,10 +120,11 @@ class Core:
     # ---- calling it, and carrying out what it says --------------------------
 
     def _call(self, decider: Decider, event: SagaInput) -> tuple[World, Effects]:
-        return self._call_on(self.world(decider), event)
+        return machine.step(self.world(decider), event, PASSED, self._inventory(decider), SETTINGS)
 
-    def _call_on(self, world: World, event: SagaInput) -> tuple[World, Effects]:
-        return machine.step(world, event, PASSED, self._scenario.inventory, SETTINGS)
+    def _inventory(self, decider: Decider) -> Inventory:
+        after = self._scenario.after
+        return after if decider.changed and after is not None else self._scenario.inventory
 
     def _turns(self, decider: Decider, label: str, event: SagaInput, left: int) -> Iterator[Turn]:
         world, effects = self._call(decider, event)
@@ -129,8 +139,12 @@ class Core:
 
     def check(self, decider: Decider) -> None:
         """I4, from here."""
-        check_old_reports(self._call_on, self.world(decider), self._scenario)
-        check_old_requests(self._call_on, self.world(decider))
+
+        def call(world: World, event: SagaInput) -> tuple[World, Effects]:
+            return machine.step(world, event, PASSED, self._inventory(decider), SETTINGS)
+
+        check_old_reports(call, self.world(decider), self._scenario)
+        check_old_requests(call, self.world(decider))
 
 
 def _less(decider: Decider, index: int, asks: tuple[int, int]) -> Decider:

@@ -40,6 +40,8 @@ class Scenario:
     """For each pair, how often it may be asked to go to the switches, and to come back."""
     active: tuple[PairId, ...] = ()
     """Those that are on the switches when it begins."""
+    after: Inventory | None = None
+    """What the inventory becomes, at any one time."""
     follow_rests: bool = False
     """With one tenant alone no tag can reach another, and nobody has to follow which of them rest."""
 
@@ -47,6 +49,11 @@ class Scenario:
         found = self.inventory.pair_by_id(name)
         assert found is not None
         return found
+
+    def places(self, name: PairId) -> tuple[Pair, ...]:
+        """The pair where it is at first, and where it is after the inventory has changed."""
+        found = self.after.pair_by_id(name) if self.after is not None else None
+        return (self.pair(name), found) if found is not None else (self.pair(name),)
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -58,6 +65,8 @@ class Decider:
     sagas: tuple[Saga | None, ...]
     asks: tuple[tuple[int, int], ...]
     """Offloads and reverts still to come, of each pair."""
+    changed: bool = False
+    """The inventory has changed."""
     running: bool = True
     reports: tuple[tuple[PairId, str, Verdict], ...] = ()
     told: tuple[bool, ...] = ()

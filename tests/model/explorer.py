@@ -283,7 +283,7 @@ def _start(scenario: Scenario, switch: Switch, host: Host) -> tuple[Decider, lis
     if not scenario.active:
         return Core(scenario).start(), [switch if name.startswith("switch:") else host for name in scenario.targets]
     asks = tuple((1, 0) if pair in scenario.active else (0, 0) for pair in scenario.pairs)
-    before = Explorer(replace(scenario, asks=asks, active=()), 0, switch, host)
+    before = Explorer(replace(scenario, asks=asks, active=(), after=None), 0, switch, host)
     before.run()
     for decider, targets in before.ends():
         if {saga.pair for saga in decider.sagas if saga and saga.phase is Phase.ACTIVE} == set(scenario.active):

@@ -286,6 +286,12 @@ MUTATIONS = (
         lambda: [patch.object(Host, "overtakes", lambda *_: False)],
         faults=1,
     ),
+    Mutation(
+        "an endpoint that moved is offloaded anew before it has left its old place",
+        "I2",
+        lambda: [patch.object(Holds, "in_the_way", lambda *_: None)],
+        scenarios.moving,
+    ),
     # ---- once made
     Mutation(
         "an outcome that a crash kept back is never told",

@@ -97,7 +97,8 @@ class Parts:
         if decider.running and decider.sagas not in self._checked:
             self._checked.add(decider.sagas)
             core.check(decider)
-        steps = [self._step(turn, asked=True) for turn in core.requests(decider, left)]
+        asked = (*core.requests(decider, left), *core.changes(decider, left))
+        steps = [self._step(turn, asked=True) for turn in asked]
         for turns in (core.progress(decider, left), core.rests(decider), core.crash(decider, left)):
             steps += [self._step(turn) for turn in turns]
         deadlines = [

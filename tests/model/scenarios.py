@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ezpath.inventory import Inventory, parse
-from ezpath.names import PairId
+from ezpath.names import EndpointName, HostName, PairId
 from model.decider import Scenario
 
 _NETWORK = """
@@ -78,6 +78,22 @@ def crossing() -> Scenario:
     """The same: one is on the switches and comes back, the other goes there."""
     together = shared((0, 1), (1, 0))
     return replace(together, name="one comes, one goes", active=(RED,))
+
+
+def moving(one: Asks = (1, 0), other: Asks = (0, 0)) -> Scenario:
+    """Two pairs on the switches; the endpoint that they share moves to another host of its rack."""
+    before = _network(2, True)
+    moved = replace(before.endpoints[EndpointName("red-1")], host=HostName("h12"))
+    after = before.with_endpoints({**before.endpoints, moved.name: moved}.values())
+    together = (RED, RED_TOO)
+    return Scenario("an endpoint of two pairs moves", before, together, (one, other), active=together, after=after)
+
+
+def vanishing() -> Scenario:
+    """One pair, and an end of it that vanishes at any time."""
+    before = _network(2)
+    after = before.with_endpoints(each for each in before.endpoints.values() if each.name != "red-1")
+    return Scenario("an endpoint vanishes", before, (RED,), ((1, 1),), after=after)
 
 
 def in_rack(one: Asks = (1, 1), other: Asks = (1, 1)) -> Scenario:

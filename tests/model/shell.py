@@ -119,8 +119,8 @@ class Shell:
 
     def rules(self, pair: PairId, host: HostName, vid: VlanId) -> frozenset[Item]:
         """The send rules of ``pair`` on ``host`` with that tag."""
-        both = self._scenario.pair(pair)
-        ways = ((both.a, both.b), (both.b, both.a))
+        places = self._scenario.places(pair)
+        ways = [way for both in places for way in ((both.a, both.b), (both.b, both.a))]
         return frozenset(SendRule(me.vni, me.mac, peer.mac, vid) for me, peer in ways if me.host == host)
 
 

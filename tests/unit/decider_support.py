@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import numpy as np
 from ezpath.events import FlowSample, HostCommand, OffloadRequested, RevertRequested, StepReport, SwitchCommand
-from ezpath.inventory import Inventory
+from ezpath.inventory import Endpoint, Inventory
 from ezpath.names import PairId, SwitchName, Tenant, mac_to_int
-from ezpath.saga import Settings, Tick, World, step
+from ezpath.saga import InventoryChanged, SagaInput, Settings, Tick, World, step
 from ezpath_decider.allowance import Allowance, BudgetRules
 from ezpath_decider.directory import directory_of
 from ezpath_decider.engine import Decision, Engine, Round
@@ -69,6 +69,13 @@ class Network:
         """The switches start anew: their monitors are empty, and count from zero."""
         self._counted.clear()
 
+    def change(self, *changed: Endpoint, gone: Collection[str] = ()) -> None:
+        """The inventory changes: these endpoints came or are other than before, those are gone."""
+        left = {name: endpoint for name, endpoint in self.inventory.endpoints.items() if name not in gone}
+        self.inventory = self.inventory.with_endpoints({**left, **{each.name: each for each in changed}}.values())
+        self.standing.adopt(self.inventory)
+        self._give(InventoryChanged())
+
     def list(self, lists: Lists) -> None:
         pins = self.engine.pins
         self.engine.pins = Pins(pins.directory, lists, pins.paused)
@@ -119,7 +126,7 @@ class Network:
         """Entries that the engine counts as EZPath's on a switch."""
         return int(self.engine.entries_held()[self.engine.directory.switch_number[switch]].sum())
 
-    def _give(self, event: OffloadRequested | RevertRequested | StepReport | Tick) -> None:
+    def _give(self, event: SagaInput) -> None:
         """Move the sagas; writers answer at once, unless a switch refuses."""
         waiting: list[object] = [event]
         while waiting:

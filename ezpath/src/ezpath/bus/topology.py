@@ -9,6 +9,7 @@ from nats.js.errors import BadRequestError, NotFoundError
 from ezpath.events import (
     CONTROL_BUCKET,
     DESIRED_BUCKET,
+    INVENTORY_BUCKET,
     LEASE_BUCKET,
     SAGA_BUCKET,
     STREAM,
@@ -21,12 +22,17 @@ MAX_AGE_S = 24 * 3600.0
 MAX_BYTES = 256 * 2**20
 DEDUP_WINDOW_S = 120.0
 """A message id seen again within this time is not stored again, seconds."""
-BUCKETS = (SAGA_BUCKET, DESIRED_BUCKET, LEASE_BUCKET, CONTROL_BUCKET)
 WHY_MAX_BYTES = 64 * 2**20
 WHY_KEPT = 5
 """Accounts of each flow; the oldest of all go first where there are too many."""
-BUCKET_HISTORY = 5
-BUCKET_MAX_BYTES = 64 * 2**20
+BUCKETS = {
+    SAGA_BUCKET: (5, 64 * 2**20),
+    DESIRED_BUCKET: (5, 64 * 2**20),
+    LEASE_BUCKET: (5, 64 * 2**20),
+    CONTROL_BUCKET: (5, 64 * 2**20),
+    INVENTORY_BUCKET: (1, 256 * 2**20),
+}
+"""How many values of a key are kept, and bytes in all."""
 
 
 async def ensure(js: JetStreamContext) -> None:
@@ -97,9 +103,8 @@ async def _ensure_bucket(js: JetStreamContext, bucket: str) -> None:
         return
     except NotFoundError:
         pass
+    history, max_bytes = BUCKETS[bucket]
     try:
-        await js.create_key_value(
-            bucket=bucket, history=BUCKET_HISTORY, storage=api.StorageType.FILE, max_bytes=BUCKET_MAX_BYTES
-        )
+        await js.create_key_value(bucket=bucket, history=history, storage=api.StorageType.FILE, max_bytes=max_bytes)
     except BadRequestError:
         await js.stream_info(f"KV_{bucket}")

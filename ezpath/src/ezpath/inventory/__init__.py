@@ -8,8 +8,12 @@ One YAML file. :func:`load` refuses it as a whole with every mistake it finds, e
     problems.py   a mistake, as people are told of it
     model.py      the checked result, with the look-ups services need
     loading.py    from file to model
+    changes.py    what is different between two
+    merging.py    the file's endpoints and those that sources tell of, as one
+    sources/      who tells of endpoints while services run: Docker, Kubernetes, yours
 """
 
+from ezpath.inventory.changes import Changes, difference
 from ezpath.inventory.document import NAME, HostConfig, PortConfig, RouteConfig, SwitchConfig, VlanRange
 from ezpath.inventory.loading import load, parse
 from ezpath.inventory.model import Endpoint, Host, Inventory, Pair, Switch
@@ -17,6 +21,7 @@ from ezpath.inventory.problems import InventoryError, Problem
 
 __all__ = [
     "NAME",
+    "Changes",
     "Endpoint",
     "Host",
     "HostConfig",
@@ -29,6 +34,7 @@ __all__ = [
     "Switch",
     "SwitchConfig",
     "VlanRange",
+    "difference",
     "load",
     "parse",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -170,6 +170,19 @@ class EndpointConfig(_Strict):
     """Of application, such as db or batch: a policy may weigh kinds."""
 
 
+class SourceConfig(BaseModel):
+    """What a source of its kind may be told, that kind says itself (``sources/``)."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    kind: Text
+    """``docker``, ``kubernetes``, or any that is installed."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
 class Document(_Strict):
     """The file."""
 
@@ -177,3 +190,5 @@ class Document(_Strict):
     switches: dict[Name, SwitchConfig]
     hosts: dict[Name, HostConfig]
     endpoints: tuple[EndpointConfig, ...] = ()
+    sources: dict[Name, SourceConfig] = {}
+    """Who else tells of endpoints, by a name for the log. Where two claim the same, the first has it."""

@@ -13,6 +13,7 @@ from ezpath.inventory.document import Document
 from ezpath.inventory.lines import Lines
 from ezpath.inventory.model import Inventory
 from ezpath.inventory.problems import InventoryError, Problem, field_name, problem_of
+from ezpath.inventory.sources.kinds import check_sources
 
 
 def load(path: str | Path) -> Inventory:
@@ -42,7 +43,7 @@ def parse(text: str, file: str = "<string>") -> Inventory:
         raise InventoryError([problem_of(dict(e), lines, file) for e in error.errors(include_url=False)]) from None
     problems = [
         Problem(file, lines.of(where), field_name(where), cause, remedy)
-        for where, cause, remedy in contradictions(document)
+        for where, cause, remedy in (*contradictions(document), *check_sources(document))
     ]
     if problems:
         raise InventoryError(problems)

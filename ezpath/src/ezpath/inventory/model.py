@@ -71,10 +71,13 @@ class Inventory:
         }
 
     def with_endpoints(self, endpoints: Iterable[Endpoint]) -> Inventory:
-        """The same network with these endpoints instead, which may bring tenants that it did not know."""
+        """The same network with these endpoints instead, which may bring tenants that it did not know.
+
+        Those on hosts that it does not know are left out.
+        """
         other = copy(self)
         other.__dict__.pop("by_address", None)
-        other.endpoints = {endpoint.name: endpoint for endpoint in endpoints}
+        other.endpoints = {endpoint.name: endpoint for endpoint in endpoints if endpoint.host in self.hosts}
         other.tenants = {**self.tenants, **{endpoint.tenant: endpoint.vni for endpoint in other.endpoints.values()}}
         return other
 

@@ -51,18 +51,25 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
 """For pydantic's own error types: cause and remedy."""
 
 
+_BOUNDS: Mapping[str, str] = {
+    "greater_than_equal": "at least {ge}",
+    "less_than_equal": "at most {le}",
+    "greater_than": "more than {gt}",
+}
+
+
 def problem_of(error: Mapping[str, Any], lines: Lines, file: str) -> Problem:
     """One of pydantic's errors, said for whoever wrote the file."""
     where = tuple(part for part in error["loc"] if part != "[key]")
-    return Problem(file, lines.of(where), field_name(where), *_cause_and_remedy(error))
+    return Problem(file, lines.of(where), field_name(where), *cause_and_remedy(error))
 
 
-def _cause_and_remedy(error: Mapping[str, Any]) -> tuple[str, str]:
+def cause_and_remedy(error: Mapping[str, Any]) -> tuple[str, str]:
     kind, limits = error["type"], error.get("ctx", {})
     if kind in _TEXTS:
         return _TEXTS[kind]
-    if kind in ("greater_than_equal", "less_than_equal"):
-        bound = f"at least {limits['ge']}" if "ge" in limits else f"at most {limits['le']}"
+    if kind in _BOUNDS:
+        bound = _BOUNDS[kind].format(**limits)
         return f"{error['input']} is out of range", f"Give {bound}"
     # Our own validators say both, in two sentences.
     cause, _, remedy = error["msg"].removeprefix("Value error, ").partition(". ")

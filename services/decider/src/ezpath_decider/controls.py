@@ -33,7 +33,8 @@ class Controls:
         self._bus = bus
         self._engine = engine
         self._file = file
-        self._inventory = inventory
+        self.inventory = inventory
+        """With which a policy is tried."""
         self._pauses: dict[str, Pause] = {}
         self.policy: PolicySet | None = None
         self._log = structlog.get_logger()
@@ -108,7 +109,7 @@ class Controls:
                 "policy": yaml.safe_dump(policy, sort_keys=False),
             }
         try:
-            self._file.trial(str(text), str(question.get("file", "policy")), self._inventory)
+            self._file.trial(str(text), str(question.get("file", "policy")), self.inventory)
         except InventoryError as error:
             return {"problems": [str(problem) for problem in error.problems]}
         return {"problems": []}

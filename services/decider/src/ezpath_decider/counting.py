@@ -9,7 +9,7 @@ import numpy as np
 from ezpath.samples import FlowSample
 
 from ezpath_decider.allowance import Allowance
-from ezpath_decider.columns import Indices
+from ezpath_decider.columns import I32, Indices
 from ezpath_decider.directory import Directory
 from ezpath_decider.engine import Engine
 from ezpath_decider.matters import matters
@@ -35,6 +35,10 @@ class Counting:
 
     def forget(self, now: float) -> None:
         self._engine.forget(now)
+
+    def adopt(self, directory: Directory, numbers: I32) -> None:
+        """Endpoints came, went or moved."""
+        self._engine.adopt(directory, numbers)
 
     @property
     def flows(self) -> int:

@@ -12,8 +12,8 @@ from functools import cached_property
 from typing import cast
 
 import numpy as np
-from ezpath.inventory import Inventory
-from ezpath.names import PairId, mac_to_int, pair_id
+from ezpath.inventory import Endpoint, Inventory
+from ezpath.names import EndpointName, PairId, mac_to_int, pair_id
 
 from ezpath_decider.columns import F32, I32, NOWHERE, U64, Indices, KeyIndex
 
@@ -102,6 +102,30 @@ class Directory:
         return None if a is None or b is None or a == b else min(a, b) << 32 | max(a, b)
 
 
+def succeed(before: Directory, inventory: Inventory) -> tuple[Directory, I32]:
+    """The directory after ``before``, and the number there of each endpoint before; :data:`NOWHERE` for those gone.
+
+    Who stayed comes first and in the same order, so that the smaller number of a pair is still that of the same end.
+    """
+    stayed: list[Endpoint] = []
+    numbers = np.full(len(before.names), NOWHERE, np.int32)
+    for number, name in enumerate(before.names):
+        endpoint = inventory.endpoints.get(EndpointName(name))
+        if endpoint is not None and endpoint.tenant == before.tenants[before.tenant[number]]:
+            numbers[number] = len(stayed)
+            stayed.append(endpoint)
+    names = {endpoint.name for endpoint in stayed}
+    new = [endpoint for name, endpoint in inventory.endpoints.items() if name not in names]
+    return directory_of(inventory, [*stayed, *new]), numbers
+
+
+def renumbered(keys: U64, numbers: I32) -> tuple[Indices, U64]:
+    """Which pairs still have both ends, and their new keys. ``numbers`` as :func:`succeed` has them."""
+    one, other = (numbers[each] for each in ends(keys))
+    kept = np.flatnonzero((one != NOWHERE) & (other != NOWHERE))
+    return kept, pair_keys(one[kept], other[kept])
+
+
 def pair_keys(one: I32, other: I32) -> U64:
     """The key of each pair of endpoints: the smaller number, then the larger."""
     low, high = np.minimum(one, other).astype(np.uint64), np.maximum(one, other).astype(np.uint64)
@@ -119,14 +143,14 @@ def digest(vni: U64, mac: U64) -> U64:
     return vni * _VNI_FACTOR ^ mac * _MAC_FACTOR
 
 
-def directory_of(inventory: Inventory) -> Directory:
-    """The inventory's endpoints, in its order."""
+def directory_of(inventory: Inventory, endpoints: Sequence[Endpoint] | None = None) -> Directory:
+    """The inventory's endpoints, in its order or in that of ``endpoints``."""
     tenants, hosts, switches = list(inventory.tenants), list(inventory.hosts), list(inventory.switches)
     racks = list(dict.fromkeys(switch.rack for switch in inventory.switches.values()))
     tenant_number = {name: number for number, name in enumerate(tenants)}
     host_number = {name: number for number, name in enumerate(hosts)}
     switch_number = {name: number for number, name in enumerate(switches)}
-    endpoints = list(inventory.endpoints.values())
+    endpoints = list(inventory.endpoints.values()) if endpoints is None else endpoints
     return Directory(
         names=[e.name for e in endpoints],
         vni=np.array([e.vni for e in endpoints], np.uint64),

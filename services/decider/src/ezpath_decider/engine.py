@@ -17,7 +17,7 @@ from ezpath_decider.allowance import Allowance
 from ezpath_decider.book import NONE, TABLES, Book
 from ezpath_decider.budgets import I64, Budgets, Room
 from ezpath_decider.candidates import Candidates
-from ezpath_decider.columns import Mask
+from ezpath_decider.columns import I32, Mask
 from ezpath_decider.directory import Directory
 from ezpath_decider.moves import Moves, plan
 from ezpath_decider.pins import Paused, Pins
@@ -109,6 +109,15 @@ class Engine:
             fault = f"{type(error).__name__}: {error}"
             selection = _as_it_is(candidates)
         return Round(candidates, budgets, selection, plan(candidates, selection, budgets, self.moves_per_round), fault)
+
+    def adopt(self, directory: Directory, numbers: I32) -> None:
+        """Endpoints came, went or moved; see :func:`~ezpath_decider.directory.succeed`. Histories of others go on."""
+        self.directory = directory
+        self.series.adopt(directory, numbers)
+        self.places.adopt(numbers)
+        self.book = Book(self.directory)
+        self.allowance.directory = self.directory
+        self.pins = replace(self.pins, directory=self.directory)
 
     def trial(self) -> None:
         """Let the strategy decide once. Raises :class:`StrategyError` where it cannot."""

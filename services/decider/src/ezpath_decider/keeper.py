@@ -27,6 +27,7 @@ from ezpath.inventory import Inventory
 from ezpath.names import PairId
 from ezpath.saga import (
     Effects,
+    InventoryChanged,
     Saga,
     SagaInput,
     Settings,
@@ -93,6 +94,12 @@ class Keeper:
         self._waiting.append((tuple(inputs), done))
         self._arrived.set()
         await done
+
+    def adopt(self, inventory: Inventory) -> None:
+        """From now on ``inventory``. Pairs that are no longer where their records say are brought back."""
+        self._inventory = inventory
+        self._waiting.append(((InventoryChanged(),), asyncio.get_running_loop().create_future()))
+        self._arrived.set()
 
     async def run(self) -> NoReturn:
         """Until cancelled, or no longer the leader: :class:`~ezpath_decider.ledger.Deposed`."""

@@ -15,6 +15,7 @@ from typing import NoReturn
 import structlog
 from ezpath.bus import Bus, BusError, Conflict, KvWrite
 from ezpath.events import LEASE_BUCKET
+from ezpath.inventory import Inventory
 from ezpath.names import PairId, Tenant
 from ezpath.saga import Saga
 from ezpath.shards import Shard
@@ -66,6 +67,16 @@ class Leader:
         """Of all shards that it leads."""
         worlds = [term.keeper.world.sagas for term in self._active()]
         return worlds[0] if len(worlds) == 1 else ChainMap(*map(dict, worlds))
+
+    @property
+    def leads_first(self) -> bool:
+        """Whether it leads the first shard, and so does what there is to be done once."""
+        return any(shard.number == 0 for shard in self.shards)
+
+    def adopt(self, inventory: Inventory) -> None:
+        """The inventory is another one."""
+        for term, _ in self._terms.values():
+            term.keeper.adopt(inventory)
 
     def _active(self) -> list[Term]:
         return [term for term, _ in self._terms.values() if term.begun.is_set()]

@@ -19,6 +19,8 @@ from ezpath.events import (
     SwitchTables,
     TargetState,
 )
+from ezpath.inventory import Inventory
+from ezpath.inventory.sources import cannot_open
 from ezpath.names import HostName, PairId, Tenant
 from ezpath.saga import Saga
 from ezpath.saga import Settings as SagaSettings
@@ -32,6 +34,7 @@ from ezpath_decider.directory import directory_of
 from ezpath_decider.dryrun import Onlooker
 from ezpath_decider.engine import Decision, Engine
 from ezpath_decider.gone import Gone
+from ezpath_decider.inventories import Inventories
 from ezpath_decider.leader import Leader
 from ezpath_decider.othersagas import OtherSagas
 from ezpath_decider.pins import Pins
@@ -99,6 +102,7 @@ class Decider:
         self._questions = Questions(service.bus, self._engine, self._tells, dry_run)
         self._controls = Controls(service.bus, self._engine, policy, service.inventory, self._decides)
         self._gone = Gone(gone_after_s)
+        self._adopted = False
         self._apply(policy)
         self._log = structlog.get_logger()
 
@@ -116,7 +120,10 @@ class Decider:
         await bus.subscribe_states(self._on_state)
         await bus.subscribe_samples(self._on_sample)
         await bus.subscribe_tables(self._on_tables)
+        inventories = Inventories(self._service, lambda: self.leader.leads_first, self._adopt)
+        await inventories.begin()
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(inventories.run())
             if self._onlooker is None:
                 tasks.create_task(self.leader.run())
                 await self.leader.ready.wait()
@@ -129,6 +136,20 @@ class Decider:
                 tasks.create_task(self._others.run())
             tasks.create_task(self._every(self._interval_s, self._round))
             tasks.create_task(self._every(FORGET_S, self._forget))
+
+    def _adopt(self, inventory: Inventory) -> None:
+        """Pairs whose ends moved come back at once; the rounds take it up when the next one begins."""
+        self.leader.adopt(inventory)
+        self._adopted = True
+
+    def _take_up_inventory(self) -> None:
+        if not self._adopted:
+            return
+        self._adopted = False
+        inventory = self._controls.inventory = self._service.inventory
+        changed = self._standing.adopt(inventory)
+        if self._sharing is not None:
+            self._sharing.adopt(*changed)
 
     async def _on_sample(self, sample: FlowSample) -> None:
         if sample.switch not in self._service.inventory.switches:
@@ -166,6 +187,7 @@ class Decider:
             await asyncio.sleep(due - loop.time())
 
     async def _round(self) -> None:
+        self._take_up_inventory()
         self._reread_policy()
         self._heed_pauses()
         now, sagas = self._clock(), self._sagas
@@ -218,7 +240,7 @@ class Decider:
         """Where the flows are shared, one decides for all: the leader of the first shard."""
         if self._sharing is None:
             return bool(self.leader.shards)
-        return any(shard.number == 0 for shard in self.leader.shards)
+        return self.leader.leads_first
 
     def _tells(self, tenant: Tenant) -> bool:
         """Whether this decider decides about the tenant's flows."""
@@ -417,7 +439,7 @@ def main(
         lambda service: Decider(
             service, interval, policy, saga, shards, dry_run, record, share_flows, gone_after_s
         ).run(),
-        check=policy.check,
+        check=lambda inventory: [*policy.check(inventory), *cannot_open(inventory.document)],
     )
 
 

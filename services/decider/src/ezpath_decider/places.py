@@ -12,7 +12,8 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from ezpath_decider.columns import F64, NOWHERE, U8, U16, U32, U64, Indices, KeyIndex, Rows, column
+from ezpath_decider.columns import F64, I32, NOWHERE, U8, U16, U32, U64, Indices, KeyIndex, Rows, column
+from ezpath_decider.directory import renumbered
 from ezpath_decider.series import Series
 
 UNKNOWN = 0xFFFFFFFF
@@ -75,6 +76,14 @@ class Places:
         """The flows that are not simply in the overlay."""
         used = slice(0, self.rows.count)
         return cast(U64, self.rows.flow[used][self.rows.state[used] != OVERLAY])
+
+    def adopt(self, numbers: I32) -> None:
+        """Endpoints have other numbers; see :func:`~ezpath_decider.directory.succeed`."""
+        rows = self.rows
+        kept, keys = renumbered(rows.flow[: rows.count], numbers)
+        rows.keep(kept)
+        rows.flow[: rows.count] = keys
+        self._index.rebuild(rows.flow[: rows.count])
 
     def _rows_of(self, flows: U64) -> Indices:
         found = self._index.find(flows, self.rows.flow[: self.rows.count])

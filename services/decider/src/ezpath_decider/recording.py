@@ -6,7 +6,7 @@ what each round decided. An engine that is given the same again decides the same
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from itertools import zip_longest
 from typing import IO, Any, cast
@@ -18,7 +18,7 @@ from ezpath.samples import FlowSample, decode_sample, encode_sample
 
 from ezpath_decider.allowance import Allowance
 from ezpath_decider.budgets import I64
-from ezpath_decider.columns import F64, U64
+from ezpath_decider.columns import F64, I32, U64
 from ezpath_decider.directory import Directory
 from ezpath_decider.engine import Decision, Engine, Round
 from ezpath_decider.loading import load
@@ -107,6 +107,10 @@ class RecordedEngine(Engine):
         self._tape.note("forget", now)
         super().forget(now)
 
+    def adopt(self, directory: Directory, numbers: I32) -> None:
+        self._tape.note("inventory", _columns(directory), numbers.astype("<i4").tobytes())
+        super().adopt(directory, numbers)
+
 
 # ---- reading --------------------------------------------------------------
 
@@ -157,8 +161,12 @@ def messages(stream: IO[bytes]) -> Iterator[list[Any]]:
 
 
 def directory_in(head: list[Any]) -> Directory:
-    """Who was where."""
-    given = dict(head[2])
+    """Who was where at first."""
+    return _directory_of(head[2])
+
+
+def _directory_of(columns: Mapping[str, Any]) -> Directory:
+    given = dict(columns)
     for each in fields(Directory):
         value = given.get(each.name)
         if isinstance(value, list) and len(value) == 2 and isinstance(value[1], bytes):
@@ -206,6 +214,9 @@ def give(engine: Engine, kind: str, values: list[Any]) -> None:
             )
         case "forget":
             engine.forget(*values)
+        case "inventory":
+            columns, numbers = values
+            engine.adopt(_directory_of(columns), np.frombuffer(numbers, "<i4").astype(np.int32))
 
 
 def _apply(engine: Engine, text: str, everywhere: bool, racks: list[str], tenants: list[str]) -> None:

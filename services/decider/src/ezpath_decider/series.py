@@ -31,7 +31,7 @@ from ezpath_decider.columns import (
     Rows,
     column,
 )
-from ezpath_decider.directory import Directory, ends, pair_keys
+from ezpath_decider.directory import Directory, ends, pair_keys, renumbered
 from ezpath_decider.polls import Ignored, Polls
 from ezpath_decider.restarts import Witnesses
 from ezpath_decider.share import Share
@@ -292,6 +292,19 @@ class Series:
         self.fresh = columns.get("fresh", np.zeros(0, np.bool_))
         self.gathered = len(flows)
         self._index.rebuild(flows)
+
+    def adopt(self, directory: Directory, numbers: I32) -> None:
+        """Endpoints came, went or moved; see :func:`~ezpath_decider.directory.succeed`. Switches are the same."""
+        rows = self.rows
+        kept, keys = renumbered(rows.key[: rows.count], numbers)
+        self.keep(kept)
+        rows.key[: rows.count] = keys
+        self._index.rebuild(keys)
+        self.directory = directory
+        if self.gathered is not None:
+            self.gathered = int(np.count_nonzero(kept < self.gathered))
+        if self.share is not None:
+            self.share.directory = directory
 
     @property
     def bytes(self) -> int:

@@ -16,7 +16,9 @@ from ezpath.bus import Bus, BusError
 from ezpath.names import PairId
 from ezpath.samples import FlowSample
 
+from ezpath_decider.columns import I32
 from ezpath_decider.counting import Counting
+from ezpath_decider.directory import Directory
 from ezpath_decider.engine import Engine, Round
 from ezpath_decider.gathering import Gathering
 from ezpath_decider.parts import Order, Part
@@ -54,6 +56,10 @@ class Sharing:
 
     def forget(self) -> None:
         self._counting.forget(self._clock())
+
+    def adopt(self, directory: Directory, numbers: I32) -> None:
+        """Endpoints came, went or moved."""
+        self._counting.adopt(directory, numbers)
 
     def rest(self) -> None:
         """Another one decides."""

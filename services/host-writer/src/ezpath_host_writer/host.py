@@ -89,6 +89,11 @@ class HostOvs:
             raise
         return self
 
+    def learn(self, endpoints: Iterable[Endpoint]) -> None:
+        """Endpoints came, went or have other interfaces. Takes effect with the next :meth:`refresh`."""
+        self._endpoints = tuple(endpoints)
+        self.changed.set()
+
     async def refresh(self) -> bool:
         """Look at the database again, and put the patch pair right. Says whether any port number changed."""
         self.changed.clear()

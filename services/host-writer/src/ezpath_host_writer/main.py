@@ -56,15 +56,7 @@ def main(settings: Settings, names: tuple[str, ...], audit_s: float, cleanup: bo
 
 async def serve(service: Service, hosts: list[Host], audit_s: float) -> None:
     """A worker for each of ``hosts``, until cancelled."""
-    workers = [
-        HostWorker(
-            service.bus,
-            host,
-            [endpoint for endpoint in service.inventory.endpoints.values() if endpoint.host == host.name],
-            audit_s,
-        )
-        for host in hosts
-    ]
+    workers = [HostWorker(service.bus, host, service.inventory, audit_s) for host in hosts]
     service.conditions += [worker.condition for worker in workers]
     async with asyncio.TaskGroup() as tasks:
         for worker in workers:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 import structlog
@@ -16,11 +16,13 @@ from ezpath.bus import Bus, BusError, Delivery, Saying
 from ezpath.condition import Condition
 from ezpath.desired import union
 from ezpath.events import HostCommand, StepReport
-from ezpath.inventory import Endpoint, Host
+from ezpath.inventory import Endpoint, Host, Inventory
+from ezpath.live import endpoints_of, follow_host
 from ezpath.ovs import OvsError, OvsRefused, OvsUnreachable
 
 from ezpath_host_writer.book import Book, Entries
 from ezpath_host_writer.compare import compare
+from ezpath_host_writer.endpoints import needed
 from ezpath_host_writer.host import HostOvs
 from ezpath_host_writer.rules import items_of
 from ezpath_host_writer.wanted import Wanted
@@ -33,14 +35,15 @@ SAY_EVERY_S = 10.0
 class HostWorker:
     """Made once for each host; :meth:`run` it."""
 
-    def __init__(self, bus: Bus, host: Host, endpoints: Sequence[Endpoint], audit_s: float) -> None:
+    def __init__(self, bus: Bus, host: Host, inventory: Inventory, audit_s: float) -> None:
         self.host = host
         self.target = f"host:{host.name}"
         self.condition = Condition(self.target)
         self.first_attempt = asyncio.Event()
         """Set when the host was connected, or could not be, for the first time."""
         self._bus = bus
-        self._endpoints = endpoints
+        self._inventory = inventory
+        self._endpoints: tuple[Endpoint, ...] = ()
         self._audit_s = audit_s
         self._wanted = Wanted(bus, self.target)
         self._book: Book | None = None
@@ -56,6 +59,7 @@ class HostWorker:
 
     async def run(self) -> None:
         """Until cancelled. What is installed stays installed."""
+        self._endpoints = await endpoints_of(self._bus, self._inventory, self.host.name)
         # No command before the desired state is known: it says which of the commands in the stream are old.
         desired = await self._wanted.insist()
         if desired:
@@ -65,6 +69,7 @@ class HostWorker:
         name = self.host.name
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._keep_connected(), name=f"{name}-link")
+            tasks.create_task(self._follow_endpoints(), name=f"{name}-endpoints")
             tasks.create_task(self.condition.run(self._bus), name=f"{name}-condition")
             await self.first_attempt.wait()
             commands = f"ezpath.command.host.{name}"
@@ -197,6 +202,15 @@ class HostWorker:
         except OvsRefused as error:
             self._log.warning("rules of ezpath on a bridge where none belong stay", reason=str(error))
             return 0
+
+    async def _follow_endpoints(self) -> None:
+        """They come and go while the service runs, and the ports that rules need with them."""
+        async for now in follow_host(self._bus, self.host.name):
+            async with self._lock:
+                self._endpoints = needed(now, self._endpoints, self._book.items if self._book else ())
+                if self._ovs is not None:
+                    self._ovs.learn(self._endpoints)
+            self._log.debug("endpoints", count=len(now))
 
     # ---- commands ---------------------------------------------------------
 

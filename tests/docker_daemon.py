@@ -1,0 +1,105 @@
+"""A real Docker daemon of a test's own, in its own network, mount and process namespaces: it ends without a trace.
+
+No image can be pulled and none is needed: one that holds `sleep` and its libraries is imported.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tarfile
+import time
+from io import BytesIO
+from pathlib import Path
+
+IMAGE = "ezpath-test"
+START_S, STOP_S = 60.0, 10.0
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+class DockerDaemon:
+    """Made stopped; :meth:`start` it, talk to it at :attr:`url`, :meth:`stop` it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.url = f"unix://{directory}/docker.sock"
+        self._directory = directory
+        self._cgroup = f"/ezpath-test-{os.getpid()}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Returns when it answers."""
+        here = self._directory
+        daemon = [
+            *("dockerd", "--data-root", f"{here}/data", "--exec-root", f"{here}/exec", "--pidfile", f"{here}/pid"),
+            *("-H", self.url, "--storage-driver", "vfs", "--cgroup-parent", self._cgroup, "--bridge", "none"),
+            *("--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false"),
+        ]
+        alone = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        with (here / "dockerd.log").open("ab") as log:
+            self._process = subprocess.Popen([*alone, *daemon], stdout=log, stderr=log)
+        deadline = time.monotonic() + START_S
+        while self._docker("version", check=False).returncode != 0:
+            said = (here / "dockerd.log").read_text()[-2000:]
+            assert self._process.poll() is None and time.monotonic() < deadline, f"dockerd did not start: {said}"
+            time.sleep(0.1)
+        if IMAGE not in self.docker("images", "--format", "{{.Repository}}"):
+            subprocess.run(
+                ["docker", "-H", self.url, "import", "-", IMAGE], input=_image(), check=True, capture_output=True
+            )
+
+    def docker(self, *arguments: str) -> str:
+        """What the `docker` command says."""
+        return self._docker(*arguments, check=True).stdout.strip()
+
+    def run(self, name: str, *options: str) -> str:
+        """A container that sleeps. Its id."""
+        return self.docker("run", "--detach", "--name", name, *options, IMAGE, "/bin/sleep", "3600").split()[-1]
+
+    def freeze(self) -> None:
+        os.kill(self._daemon(), signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.kill(self._daemon(), signal.SIGCONT)
+
+    def stop(self) -> None:
+        """With all that runs in it. Idempotent."""
+        if self._process is None:
+            return
+        self.thaw()
+        if running := self._docker("ps", "--all", "--quiet", check=False).stdout.split():
+            # They would be waited for: `sleep` does not heed what asks it to stop.
+            self._docker("rm", "--force", *running, check=False)
+        os.kill(self._daemon(), signal.SIGTERM)
+        try:
+            self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()  # and its child with it, the first process of a namespace
+            self._process.wait(STOP_S)
+        self._process = None
+        for cgroup in CGROUPS.glob(f"*{self._cgroup}"):
+            for folder in sorted((cgroup, *(each for each in cgroup.rglob("*") if each.is_dir())), reverse=True):
+                folder.rmdir()
+
+    def _daemon(self) -> int:
+        """The first process in the namespaces."""
+        assert self._process is not None
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        return int(children[0])
+
+    def _docker(self, *arguments: str, check: bool) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["docker", "-H", self.url, *arguments], check=check, capture_output=True, text=True)
+
+
+def _image() -> bytes:
+    """`sleep`, and what it is linked with."""
+    sleep = shutil.which("sleep")
+    assert sleep is not None
+    linked = subprocess.run(["ldd", sleep], check=True, capture_output=True, text=True).stdout.split()
+    archive = BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        tar.add(Path(sleep).resolve(), "bin/sleep")
+        for library in {word for word in linked if word.startswith("/")}:
+            tar.add(Path(library).resolve(), library.lstrip("/"))
+    return archive.getvalue()
