@@ -7,9 +7,10 @@ program stands in ``runtime.h``.
 from __future__ import annotations
 
 from ezpath_tor.bmv2.model import Program
+from ezpath_tor.codegen.clock import microseconds
 from ezpath_tor.codegen.control import PipelineWriter
 from ezpath_tor.codegen.deparser import emitted_octets, write_deparser
-from ezpath_tor.codegen.hashes import hash_function, scratch_octets, write_calculation, write_checksums
+from ezpath_tor.codegen.hashes import hash_function, write_calculation, write_checksums
 from ezpath_tor.codegen.names import global_name
 from ezpath_tor.codegen.parser import ParserWriter
 from ezpath_tor.codegen.state import check_unique, write_reset, write_state
@@ -62,24 +63,24 @@ def _generate(program: Program) -> str:
     PipelineWriter(body, program, program.ingress).write()
     if program.egress.start is not None:
         PipelineWriter(body, program, program.egress).write()
-    write_deparser(body, program)
+    write_deparser(body, program, parser.kept)
     _write_main(body, program)
 
     head = Writer()
-    _write_head(head, program, parser.octets)
+    _write_head(head, program, parser)
     write_state(head, program)
     return head.text() + body.text()
 
 
-def _write_head(out: Writer, program: Program, parse_octets: int) -> None:
+def _write_head(out: Writer, program: Program, parser: ParserWriter) -> None:
     keys = [scratch_for_key(layout_of(program, table)) for table in program.tables.values()]
     out.comment(f"Generated from {program.name} by ezpath_tor.codegen. Beside each statement: its P4 line.")
     out.line()
-    out.comment("Bytes of a frame that are read before the parser, and that the deparser can write.")
-    out.line(f"#define IN_OCTETS {max(parse_octets, TAGGED_FRONT)}")
-    out.line(f"#define OUT_OCTETS {emitted_octets(program) + TAGGED_FRONT}")
-    out.comment("Inputs of calculations, and keys of lpm and ternary tables.")
-    out.line(f"#define SCRATCH_OCTETS {max(64, scratch_octets(program) + 1, *keys, 0)}")
+    out.comment("Bytes of a frame that are read before the parser, in words of eight, and that the deparser can write.")
+    out.line(f"#define IN_OCTETS {(max(parser.octets, TAGGED_FRONT) + 7) // 8 * 8}")
+    out.line(f"#define OUT_OCTETS {emitted_octets(program, parser.kept) + TAGGED_FRONT}")
+    out.comment("Keys of lpm and ternary tables.")
+    out.line(f"#define SCRATCH_OCTETS {max(64, *keys, 0)}")
     out.line('#include "runtime.h"')
     out.line()
 
@@ -91,10 +92,10 @@ def _write_main(out: Writer, program: Program) -> None:
     out.line('SEC("tc")')
     with out.block(f"int {PROGRAM_NAME}(struct __sk_buff *skb)"):
         for line in _MAIN.strip("\n").split("\n"):
-            out.line(line)
+            out.line(line.replace("CLOCK", microseconds(program, "ingress_global_timestamp")))
         if program.egress.start is not None:
             for line in _EGRESS.strip("\n").split("\n"):
-                out.line(line)
+                out.line(line.replace("CLOCK", microseconds(program, "egress_global_timestamp")))
         for line in _END.strip("\n").split("\n"):
             out.line(line)
     out.line()
@@ -141,7 +142,7 @@ s->standard_metadata.ingress_port = port_of(skb->ifindex);
 if (!receive(skb, s->frame))
 	return TC_ACT_SHOT;
 s->standard_metadata.packet_length = s->frame->length;
-s->standard_metadata.ingress_global_timestamp = microseconds();
+s->standard_metadata.ingress_global_timestamp = CLOCK();
 parse(s);
 s->frame->packets = packets_in(skb, s->frame);
 verify_checksums(s);
@@ -155,9 +156,9 @@ _EGRESS = """
 s->exited = 0;
 s->standard_metadata.egress_port = port;
 s->standard_metadata.egress_spec = 0;
-s->standard_metadata.egress_global_timestamp = microseconds();
+s->standard_metadata.egress_global_timestamp = CLOCK();
 deparse(s);
-s->standard_metadata.packet_length = s->frame->length - s->frame->parsed + s->frame->emitted;
+s->standard_metadata.packet_length = s->frame->length - s->frame->replaced + s->frame->emitted;
 egress(s);
 if (s->standard_metadata.egress_spec == DROP_PORT)
 	return TC_ACT_SHOT;

@@ -8,7 +8,7 @@ from ezpath_tor.bmv2.language import Const, Field, FieldRef, Source
 from ezpath_tor.bmv2.model import Calculation, Checksum, Program
 from ezpath_tor.codegen.expressions import Expressions, const_text
 from ezpath_tor.codegen.names import c_name, field_path, valid_path
-from ezpath_tor.codegen.wire import Piece, pieces_of, store_octets, whole_octets
+from ezpath_tor.codegen.wire import Piece, pieces_of, words
 from ezpath_tor.codegen.writer import Writer, quote
 from ezpath_tor.plane import Unsupported
 
@@ -22,7 +22,7 @@ MAX_OPTIONAL_HEADERS = 4
 
 
 def write_calculation(out: Writer, program: Program, calculation: Calculation) -> None:
-    """One C function: the inputs side by side in a buffer, and the algorithm over it."""
+    """One C function: the inputs side by side, and the algorithm over them."""
     optional = _optional_headers(program, calculation)
     if len(optional) > MAX_OPTIONAL_HEADERS:
         raise Unsupported(
@@ -30,8 +30,6 @@ def write_calculation(out: Writer, program: Program, calculation: Calculation) -
         )
     out.comment(f"calculation {calculation.name} {quote(calculation.source)}", calculation.source)
     with out.block(f"static __always_inline u64 {hash_function(calculation)}(struct state *s)"):
-        # Not on the stack: BPF does not store unaligned words there.
-        out.line("u8 *input = s->frame->scratch;")
         _write_variants(out, calculation, optional, frozenset())
     out.line()
 
@@ -66,9 +64,13 @@ def _write_variants(out: Writer, calculation: Calculation, optional: tuple[str, 
         if isinstance(element, Const) or element.header not in missing
     ]
     pieces = [piece for element, width in inputs for piece in _pieces(element, width, calculation.source)]
-    for offset, size, value in whole_octets(pieces):
-        out.line(store_octets("input", offset, size, value))
     octets = (sum(width for _, width in inputs) + 7) // 8
+    if not octets:
+        out.line(f"return {calculation.algorithm}(NULL, 0);")
+        return
+    with out.block("u64 input[] =", tail="};"):
+        for word in words(pieces):
+            out.line(f"{word},")
     out.line(f"return {calculation.algorithm}(input, {octets});")
 
 
@@ -78,11 +80,6 @@ def _pieces(element: FieldRef | Const, width: int, source: Source) -> list[Piece
     if width > 64:
         raise Unsupported(f"a constant of {width} bits in a calculation", str(source))
     return [Piece(const_text(element.value), width)]
-
-
-def scratch_octets(program: Program) -> int:
-    """Bytes of scratch memory that the largest calculation needs."""
-    return max(((sum(calc.widths) + 7) // 8 for calc in program.calculations.values()), default=0)
 
 
 def write_checksums(out: Writer, program: Program) -> None:

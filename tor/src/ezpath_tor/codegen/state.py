@@ -45,10 +45,10 @@ def write_reset(out: Writer, program: Program) -> None:
     """All of a packet's state zero: no header valid, and invalid headers read as zero."""
     with out.block("static __always_inline void reset(struct state *s)"):
         out.line("s->exited = 0;")
-        out.line("clear(s->headers, sizeof(*s->headers));")
+        out.line("clear(&s->headers[0]);")
         for header in program.headers.values():
             if header.name in ON_STACK:
-                out.line(f"clear(&{header_path(header.name)}, sizeof({header_path(header.name)}));")
+                out.line(f"clear(&{header_path(header.name)});")
     out.line()
 
 

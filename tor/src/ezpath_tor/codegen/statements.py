@@ -97,13 +97,13 @@ def write_statement(out: Writer, program: Program, statement: Statement, known_v
         case SetValid(header):
             known_valid.add(header)
             with out.block(f"if (!{valid_path(header)})", source):
-                out.line(f"clear(&{header_path(header)}, sizeof({header_path(header)}));")
+                out.line(f"clear(&{header_path(header)});")
                 out.line(f"{valid_path(header)} = 1;")
         case SetInvalid(header):
             known_valid.discard(header)
             # All of it: the fields of a header that is not there read as zero.
             with out.block("", source):
-                out.line(f"clear(&{header_path(header)}, sizeof({header_path(header)}));")
+                out.line(f"clear(&{header_path(header)});")
                 out.line(f"{valid_path(header)} = 0;")
         case Shift(elements):
             known_valid.difference_update(elements)
@@ -182,7 +182,7 @@ def _write_shift(out: Writer, statement: Shift) -> None:
                 out.line(f"{header_path(target)} = {header_path(elements[source])};")
                 out.line(f"{valid_path(target)} = {valid_path(elements[source])};")
             else:
-                out.line(f"clear(&{header_path(target)}, sizeof({header_path(target)}));")
+                out.line(f"clear(&{header_path(target)});")
                 out.line(f"{valid_path(target)} = 0;")
 
 

@@ -69,6 +69,24 @@ def whole_octets(pieces: Sequence[Piece]) -> Iterator[tuple[int, int, str]]:
             group = []
 
 
+def words(pieces: Sequence[Piece]) -> Iterator[str]:
+    """Eight bytes each, as numbers; the last one has what is left over, in its low bits.
+
+    The end is padded with zero bits to a whole byte.
+    """
+    group: list[Piece] = []
+    for piece in [*pieces, Piece("0", -sum(piece.width for piece in pieces) % 8)]:
+        room = 64 - sum(member.width for member in group)
+        if piece.width < room:
+            group.append(piece)
+            continue
+        rest = piece.width - room
+        yield joined([*group, Piece(f"({piece.text} >> {rest})", room) if rest else piece])
+        group = [Piece(f"({piece.text} & {(1 << rest) - 1:#x}ull)", rest)] if rest else []
+    if any(piece.width for piece in group):
+        yield joined(group)
+
+
 def _cut(pieces: Sequence[Piece]) -> Iterator[Piece]:
     """The same bits, with a cut at a byte's end wherever more than 64 would come together."""
     pending = 0
