@@ -12,7 +12,7 @@ from ezpath_decider.allowance import BudgetRules
 from ezpath_decider.explain import Explainer
 from ezpath_decider.lookup import UnknownFlow, find_flow
 from ezpath_decider.pins import Lists, Paused
-from ezpath_decider.records import KEPT_A_ROUND, Recorder
+from ezpath_decider.changes import KEPT_A_ROUND, Changes
 
 BUSY = {"red.red-1.red-3": 20e6}
 
@@ -110,7 +110,7 @@ def test_every_account_can_be_sent_and_read(inventory):
 
 
 def test_only_changes_are_recorded_the_moves_first(inventory):
-    network, recorder = Network(inventory), Recorder()
+    network, recorder = Network(inventory), Changes()
     kept: list[list[str]] = []
     for second in range(20):
         network.second({"red.red-1.red-3": 20e6 if second < 10 else 0.0, "red.red-2.red-4": 1e6})
@@ -121,7 +121,7 @@ def test_only_changes_are_recorded_the_moves_first(inventory):
 
 
 def test_a_round_records_no_more_than_it_may(inventory):
-    network, recorder = Network(inventory), Recorder()
+    network, recorder = Network(inventory), Changes()
     network.seconds(4, BUSY)
     assert len(recorder.changed(network.last)) <= KEPT_A_ROUND
     assert recorder.changed(network.last) == [] or network.last.moves.offload.size, "said already"

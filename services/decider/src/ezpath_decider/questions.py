@@ -19,7 +19,7 @@ from ezpath.saga import Saga
 from ezpath_decider.engine import Engine, Round
 from ezpath_decider.explain import Explainer
 from ezpath_decider.lookup import UnknownFlow, find_flow
-from ezpath_decider.records import Recorder
+from ezpath_decider.changes import Changes
 
 WHY = "why"
 WHY_DRY_RUN = "dryrun.why"
@@ -34,7 +34,7 @@ class Questions:
         self._engine = engine
         self._leads = leads
         self._dry_run = dry_run
-        self._recorder = Recorder()
+        self._changes = Changes()
         self._waiting: dict[PairId, list[asyncio.Future[Mapping[str, Any]]]] = {}
         self._log = structlog.get_logger()
 
@@ -59,7 +59,7 @@ class Questions:
                 if not future.done():
                     future.set_result(answer)
         # All at the same instant: publishing lets others move the engine.
-        accounts = [] if self._dry_run else [explainer.account(flow) for flow in self._recorder.changed(decided)]
+        accounts = [] if self._dry_run else [explainer.account(flow) for flow in self._changes.changed(decided)]
         try:
             for account in accounts:
                 if self._leads(account.tenant):

@@ -22,7 +22,7 @@ _ELSEWHERE = np.uint64(0)
 
 
 @dataclass(slots=True)
-class Recorder:
+class Changes:
     """Remembers the last answers; one call a round."""
 
     _flows: U64 = field(default_factory=lambda: np.zeros(0, np.uint64))
