@@ -25,6 +25,8 @@ from network import NETWORK
 
 PAIR = PairId("red.red-1.red-3")
 FLOW = (5001, 0x020000000001, 0x020000000003)
+PATIENCE_S = 45.0
+"""For what takes a second on a machine that has nothing else to do."""
 OPTIONS = ("--interval", "0.1", "--enter-polls", "2", "--idle-polls", "2", "--drain-s", "0.2")
 
 
@@ -53,7 +55,7 @@ class Decider:
         draft.write_text(text)
         return draft.rename(file)
 
-    async def until_logged(self, text: str, seconds: float = 15) -> None:
+    async def until_logged(self, text: str, seconds: float = PATIENCE_S) -> None:
         async with asyncio.timeout(seconds):
             while text not in self.log:  # noqa: ASYNC110 - a file tells nobody
                 await asyncio.sleep(0.05)
@@ -111,9 +113,9 @@ class World:
         """The first one published from now on."""
         while not self._snapshots.empty():
             self._snapshots.get_nowait()
-        return await asyncio.wait_for(self._snapshots.get(), 15)
+        return await asyncio.wait_for(self._snapshots.get(), PATIENCE_S)
 
-    async def until(self, happened: Callable[[object], bool], seconds: float = 15) -> object:
+    async def until(self, happened: Callable[[object], bool], seconds: float = PATIENCE_S) -> object:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             for event in self.said:

@@ -472,3 +472,24 @@ async def test_given_a_question_that_is_none_then_it_is_a_dead_letter_and_the_ne
     async for delivery in bus.follow(["ezpath.deadletter.>"], 0):
         assert "not a JSON object but list" in str(delivery.event)
         break
+
+
+@pytest.mark.parametrize("within_ms", [0, 1, 2, 4, 8, 16, 32])
+async def test_given_one_cancellation_at_any_moment_then_a_consumer_and_a_watch_end(bus: Bus, within_ms: int) -> None:
+    async def keep(batch: list[Delivery[StepReport]]) -> None:
+        return
+
+    async def watch() -> None:
+        async for _ in bus.kv_watch(SAGA_BUCKET):
+            pass
+
+    tasks = [
+        asyncio.create_task(bus.consume("test", "ezpath.report.>", StepReport, keep)),
+        asyncio.create_task(watch()),
+        asyncio.create_task(bus.kv_items(SAGA_BUCKET)),
+    ]
+    await asyncio.sleep(within_ms / 1000)
+    for task in tasks:
+        task.cancel()
+    _, pending = await asyncio.wait(tasks, timeout=10)
+    assert not pending

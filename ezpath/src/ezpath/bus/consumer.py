@@ -23,7 +23,7 @@ from nats.js.errors import NotFoundError
 from ezpath.bus import topology
 from ezpath.bus.batch import about, unpack
 from ezpath.bus.deadletter import dead_letter
-from ezpath.bus.errors import BusError
+from ezpath.bus.errors import BusError, heed_cancellation
 from ezpath.bus.link import Link
 from ezpath.bus.pull import Lost, Pull
 from ezpath.bus.trace import CORRELATION
@@ -154,6 +154,7 @@ class Consumer(Generic[E]):
             try:
                 await self._session(client)
             except (Lost, NatsError, OSError, TimeoutError, BusError) as error:
+                heed_cancellation()
                 self._log.warning("consumer lost", reason=str(error) or type(error).__name__, next="made again")
                 await asyncio.sleep(REMAKE_AFTER_S)
 

@@ -20,7 +20,7 @@ from nats.js.kv import KeyValue
 
 from ezpath.bus import topology
 from ezpath.bus.batch import Message
-from ezpath.bus.errors import BusError, Conflict, Unavailable
+from ezpath.bus.errors import BusError, Conflict, Unavailable, heed_cancellation
 from ezpath.bus.link import Link
 from ezpath.bus.pipeline import WRONG_LAST_SEQUENCE, Answer, Pipelines, Refusal
 
@@ -182,6 +182,7 @@ class Kv:
                     life, seen = made, 0  # another bucket of the same name counts from the start again
                 watcher = await (await _open(client, bucket)).watch(keys)
                 while not client.is_closed:
+                    heed_cancellation()
                     entry = await _next_entry(watcher)
                     if entry is not None and entry.revision > seen:
                         seen = entry.revision
@@ -190,6 +191,7 @@ class Kv:
                         deleted = entry.operation is not None
                         yield KvChange(entry.key, None if deleted else entry.value or b"", entry.revision)
             except (NatsError, OSError, TimeoutError, StopAsyncIteration, Unavailable) as error:
+                heed_cancellation()
                 structlog.get_logger().warning("watch lost", bucket=bucket, reason=str(error), next="made again")
             await asyncio.sleep(RETRY_AFTER_S)
 
@@ -209,6 +211,7 @@ class Kv:
                 async with asyncio.timeout(min(ATTEMPT_S, left)):
                     return await attempt(await _open(client, bucket))
             except (NatsError, OSError, TimeoutError) as error:
+                heed_cancellation()
                 last = str(error) or type(error).__name__
             await asyncio.sleep(RETRY_AFTER_S)
         raise Unavailable(f"could not {what} within {self._patience_s:g} s: {last}. Is JetStream running on NATS?")

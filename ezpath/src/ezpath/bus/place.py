@@ -10,7 +10,7 @@ from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
-from ezpath.bus.errors import Unavailable
+from ezpath.bus.errors import Unavailable, heed_cancellation
 from ezpath.bus.link import Link
 from ezpath.events import STREAM
 
@@ -55,6 +55,7 @@ async def _retrying(link: Link, what: str, attempt: Callable[[JetStreamContext],
         try:
             return await attempt(client.jetstream(timeout=min(ATTEMPT_S, left)))
         except (NatsError, OSError, TimeoutError) as error:
+            heed_cancellation()
             last = str(error) or type(error).__name__
         await asyncio.sleep(RETRY_AFTER_S)
     raise Unavailable(f"could not {what} within {patience_s:g} s: {last}. Is JetStream running on NATS?")

@@ -15,6 +15,8 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
+from ezpath.bus.errors import heed_cancellation
+
 EXPIRES_S = 30.0
 """How long one request for messages stands, seconds."""
 HEARTBEAT_S = 2.0
@@ -80,6 +82,7 @@ class Pull:
         """The next message of any kind; :class:`Lost` where not even heartbeats come."""
         waited = 0.0
         while waited < HEARTBEAT_S * MISSED_HEARTBEATS:
+            heed_cancellation()
             if self._client.is_closed:
                 raise Lost("connection closed")
             try:

@@ -12,7 +12,7 @@ from nats.errors import Error as NatsError
 from nats.js import api
 
 from ezpath.bus.consumer import Delivery, to_deliveries
-from ezpath.bus.errors import Unavailable
+from ezpath.bus.errors import Unavailable, heed_cancellation
 from ezpath.bus.link import Link
 from ezpath.bus.pull import Lost, Pull
 from ezpath.events import STREAM, JsonEvent
@@ -85,6 +85,7 @@ async def follow(link: Link, subjects: Sequence[str], after: int) -> AsyncIterat
                     for delivery in _understood(messages):
                         yield delivery
         except _TROUBLE:
+            heed_cancellation()
             await asyncio.sleep(RETRY_AFTER_S)
 
 
