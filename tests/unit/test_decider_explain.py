@@ -9,10 +9,10 @@ from ezpath.cli.accounts import lines
 from ezpath.events import decode, encode
 from ezpath.names import PairId
 from ezpath_decider.allowance import BudgetRules
+from ezpath_decider.changes import KEPT_A_ROUND, Changes
 from ezpath_decider.explain import Explainer
 from ezpath_decider.lookup import UnknownFlow, find_flow
 from ezpath_decider.pins import Lists, Paused
-from ezpath_decider.changes import KEPT_A_ROUND, Changes
 
 BUSY = {"red.red-1.red-3": 20e6}
 

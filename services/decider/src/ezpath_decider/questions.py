@@ -16,10 +16,10 @@ from ezpath.events import encode
 from ezpath.names import PairId, Tenant
 from ezpath.saga import Saga
 
+from ezpath_decider.changes import Changes
 from ezpath_decider.engine import Engine, Round
 from ezpath_decider.explain import Explainer
 from ezpath_decider.lookup import UnknownFlow, find_flow
-from ezpath_decider.changes import Changes
 
 WHY = "why"
 WHY_DRY_RUN = "dryrun.why"
