@@ -24,7 +24,7 @@ Exit status: 0 fine, 1 problems found (one a line: file:line: field: cause. reme
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line and problem.")
 def check_config(file: Path, as_json: bool) -> None:
-    """Check an inventory FILE as the services do at their start."""
+    """Check an inventory FILE as the services do, the settings of its sources included. No source is asked."""
     try:
         inventory = load(file)
     except InventoryError as error:
@@ -36,4 +36,6 @@ def check_config(file: Path, as_json: bool) -> None:
             f"{len(inventory.tenants)} tenants, {len(inventory.switches)} switches, "
             f"{len(inventory.hosts)} hosts, {len(inventory.endpoints)} endpoints"
         )
+        if sources := inventory.document.sources:
+            counts += f", and those of {', '.join(sources)}"
         click.echo(f"{file}: no problems ({counts})")
