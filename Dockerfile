@@ -35,7 +35,9 @@ COPY services/decider/pyproject.toml services/decider/
 COPY services/switch-writer/pyproject.toml services/switch-writer/
 COPY services/host-writer/pyproject.toml services/host-writer/
 ARG SERVICES="ezpath-collector ezpath-decider ezpath-switch-writer ezpath-host-writer"
-RUN python-env locked /opt/ezpath/services ${SERVICES} && python-env locked /opt/ezpath/lab ezpath-lab
+# With what the decider needs to hear Docker and Kubernetes as sources of endpoints.
+ARG SOURCES="ezpath --extra=docker --extra=kubernetes"
+RUN python-env locked /opt/ezpath/services ${SERVICES} ${SOURCES} && python-env locked /opt/ezpath/lab ezpath-lab
 COPY . .
 RUN python-env project /opt/ezpath/services ${SERVICES} && python-env project /opt/ezpath/lab ezpath-lab
 

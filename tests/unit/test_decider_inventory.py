@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from io import BytesIO
+from typing import Any
 
 import numpy as np
 from decider_support import Network
 from ezpath.inventory import Endpoint, Inventory, parse
 from ezpath.names import EndpointName, HostName, Mac, PairId
 from ezpath_decider.directory import directory_of, renumbered, succeed
+from ezpath_decider.engine import Round
+from ezpath_decider.loading import load
+from ezpath_decider.pins import Paused
+from ezpath_decider.policy import Policy
+from ezpath_decider.recording import RecordedEngine, Tape, replay
+from ezpath_decider.sagas import Standing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from network import NETWORK
@@ -83,6 +91,33 @@ def test_given_budgets_then_entries_are_counted_at_the_new_place(inventory: Inve
     network.change(endpoint(inventory, "red-3", host=HostName("h12")))
     network.seconds(12, {RED: 20e6})
     assert (network.held("tor1"), network.held("tor2")) == (4, 0), "both in one rack: two endpoints, two tags"
+
+
+def test_given_a_recording_then_changes_of_the_inventory_are_in_it_and_the_same_is_decided_again(
+    inventory: Inventory,
+) -> None:
+    told = BytesIO()
+    tape = Tape(told.write, directory_of(inventory))
+    policy = Policy()
+
+    class Taped(RecordedEngine):
+        def round(self, now: float, *more: Any) -> Round:
+            decided = super().round(now, *more)
+            tape.decided(decided, now)
+            return decided
+
+    network = Network(inventory)
+    network.engine = Taped(directory_of(inventory), load("threshold", {}), tape)
+    policy.apply(network.engine, network.engine.strategy)
+    network.standing = Standing(network.engine)
+    tape.policy(policy, Paused())
+    network.seconds(8, BUSY)
+    network.change(endpoint(inventory, "red-1", host=HostName("h12")), gone=["blue-1"])
+    network.seconds(10, {RED: 20e6, OTHER: 20e6})
+    steps = list(replay(BytesIO(told.getvalue())))
+    assert len(steps) == 18
+    assert [decision.pair for step in steps for decision in step.live].count(RED) == 2, "there, and there anew"
+    assert [step.difference() for step in steps] == [""] * 18
 
 
 @given(st.sets(st.integers(0, 6)), st.sets(st.integers(0, 6)))
