@@ -223,6 +223,12 @@ async def test_check_config(tmp_path, inventory_file):
     assert line.startswith(f"{bad}:") and "hosts.h11.switch: unknown switch tor9. Known switches: tor1, tor2" in line
     _, as_json, _ = await ezpath("check-config", "--json", str(bad))
     assert json.loads(as_json)["field"] == "hosts.h11.switch"
+    bad.write_text(f"{NETWORK}sources:\n  dock: {{kind: docker}}\n")
+    code, out, _ = await ezpath("check-config", str(bad))
+    assert code == 1 and "sources.dock.host: is missing. Add it" in out
+    bad.write_text(f"{NETWORK}sources:\n  dock: {{kind: docker, host: h11}}\n")
+    code, out, _ = await ezpath("check-config", str(bad))
+    assert code == 0 and "7 endpoints, and those of dock)" in out
 
 
 async def test_a_person_decides_and_waits_for_the_outcome(bus, nats_server, inventory_file):

@@ -41,6 +41,24 @@ MISTAKES = {
         "is not known here",
         "Remove it or correct its name",
     ),
+    "a host that the file has not": (
+        "  x: {kind: docker, host: h99}",
+        "sources.x.host",
+        "unknown host h99",
+        "Known hosts: h11, h12, h21, h22",
+    ),
+    "a tenant that the file has not": (
+        "  x: {kind: kubernetes, tenants: {shop: gray}}",
+        "sources.x.tenants.shop",
+        "unknown tenant gray",
+        "Known tenants: red, blue",
+    ),
+    "a node's host that the file has not": (
+        "  x: {kind: kubernetes, hosts: {node-1: h99}}",
+        "sources.x.hosts.node-1",
+        "unknown host h99",
+        "Known hosts: h11",
+    ),
     "a name that is none": ("  X: {kind: docker, host: h11}", "sources.X", "no name", "lower case"),
     "a number out of range": (
         "  x: {kind: docker, host: h11, resync_s: 0}",

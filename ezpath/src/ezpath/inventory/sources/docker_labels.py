@@ -7,22 +7,20 @@ are none, from the network that it is on.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from ezpath.inventory.document import EndpointConfig, Name, Text
-from ezpath.inventory.sources.source import Found, endpoint_from, weight
+from ezpath.inventory.document import Document, EndpointConfig, Name, Text
+from ezpath.inventory.sources.source import Found, Mistake, SourceSettings, endpoint_from, unknown, weight
 
 Container = Mapping[str, Any]
 """One of ``GET /containers/json``."""
 
 
-class DockerSettings(BaseModel):
+class DockerSettings(SourceSettings):
     """What may stand under a source of kind ``docker``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     host: Name
     """The host of the inventory whose containers these are."""
@@ -33,6 +31,9 @@ class DockerSettings(BaseModel):
     name, ``{id}`` its id, ``{id:.12}`` the first twelve letters of that."""
     resync_s: float = Field(default=60.0, ge=1)
     """All is listed again after so long without an event: a daemon that hangs is noticed by that."""
+
+    def contradictions(self, document: Document) -> Iterator[Mistake]:
+        yield from unknown("host", {"host": self.host}, document.hosts)
 
 
 def found(containers: Iterable[Container], settings: DockerSettings) -> Found:

@@ -10,12 +10,10 @@ from pydantic import BaseModel, ValidationError
 from ezpath.inventory.document import Document, SourceConfig
 from ezpath.inventory.lines import Where
 from ezpath.inventory.problems import cause_and_remedy
-from ezpath.inventory.sources.source import Source, SourceAway
+from ezpath.inventory.sources.source import Mistake, Source, SourceAway, SourceSettings
 
 GROUP = "ezpath.sources"
 Sources = Mapping[str, Source]
-Mistake = tuple[Where, str, str]
-"""Field, cause, remedy."""
 
 
 def kinds() -> list[str]:
@@ -28,7 +26,10 @@ def check_sources(document: Document) -> Iterator[Mistake]:
     for name, config in document.sources.items():
         where: Where = ("sources", name)
         try:
-            _settings(_kind(config), config)
+            settings = _settings(_kind(config), config)
+            if isinstance(settings, SourceSettings):
+                for field, cause, remedy in settings.contradictions(document):
+                    yield (*where, *field), cause, remedy
         except LookupError as error:
             yield (*where, "kind"), str(error), f"Give one of {', '.join(kinds())}, or install yours"
         except ValidationError as error:

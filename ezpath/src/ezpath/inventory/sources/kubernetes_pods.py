@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from ezpath.inventory.document import NAME, EndpointConfig, Name, Text, WeightField
-from ezpath.inventory.sources.source import Found, endpoint_from, weight
+from ezpath.inventory.document import NAME, Document, EndpointConfig, Name, Text, WeightField
+from ezpath.inventory.sources.source import Found, Mistake, SourceSettings, endpoint_from, unknown, weight
 
 Pod = Mapping[str, Any]
 """``v1.Pod``, as JSON."""
@@ -25,10 +25,8 @@ PRIORITY_DOUBLES = 1_000_000
 LEAST, MOST = 1 / 8, 8.0
 
 
-class KubernetesSettings(BaseModel):
+class KubernetesSettings(SourceSettings):
     """What may stand under a source of kind ``kubernetes``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kubeconfig: str = ""
     """A kubeconfig file. Without one, the pod's own service account where there is one, else ``~/.kube/config``."""
@@ -40,11 +38,11 @@ class KubernetesSettings(BaseModel):
     """Only pods with these labels, such as ``ezpath=yes``."""
     annotations: str = "ezpath.io/"
     """What our annotations begin with."""
-    tenants: dict[str, Name] = {}
+    tenants: dict[str, Name] = Field(default={})
     """Namespace to tenant, for pods without the annotation."""
-    hosts: dict[str, Name] = {}
+    hosts: dict[str, Name] = Field(default={})
     """Node to host of the inventory, where they have other names. A node's name counts up to its first dot."""
-    importance: dict[str, WeightField] = {}
+    importance: dict[str, WeightField] = Field(default={})
     """Of priority classes by name; for others it follows from the pod's priority."""
     kind_label: str = "app.kubernetes.io/component"
     """The pod label that says what kind of application it is, where no annotation does."""
@@ -52,6 +50,10 @@ class KubernetesSettings(BaseModel):
     """The pod's interface in Open vSwitch, or its iface-id, where no annotation says it. As OVN-Kubernetes has it."""
     resync_s: int = Field(default=300, ge=1)
     """A watch is made anew after so long: one that hangs is noticed by that."""
+
+    def contradictions(self, document: Document) -> Iterator[Mistake]:
+        yield from unknown("tenant", {f"tenants/{key}": name for key, name in self.tenants.items()}, document.tenants)
+        yield from unknown("host", {f"hosts/{key}": name for key, name in self.hosts.items()}, document.hosts)
 
 
 class Pods:

@@ -6,14 +6,19 @@ that reconnects has nothing to make up for.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ezpath.inventory.document import EndpointConfig
+from ezpath.inventory.admission import listed
+from ezpath.inventory.document import Document, EndpointConfig
+from ezpath.inventory.lines import Where
 from ezpath.inventory.problems import cause_and_remedy
+
+Mistake = tuple[Where, str, str]
+"""Field, cause, remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,23 @@ class Found:
     endpoints: tuple[EndpointConfig, ...]
     problems: tuple[str, ...] = ()
     """What is meant to be an endpoint and is none: who, why, and what to do, a sentence each."""
+
+
+class SourceSettings(BaseModel):
+    """What a source's settings may be made from: it refuses unknown fields, and what goes against the file's rest."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def contradictions(self, document: Document) -> Iterator[Mistake]:
+        """What does not go with ``document``: field, cause, remedy."""
+        yield from ()
+
+
+def unknown(what: str, names: Mapping[str, str], known: Collection[str]) -> Iterator[Mistake]:
+    """For :meth:`SourceSettings.contradictions`: those of ``names``, by field, that the file does not know."""
+    for field, name in names.items():
+        if name not in known:
+            yield tuple(field.split("/")), f"unknown {what} {name}", f"Known {what}s: {listed(known)}"
 
 
 class SourceAway(Exception):
