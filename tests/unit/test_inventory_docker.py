@@ -88,6 +88,13 @@ def test_given_a_label_that_is_wrong_then_it_is_said_of_that_container_alone(
     assert problem.startswith(f"container web-1: {words}")
 
 
+def test_given_tenants_that_may_be_here_then_no_other_is() -> None:
+    settings = DockerSettings(host="h11", tenants=("blue",))
+    (problem,) = found([container()], settings).problems
+    assert problem.startswith("container web-1: tenant red is not to have containers here")
+    assert found([container(tenant="blue")], settings).endpoints
+
+
 def test_given_no_address_then_the_remedy_is_named() -> None:
     nowhere = {"none": {"IPAddress": "", "MacAddress": ""}}
     (problem,) = found([container(networks=nowhere)], SETTINGS).problems

@@ -80,6 +80,14 @@ def test_given_settings_then_namespaces_nodes_and_classes_have_their_meaning() -
     assert endpoint.interface == pod["metadata"]["uid"][:8]
 
 
+def test_given_tenants_of_namespaces_then_no_pod_says_otherwise() -> None:
+    pod = listed()["db-0"]
+    with pytest.raises(ValueError, match=r"it says that it is tenant red's, but its namespace is blue's"):
+        endpoint_of(pod, KubernetesSettings(tenants={"shop": "blue"}))
+    assert endpoint_of(pod, KubernetesSettings(tenants={"shop": "red"})) is not None
+    assert endpoint_of(pod, KubernetesSettings(tenants={"another": "red"})) is None
+
+
 @pytest.mark.parametrize("phase", ["Pending", "Succeeded", "Failed", "Unknown"])
 def test_given_a_pod_that_does_not_run_then_it_is_no_endpoint(phase: str) -> None:
     pod = listed()["db-0"]

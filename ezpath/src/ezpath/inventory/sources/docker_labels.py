@@ -24,6 +24,8 @@ class DockerSettings(SourceSettings):
 
     host: Name
     """The host of the inventory whose containers these are."""
+    tenants: tuple[Name, ...] = ()
+    """Only these tenants may have containers here; all by default."""
     url: Text = "unix:///var/run/docker.sock"
     label_prefix: str = "ezpath."
     interface: Text = "{name}"
@@ -34,6 +36,7 @@ class DockerSettings(SourceSettings):
 
     def contradictions(self, document: Document) -> Iterator[Mistake]:
         yield from unknown("host", {"host": self.host}, document.hosts)
+        yield from unknown("tenant", {f"tenants/{n}": name for n, name in enumerate(self.tenants)}, document.tenants)
 
 
 def found(containers: Iterable[Container], settings: DockerSettings) -> Found:
@@ -54,6 +57,10 @@ def endpoint_of(container: Container, settings: DockerSettings) -> EndpointConfi
     """Raises ValueError saying what is missing or wrong, and what to do."""
     prefix, name = settings.label_prefix, name_of(container)
     labels = {key.removeprefix(prefix): text for key, text in container["Labels"].items() if key.startswith(prefix)}
+    if settings.tenants and labels["tenant"] not in settings.tenants:
+        raise ValueError(
+            f"tenant {labels['tenant']} is not to have containers here. Correct {prefix}tenant, or the source's tenants"
+        )
     network = {} if {"mac", "ip"} <= labels.keys() else _network(container, labels.get("network"), prefix)
     mac, ip = labels.get("mac") or network.get("MacAddress"), labels.get("ip") or network.get("IPAddress")
     for what, value in (("mac", mac), ("ip", ip)):

@@ -39,7 +39,7 @@ class KubernetesSettings(SourceSettings):
     annotations: str = "ezpath.io/"
     """What our annotations begin with."""
     tenants: dict[str, Name] = Field(default={})
-    """Namespace to tenant, for pods without the annotation."""
+    """Namespace to tenant. Where it is given, only these namespaces count, and no pod's annotation says otherwise."""
     hosts: dict[str, Name] = Field(default={})
     """Node to host of the inventory, where they have other names. A node's name counts up to its first dot."""
     importance: dict[str, WeightField] = Field(default={})
@@ -102,9 +102,14 @@ def endpoint_of(pod: Pod, settings: KubernetesSettings) -> EndpointConfig | None
     annotations: Mapping[str, str] = meta.get("annotations") or {}
     prefix = settings.annotations
     said = {key.removeprefix(prefix): text for key, text in annotations.items() if key.startswith(prefix)}
-    tenant = said.get("tenant") or settings.tenants.get(meta["namespace"])
+    tenant = settings.tenants.get(meta["namespace"]) if settings.tenants else said.get("tenant")
     if tenant is None or status.get("phase") != "Running" or spec.get("hostNetwork"):
         return None
+    if said.get("tenant", tenant) != tenant:
+        raise ValueError(
+            f"it says that it is tenant {said['tenant']}'s, but its namespace is {tenant}'s. "
+            f"Correct {prefix}tenant, or the source's tenants"
+        )
     network = {} if {"mac", "ip"} <= said.keys() else _network(annotations)
     mac, ip = said.get("mac") or network.get("mac"), said.get("ip") or network.get("ip") or status.get("podIP")
     if not mac:
