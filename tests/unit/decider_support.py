@@ -10,7 +10,7 @@ from ezpath.inventory import Endpoint, Inventory
 from ezpath.names import PairId, SwitchName, Tenant, mac_to_int
 from ezpath.saga import InventoryChanged, SagaInput, Settings, Tick, World, step
 from ezpath_decider.allowance import Allowance, BudgetRules
-from ezpath_decider.directory import directory_of
+from ezpath_decider.directory import directory_of, succeed
 from ezpath_decider.engine import Decision, Engine, Round
 from ezpath_decider.loading import load
 from ezpath_decider.pins import Lists, Paused, Pins
@@ -73,7 +73,7 @@ class Network:
         """The inventory changes: these endpoints came or are other than before, those are gone."""
         left = {name: endpoint for name, endpoint in self.inventory.endpoints.items() if name not in gone}
         self.inventory = self.inventory.with_endpoints({**left, **{each.name: each for each in changed}}.values())
-        self.standing.adopt(self.inventory)
+        self.standing.adopt(*succeed(self.engine.directory, self.inventory))
         self._give(InventoryChanged())
 
     def list(self, lists: Lists) -> None:

@@ -6,6 +6,7 @@ changes.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import structlog
@@ -41,7 +42,8 @@ async def follow(bus: Bus, network: Inventory) -> AsyncIterator[Inventory]:
             _not_understood(change.key, error)
             continue
         if complete:
-            yield network.with_endpoints(listing.endpoints().values())
+            # With many endpoints it takes a while, and others have to be heard meanwhile.
+            yield await asyncio.to_thread(lambda: network.with_endpoints(listing.endpoints().values()))
 
 
 async def endpoints_of(bus: Bus, network: Inventory, host: HostName) -> Endpoints:

@@ -71,6 +71,10 @@ class Directory:
         index.rebuild(keys)
         return index, keys
 
+    def prepare(self) -> None:
+        """Make the look-up tables now, and not when they are first asked."""
+        _ = self._number, self._addresses
+
     def weights(self, kinds: Mapping[str, float]) -> F32:
         """The importance of each endpoint, times that of its kind of application."""
         if not kinds or not self.kinds:
@@ -116,7 +120,9 @@ def succeed(before: Directory, inventory: Inventory) -> tuple[Directory, I32]:
             stayed.append(endpoint)
     names = {endpoint.name for endpoint in stayed}
     new = [endpoint for name, endpoint in inventory.endpoints.items() if name not in names]
-    return directory_of(inventory, [*stayed, *new]), numbers
+    directory = directory_of(inventory, [*stayed, *new])
+    directory.prepare()
+    return directory, numbers
 
 
 def renumbered(keys: U64, numbers: I32) -> tuple[Indices, U64]:

@@ -36,18 +36,18 @@ class Inventories:
         """Take over what was published last: a source of endpoints may be away now. Else, what the file says."""
         known = await published(self._service.bus, self._network)
         if known is not None:
-            self._take(known)
+            await self._take(known)
 
     async def run(self) -> NoReturn:
         """Until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._publish_where_it_is_ours())
             async for inventory in follow(self._service.bus, self._network):
-                self._take(inventory)
+                await self._take(inventory)
         raise AssertionError("a watch has no end")
 
-    def _take(self, inventory: Inventory) -> None:
-        changes = difference(self._service.inventory.endpoints, inventory.endpoints)
+    async def _take(self, inventory: Inventory) -> None:
+        changes = await asyncio.to_thread(difference, self._service.inventory.endpoints, inventory.endpoints)
         if changes:
             self._log.info("inventory changed", **changes.counts())
             self._service.inventory = inventory

@@ -30,7 +30,7 @@ from ezpath.shards import MAX_SHARDS
 from ezpath_decider.allowance import Allowance
 from ezpath_decider.book import TABLES
 from ezpath_decider.controls import Controls
-from ezpath_decider.directory import directory_of
+from ezpath_decider.directory import directory_of, succeed
 from ezpath_decider.dryrun import Onlooker
 from ezpath_decider.engine import Decision, Engine
 from ezpath_decider.gone import Gone
@@ -142,14 +142,17 @@ class Decider:
         self.leader.adopt(inventory)
         self._adopted = True
 
-    def _take_up_inventory(self) -> None:
+    async def _take_up_inventory(self) -> None:
         if not self._adopted:
             return
         self._adopted = False
-        inventory = self._controls.inventory = self._service.inventory
-        changed = self._standing.adopt(inventory)
+        inventory = self._service.inventory
+        # With many endpoints it takes a while, and leases have to be renewed meanwhile.
+        directory, numbers = await asyncio.to_thread(succeed, self._engine.directory, inventory)
+        self._controls.inventory = inventory
+        self._standing.adopt(directory, numbers)
         if self._sharing is not None:
-            self._sharing.adopt(*changed)
+            self._sharing.adopt(directory, numbers)
 
     async def _on_sample(self, sample: FlowSample) -> None:
         if sample.switch not in self._service.inventory.switches:
@@ -187,7 +190,7 @@ class Decider:
             await asyncio.sleep(due - loop.time())
 
     async def _round(self) -> None:
-        self._take_up_inventory()
+        await self._take_up_inventory()
         self._reread_policy()
         self._heed_pauses()
         now, sagas = self._clock(), self._sagas

@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from ezpath.inventory import Inventory
 from ezpath.names import PairId
 from ezpath.saga import Phase, Saga
 from ezpath.saga.phases import FORWARD
 
 from ezpath_decider.columns import I32
-from ezpath_decider.directory import Directory, succeed
+from ezpath_decider.directory import Directory
 from ezpath_decider.engine import Engine
 from ezpath_decider.places import ARRIVING, LEAVING, ON_SWITCH, OVERLAY
 
@@ -58,13 +57,14 @@ class Standing:
             for saga in refusals:
                 self.engine.allowance.refused(saga.reason, held, saga.entered_at)
 
-    def adopt(self, inventory: Inventory) -> tuple[Directory, I32]:
-        """Other endpoints. What the sagas say of those that are new is learnt anew, for they may have been here."""
+    def adopt(self, directory: Directory, numbers: I32) -> None:
+        """Other endpoints; see :func:`~ezpath_decider.directory.succeed`.
+
+        What the sagas say of those that are new is learnt anew, for they may have been here before.
+        """
         known = self.engine.directory
-        directory, numbers = succeed(known, inventory)
         self.engine.adopt(directory, numbers)
         self._seen = {pair: saga for pair, saga in self._seen.items() if known.pair_key(pair) is not None}
-        return directory, numbers
 
     def asked(self, pair: PairId, what: Literal["offload", "revert"], now: float) -> None:
         """A decision is on its way: its saga will be seen soon."""
