@@ -49,13 +49,13 @@ class Publisher:
     async def _begin(self) -> None:
         """Publish what there is to begin with: the file's endpoints, and what its sources told the last time."""
         self._version = file.look(self._path)
-        self._document = self._newest()
+        self._document = await self._newest()
         self._network = self._with_tenants_of(self._document)
         sources = open_sources(self._document)
         self._published = await self._bus.kv_items(INVENTORY_BUCKET)
         self._listening = Listening(self._told_before())
         self._listening.listen_to(sources)
-        self._merge()
+        await self._merge()
         await self._publish()
 
     async def run(self) -> NoReturn:
@@ -69,7 +69,7 @@ class Publisher:
                     await self._listening.changed.wait()
                     await asyncio.sleep(SETTLE_S)
                     self._listening.changed.clear()
-                    self._merge()
+                    await self._merge()
                     try:
                         await self._publish()
                     except BusError as error:
@@ -88,10 +88,10 @@ class Publisher:
                 told.setdefault(endpoint.source, []).append(config_of(endpoint))
         return told
 
-    def _newest(self) -> Document:
+    async def _newest(self) -> Document:
         """The file as it is now: it may be long since it was read at the start."""
         try:
-            return load(self._path).document
+            return (await asyncio.to_thread(load, self._path)).document
         except InventoryError as error:
             self._refuse(error)
             return self._document
@@ -101,7 +101,7 @@ class Publisher:
     async def _watch_file(self) -> None:
         async for _ in file.changes(self._path, self._version):
             try:
-                self._take(load(self._path).document)
+                self._take((await asyncio.to_thread(load, self._path)).document)
             except (InventoryError, SourceAway) as error:
                 self._refuse(error)
 
@@ -136,22 +136,24 @@ class Publisher:
 
     # ---- all together -------------------------------------------------------
 
-    def _merge(self) -> None:
+    async def _merge(self) -> None:
+        # With many endpoints it takes a while, and the process that leads has to be heard meanwhile.
         found = self._listening.found()
-        merged = merge(self._network, self._document.endpoints, {name: each.endpoints for name, each in found.items()})
-        told = [f"{name}: {problem}" for name, each in found.items() for problem in each.problems]
-        problems = frozenset((*merged.problems, *told))
+        told = {name: each.endpoints for name, each in found.items()}
+        merged = await asyncio.to_thread(merge, self._network, self._document.endpoints, told)
+        sources = [f"{name}: {problem}" for name, each in found.items() for problem in each.problems]
+        problems = frozenset((*merged.problems, *sources))
         for problem in sorted(problems - self._problems):
             self._log.warning("endpoint left out", reason=problem)
-        changes = difference({e.name: e for e in self._endpoints}, {e.name: e for e in merged.endpoints})
-        if changes:
+        before, after = ({each.name: each for each in some} for some in (self._endpoints, merged.endpoints))
+        if changes := await asyncio.to_thread(difference, before, after):
             self._log.info("endpoints changed", **changes.counts())
         self._endpoints, self._problems = merged.endpoints, problems
 
     async def _publish(self) -> None:
         """Write the documents that are not as they ought to be, then that they are. Raises :class:`BusError`."""
         hosts = self._network.hosts
-        wanted = by_host(self._endpoints, hosts)
+        wanted = await asyncio.to_thread(by_host, self._endpoints, hosts)
         for key in sorted({*wanted, *self._published} - {ALL}):
             document = wanted.get(key, NO_ENDPOINTS)
             known = self._published.get(key)
