@@ -13,7 +13,7 @@ CHAOS_OPTIONS ?=
 PYTEST_OPTIONS ?=
 
 .PHONY: help setup lab lab-down chaos test model fuzz check format bench-dataplane bench-control bench-monitor bench-saga bench-decider \
-	p4 p4-check saga-doc clean
+	p4 p4-check saga-doc record-docker clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ p4: ## Recompile the P4 program (p4c on PATH, P4C=…, or in a container), stamp
 p4-check: ## Fail if the P4 sources and the committed output differ
 	@python3 p4/build.py --check
 	@python3 tests/packet/programs/build.py --check
+
+record-docker: setup ## Record what a Docker daemon says, for the tests (needs root and dockerd)
+	@PYTHONPATH=tests $(BIN)/python tests/recorded/docker/record.py
 
 saga-doc: setup ## Make the diagram and the tables of docs/SAGA.md anew
 	@$(BIN)/python tools/saga-doc

@@ -27,7 +27,7 @@ ANSWER_S = 30.0
 GONE = 410
 """HTTP status: the resource version that was asked for is no longer kept. All is listed anew."""
 PAUSE_S = 0.1
-"""Between two watches: a server that ends each at once is not asked without a pause."""
+"""Between two watches: a server that ends each at once is not asked without end."""
 
 
 class KubernetesSource:
@@ -63,6 +63,7 @@ class KubernetesSource:
                     except refused as error:
                         if error.status != GONE:
                             raise
+                        await asyncio.sleep(PAUSE_S)
         except self._library.config.ConfigException as error:
             raise SourceAway(f"no access to the cluster: {error}. Correct kubeconfig and context") from None
         except refused as error:
@@ -112,6 +113,8 @@ class KubernetesSource:
                 _request_timeout=self._settings.resync_s + ANSWER_S,
             ) as events:
                 async for event in events:
+                    if not isinstance(event, dict):
+                        raise SourceAway(f"the Kubernetes API tells of no events but {str(event)[:200]!r}")
                     if pods.enter(event["type"], event["raw_object"]):
                         yield pods.found()
             version = watch.resource_version or version
