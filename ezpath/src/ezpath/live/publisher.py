@@ -160,7 +160,7 @@ class Publisher:
             if known is None or known[0] != document:
                 await self._write(key, document, known[1] if known else None)
         together, known = to_all(hosts), self._published.get(ALL)
-        newest = max(revision for _, revision in self._published.values())
+        newest = max((revision for _, revision in self._published.values()), default=0)
         if known is None or known != (together, newest):
             await self._write(ALL, together, known[1] if known else None)
 
