@@ -65,7 +65,8 @@ def _checked(text: str, inventory: Inventory | None) -> tuple[PairId, Tenant]:
     if len(parts) != 3 or not all(re.fullmatch(_TOKEN, part) for part in parts):
         fail(f"{text!r} is no pair: give tenant.endpoint.endpoint, such as red.red-1.red-3", EXIT_USAGE)
     name = pair_id(*parts)
-    if inventory is not None and inventory.pair_by_id(name) is None:
+    # Where sources tell of endpoints, the file does not know them all: the decider does.
+    if inventory is not None and not inventory.document.sources and inventory.pair_by_id(name) is None:
         fail(f"{name} is not in the inventory: see `ezpath flows` for the pairs there are", EXIT_USAGE)
     return name, Tenant(parts[0])
 
