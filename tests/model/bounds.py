@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from model.decider import Scenario
-from model.scenarios import alone, crossing, in_rack, moving, shared, tenants, vanishing
+from model.scenarios import alone, crossing, followed, in_rack, moving, shared, tenants, vanishing
 from model.writers import Host, Switch
 
 
@@ -32,6 +32,7 @@ class Bound(NamedTuple):
 
 IN_A_TEST_RUN = (
     Bound(alone, 2, at_once=False),
+    Bound(lambda: followed(alone()), 2),
     Bound(shared, 1),
     Bound(lambda: in_rack((1, 0), (1, 0)), 1),
     Bound(lambda: tenants((2, 1), (1, 1)), 1),
@@ -42,6 +43,7 @@ AT_LENGTH = (
     Bound(alone, 3, at_once=False),
     Bound(shared, 1, at_once=False),
     Bound(crossing, 2),
+    Bound(lambda: followed(crossing()), 1),
     Bound(lambda: shared((1, 0), (1, 0)), 2),
     Bound(in_rack, 1),
     Bound(lambda: tenants((2, 2), (2, 2)), 1),

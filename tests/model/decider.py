@@ -20,7 +20,7 @@ from typing import NamedTuple
 from ezpath.inventory import Inventory, Pair
 from ezpath.items import Item
 from ezpath.names import PairId
-from ezpath.saga import Saga, Settings, Want
+from ezpath.saga import Saga, Settings
 from ezpath.saga.phases import AT_REST
 from model.targets import Command, Doc, Target, Verdict
 
@@ -44,6 +44,8 @@ class Scenario:
     """What the inventory becomes, at any one time."""
     follow_rests: bool = False
     """With one tenant alone no tag can reach another, and nobody has to follow which of them rest."""
+    stale_leaders: bool = False
+    """A leader may be paused where it might crash; another takes over, and at any later time it goes on."""
 
     def pair(self, name: PairId) -> Pair:
         found = self.inventory.pair_by_id(name)
@@ -60,6 +62,14 @@ class Scenario:
         return (*(f"switch:{n}" for n in self.inventory.switches), *(f"host:{n}" for n in self.inventory.hosts))
 
 
+class Document(NamedTuple):
+    """A Want, worked out."""
+
+    target: str
+    generation: int
+    items: frozenset[Item]
+
+
 @dataclass(frozen=True)
 class Decider:
     sagas: tuple[Saga | None, ...]
@@ -71,7 +81,7 @@ class Decider:
     reports: tuple[tuple[PairId, str, Verdict], ...] = ()
     told: tuple[bool, ...] = ()
     """Whether the outcome was published since the saga came to rest."""
-    unwritten: tuple[Want, ...] = ()
+    unwritten: tuple[Document, ...] = ()
     """Documents that it has yet to write, where it sent commands before them. Until then it does nothing else."""
 
     @property

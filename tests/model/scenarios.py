@@ -60,6 +60,11 @@ def _network(vlans: int, third_host: bool = False) -> Inventory:
     return parse(_NETWORK.format(last=99 + vlans, more_hosts=more[0], more_endpoints=more[1]), "model")
 
 
+def followed(scenario: Scenario) -> Scenario:
+    """With leaders that are paused anywhere, followed by another, and go on at any later time."""
+    return replace(scenario, name=f"{scenario.name}, leaders that were paused", stale_leaders=True)
+
+
 Asks = tuple[int, int]
 """Offloads and reverts."""
 

@@ -12,7 +12,7 @@ from ezpath.names import HostName, PairId, VlanId
 from ezpath.saga import Effects, Keep, Saga, Want, World
 from ezpath.saga.effects import Effect
 from ezpath.saga.phases import AT_REST
-from model.decider import ARMED, GIVEN_OUT, NEVER, PASSED, Decider, Mail, Scenario, Turn
+from model.decider import ARMED, GIVEN_OUT, NEVER, PASSED, Decider, Document, Mail, Scenario, Turn
 from model.newness import check_generations
 from model.targets import Command
 
@@ -37,7 +37,7 @@ class Shell:
             self.after(before, world),
             reports=tuple(report for report in before.reports if report[0] not in moved),
             told=self._told(before, effects),
-            unwritten=then,
+            unwritten=tuple(Document(want.target, want.generation, want.items) for want in then),
         )
         yield from self.sent(Turn(label, 0, done), now, moved, left, current=True)
         for count, last in enumerate(effects if left else (), 1):
@@ -45,6 +45,9 @@ class Shell:
                 kept = self._kept(before, effects[:count]).stopped()
                 cut = Turn(f"{label}, crash after {_name(last)}", 1, kept)
                 yield from self.sent(cut, effects[:count], self.everyone, left, current=False)
+                if self._scenario.stale_leaders and _all_is_written(effects[count:]):
+                    paused = Turn(f"{label}, paused after {_name(last)}, another leads, and it goes on", 1, kept)
+                    yield from self.sent(paused, effects, self.everyone, left, current=False, written=count)
 
     def after(self, before: Decider, world: World) -> Decider:
         found = (world.sagas.get(pair) for pair in self._scenario.pairs)
@@ -87,17 +90,33 @@ class Shell:
         )
 
     def sent(
-        self, turn: Turn, effects: Effects, outdated: frozenset[PairId], left: int, *, current: bool
+        self,
+        turn: Turn,
+        effects: tuple[Effect | Document, ...],
+        outdated: frozenset[PairId],
+        left: int,
+        *,
+        current: bool,
+        written: int | None = None,
     ) -> Iterator[Turn]:
-        """Everything that can become of the commands among ``effects``, within the bound on faults."""
+        """Everything that can become of the commands among ``effects``, within the bound on faults.
+
+        Those behind the first ``written`` effects come later: whoever sends them was paused.
+        """
         commands = [effect for effect in effects if isinstance(effect, SwitchCommand | HostCommand)]
-        generations = sorted({e.generation for e in effects if isinstance(e, Want | SwitchCommand | HostCommand)})
+        now = sum(isinstance(effect, SwitchCommand | HostCommand) for effect in effects[:written])
+        generations = sorted(
+            {e.generation for e in effects if isinstance(e, Want | Document | SwitchCommand | HostCommand)}
+        )
         places = {generation: place for place, generation in enumerate(generations, 1)}
         wants = {
-            effect.target: (places[effect.generation], effect.items) for effect in effects if isinstance(effect, Want)
+            effect.target: (places[effect.generation], effect.items)
+            for effect in effects
+            if isinstance(effect, Want | Document)
         }
-        for fates in product(FATES if left > turn.faults else ("arrives",), repeat=len(commands)):
-            faults = turn.faults + sum(FATES[fate] for fate in fates)
+        late = ("is held up",) * (len(commands) - now)
+        for on_the_way in product(FATES if left > turn.faults else ("arrives",), repeat=now):
+            fates, faults = on_the_way + late, turn.faults + sum(FATES[fate] for fate in on_the_way)
             if faults > left:
                 continue
             mail = {target: Mail(wants.get(target), outdated=outdated) for target in self._scenario.targets}
@@ -133,6 +152,11 @@ def _at_once(effects: Effects) -> tuple[Effects, tuple[Want, ...]]:
     sent = [number for number, effect in enumerate(effects) if isinstance(effect, SwitchCommand | HostCommand)]
     later = tuple(effect for effect in effects[min(sent, default=0) :] if sent and isinstance(effect, Want))
     return tuple(effect for effect in effects if effect not in later), later
+
+
+def _all_is_written(rest: Effects) -> bool:
+    """What is left to do when a leader is paused can be done by it: the fence takes no more of its records."""
+    return bool(rest) and not any(isinstance(e, Want) or (isinstance(e, Keep) and not e.saga.told) for e in rest)
 
 
 def _target(command: SwitchCommand | HostCommand) -> str:
