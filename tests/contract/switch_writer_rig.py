@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict
 
 from ezpath.bus import Bus, Delivery
+from ezpath.desired import key_of
 from ezpath.events import DESIRED_BUCKET, StepReport, SwitchCommand
 from ezpath.inventory import Inventory, parse
 from ezpath.items import EndpointLocal, EndpointRemote, SwitchItem, TenantTag
@@ -111,7 +112,8 @@ class Reports:
         self._task.cancel()
 
 
-async def desire(bus: Bus, generation: int, *items: SwitchItem) -> None:
+async def desire(bus: Bus, generation: int, *items: SwitchItem, shard: int = 0) -> None:
     document = {"generation": generation, "items": [asdict(item) for item in items]}
-    kept = await bus.kv_get(DESIRED_BUCKET, "switch.tor1")
-    await bus.kv_put_cas(DESIRED_BUCKET, "switch.tor1", json.dumps(document).encode(), kept[1] if kept else None)
+    key = key_of("switch:tor1", shard)
+    kept = await bus.kv_get(DESIRED_BUCKET, key)
+    await bus.kv_put_cas(DESIRED_BUCKET, key, json.dumps(document).encode(), kept[1] if kept else None)

@@ -18,6 +18,7 @@ import pytest
 import pytest_asyncio
 from contract.ovs_machine import OvsMachine, Wire, frame, wait_until
 from ezpath.bus import Bus
+from ezpath.desired import key_of
 from ezpath.events import DESIRED_BUCKET, DeadLetter, HostCommand, PhaseName, StepReport, encode
 from ezpath.inventory import load
 from ezpath.items import HostItem, ReceiveRule, SendRule
@@ -142,10 +143,11 @@ class Decider:
         remove: tuple[HostItem, ...] = (),
         generation: int | None = None,
         phase: PhaseName = "host-send",
+        shard: int = 0,
     ) -> int:
         self.generation = generation = generation or self.generation + 1
         pair = PairId("red.red-a.red-b")
-        await self.bus.publish(HostCommand("saga-1", pair, generation, phase, HostName(host), put, remove))
+        await self.bus.publish(HostCommand("saga-1", pair, generation, phase, HostName(host), put, remove, shard))
         return generation
 
     async def report(self, host: str, generation: int, timeout_s: float = 10.0) -> StepReport:
@@ -160,11 +162,11 @@ class Decider:
         await self.eventually(lambda: len(self.reports) > seen or None, timeout_s)
         return await self.report(host, generation, timeout_s)
 
-    async def want(self, host: str, items: tuple[HostItem, ...], generation: int) -> None:
+    async def want(self, host: str, items: tuple[HostItem, ...], generation: int, shard: int = 0) -> None:
         document = {"generation": generation, "items": [asdict(item) for item in items]}
-        known = await self.bus.kv_get(DESIRED_BUCKET, f"host.{host}")
-        value = json.dumps(document).encode()
-        await self.bus.kv_put_cas(DESIRED_BUCKET, f"host.{host}", value, known[1] if known else None)
+        key = key_of(f"host:{host}", shard)
+        known = await self.bus.kv_get(DESIRED_BUCKET, key)
+        await self.bus.kv_put_cas(DESIRED_BUCKET, key, json.dumps(document).encode(), known[1] if known else None)
 
     async def letter(self) -> DeadLetter:
         return await self.eventually(lambda: self.letters[-1] if self.letters else None, 10.0)
@@ -378,6 +380,20 @@ async def test_what_is_desired_is_installed_and_what_is_not_is_removed_at_start(
     assert report.reason.startswith("stale: generation 6, where 7 has spoken")
     # while one that the desired state includes is confirmed
     assert (await decider.ask("h1", put=(SEND,), generation=6)).ok
+
+
+async def test_what_several_shards_of_deciders_desire_is_installed_together(
+    machine: OvsMachine, writer: HostWriter, decider: Decider
+) -> None:
+    await decider.want("h1", (RECEIVE,), generation=900)
+    await decider.want("h1", (SEND,), generation=3, shard=1)
+    await writer.start()
+    both = machine.flows("br-int"), machine.flows("br-phy")
+    # when a shard that counts lower takes its own item away, then that one goes
+    assert (await decider.ask("h1", remove=(SEND,), generation=4, shard=1)).ok
+    assert len(_installed(machine)) == 2 and not [flow for flow in machine.ours("br-int") if "push_vlan" in flow]
+    assert (await decider.ask("h1", put=(SEND,), generation=5, shard=1)).ok
+    assert (machine.flows("br-int"), machine.flows("br-phy")) == both
 
 
 async def test_without_a_desired_state_what_is_installed_stays(

@@ -222,6 +222,20 @@ async def test_what_differs_from_what_ought_to_be_there_is_put_right_without_a_c
         assert report.ok
 
 
+async def test_several_shards_of_deciders_are_served_and_none_knows_of_the_other(bus, tor, reports):
+    await desire(bus, 900, TAG)
+    await desire(bus, 3, LOCAL, shard=2)
+    async with writing(bus, tor):
+        assert await tor.entries(*ITEM_TABLES) == entries(TAG, LOCAL)
+        # A command of one shard is not stale because another one counts higher; a later document of it is noticed
+        (report,) = await reports.ask(replace(command(put=(REMOTE,), generation=4), shard=2))
+        assert report.ok and await tor.entries(*ITEM_TABLES) == entries(TAG, LOCAL, REMOTE)
+        await desire(bus, 9, REMOTE, shard=2)
+        await asyncio.sleep(0.5)
+        (late,) = await reports.ask(replace(command(put=(LOCAL,), generation=8), shard=2))
+        assert late.reason.startswith("stale")
+
+
 async def test_a_world_that_began_anew_is_followed(bus, tor, reports):
     await desire(bus, 5000, TAG)
     async with writing(bus, tor):

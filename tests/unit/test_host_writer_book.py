@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 from ezpath.desired import Desired, host_from_json
@@ -68,6 +68,34 @@ def test_one_thing_replaces_another_of_the_same_key_and_is_not_removed_with_it()
     book = Book()
     book.enter([command(1, put=(SEND,)), command(2, put=(RETAGGED,)), command(3, remove=(SEND,))])
     assert book.items == (RETAGGED,)
+
+
+class TestShards:
+    """Each shard of the deciders counts its own generations; no two speak about one item."""
+
+    def test_a_command_is_as_old_as_its_own_shard_says(self) -> None:
+        book = Book()
+        book.adopt(Desired(900, frozenset({RECEIVE})), 0)
+        first = replace(command(2, put=(SEND,)), shard=1)
+        book.enter([first])
+        assert set(book.items) == {RECEIVE, SEND} and book.staleness(first) == ""
+        late = replace(command(1, remove=(SEND,)), shard=1)
+        book.enter([late, command(899, remove=(RECEIVE,))])
+        assert set(book.items) == {RECEIVE, SEND} and book.staleness(late).startswith("stale: generation 1, where 2")
+
+    def test_what_one_wants_is_taken_over_and_what_others_want_stays(self) -> None:
+        book = Book()
+        book.adopt(Desired(900, frozenset({RECEIVE})), 0)
+        assert book.adopt(Desired(2, frozenset({SEND})), 1)
+        assert set(book.items) == {RECEIVE, SEND}
+        assert book.adopt(Desired(3, frozenset()), 1)
+        assert book.items == (RECEIVE,)
+        assert not book.adopt(Desired(2, frozenset({SEND})), 1), "an older one"
+
+    def test_what_was_found_and_nobody_wants_goes_when_somebody_has_spoken(self) -> None:
+        book = Book([SEND])
+        book.adopt(Desired(1, frozenset({RECEIVE})), 3)
+        assert book.items == (RECEIVE,)
 
 
 class TestFailure:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import grpc
 import pytest
@@ -14,7 +14,7 @@ from ezpath.items import EndpointLocal, EndpointRemote, SwitchItem, TenantTag
 from ezpath.names import Mac, PairId, Port, SwitchName, VlanId, Vni
 from ezpath_switch_writer.base import base_entries
 from ezpath_switch_writer.entries import entry_of, item_of
-from ezpath_switch_writer.guard import Guard
+from ezpath_switch_writer.guard import Guard, Guards
 from ezpath_switch_writer.program import NoProgramFound, load_program, load_programs, missing_programs
 from ezpath_switch_writer.wave import needs, undo, updates, verdict, waves
 from network import NETWORK
@@ -197,6 +197,26 @@ def test_a_world_that_began_anew_voids_what_was_known():
     assert guard.learn(Desired(101, frozenset())) is False
     assert guard.learn(Desired(0, frozenset())) is True
     assert guard.stale(command(1, put=(TAG,))) == ""
+
+
+def test_each_shard_of_the_deciders_counts_its_own_generations():
+    # Given that shard 0 has come to generation 900, and shard 2 to 3
+    guards = Guards()
+    assert guards.desired is None
+    guards.learn(0, Desired(900, frozenset({LOCAL})))
+    guards.learn(2, Desired(3, frozenset({REMOTE})))
+    # Then the switch ought to hold what either wants
+    assert guards.desired is not None and guards.desired.items == {LOCAL, REMOTE}
+    # And a command is as old as its own shard says
+    assert guards.stale(replace(command(4, put=(TAG,)), shard=2)) == ""
+    assert guards.stale(replace(command(3, put=(TAG,)), shard=2)).startswith("stale")
+    assert guards.stale(command(4, put=(TAG,))).startswith("stale")
+    guards.record(replace(command(4, put=(TAG,)), shard=2))
+    assert guards.stale(replace(command(3, remove=(TAG,)), shard=2)).startswith("stale")
+    # And a shard that began anew says nothing about the other
+    assert guards.learn(2, Desired(0, frozenset()))
+    assert not guards.learn(0, Desired(901, frozenset({LOCAL})))
+    assert guards.desired is not None and guards.desired.items == {LOCAL}
 
 
 def test_the_desired_state_is_read_as_the_decider_writes_it():
