@@ -4,6 +4,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 KEEP ?=
 BENCH_OPTIONS ?=
+SIM ?=
 TOR ?=
 LAB_OPTIONS ?=
 FUZZ ?=
@@ -13,7 +14,7 @@ CHAOS_OPTIONS ?=
 PYTEST_OPTIONS ?=
 
 .PHONY: help setup lab lab-down chaos test model fuzz check format bench-dataplane bench-control bench-monitor bench-saga bench-decider \
-	p4 p4-check saga-doc record-docker clean
+	sim p4 p4-check saga-doc record-docker clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,11 +56,17 @@ bench-dataplane: setup ## Measure the software ToR beside a bare veth, Linux's o
 bench-control: setup ## Measure a register read and a batch of writes, end to end (needs root)
 	@$(BIN)/ezpath-bench control $(BENCH_OPTIONS)
 
+bench-decider: setup ## Measure one decision round over up to a million flows, on one core; time, memory, growth
+	@$(BIN)/ezpath-bench decider $(BENCH_OPTIONS)
+
 bench-monitor: setup ## Measure the flow monitor's recall and byte error (minutes); BENCH_OPTIONS=--quick
 	@$(BIN)/ezpath-bench monitor $(BENCH_OPTIONS)
 
 bench-saga: setup ## Measure sagas a second, their latency, and what a sick switch costs others (needs root, minutes)
 	@$(BIN)/ezpath-bench saga $(BENCH_OPTIONS)
+
+sim: setup ## What the strategies are worth: the simulator, and whether `value` reaches its targets; SIM='--churn 0.003'
+	@$(BIN)/ezpath sim --check $(SIM)
 
 p4: ## Recompile the P4 program (p4c on PATH, P4C=…, or in a container), stamp the output, print its SRAM
 	@python3 p4/build.py

@@ -6,7 +6,13 @@ from importlib import import_module
 
 import click
 
-BENCHMARKS = {"control": "control", "dataplane": "dataplane.command", "monitor": "monitor", "saga": "saga.command"}
+BENCHMARKS = {
+    "control": "control",
+    "dataplane": "dataplane.command",
+    "decider": "decider",
+    "monitor": "monitor",
+    "saga": "saga.command",
+}
 """Subcommand to the module whose ``command`` it is."""
 
 

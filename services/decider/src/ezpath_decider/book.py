@@ -67,6 +67,12 @@ class Book:
     def __len__(self) -> int:
         return len(self.switch)
 
+    @property
+    def bytes(self) -> int:
+        """Memory in use."""
+        columns = self.switch.nbytes + self.table.nbytes + self.tenant.nbytes
+        return columns + self._remotes.bytes + self._index.bytes
+
     def entries(self, flows: U64) -> Numbers:
         """The entries of each flow. Columns: the ends at home, their tags, and each end on the other's switch."""
         directory = self.directory

@@ -73,9 +73,11 @@ class Room:
 
     def hold(self, flows: U64) -> None:
         """Count these in, whether they fit or not."""
-        new = np.unique(self._book.entries(flows))
+        needed = self._book.entries(flows)
         self._learn_new_entries()
-        self._take(new[~self._held[new]])
+        wanted = np.zeros(len(self._held), np.bool_)
+        wanted[needed] = True
+        self._take(np.flatnonzero(wanted & ~self._held))
 
     def fit(self, flows: U64) -> tuple[Mask, U8]:
         """Take in as many flows as fit, the first ones first. Returns who is in, and which limit refused the others.
@@ -123,8 +125,10 @@ class Room:
         for number, limit in enumerate(self._limits):
             full = (new & (limit.free <= 0)[limit.pool[needed]]).any(axis=1)
             refused[full & (refused == FITS)] = number
-        open_ = np.flatnonzero(refused == FITS)
         for number, limit in enumerate(self._limits):
+            # Only where there is room for less than a flow may need does it matter how much one needs.
+            tight = new & (limit.free < PLACES)[limit.pool[needed]]
+            open_ = np.flatnonzero(tight.any(axis=1) & (refused == FITS))
             pools, here = limit.pool[needed[open_]], new[open_]
             for place in range(PLACES):
                 same = here & (pools == pools[:, place, None])

@@ -67,6 +67,11 @@ class Places:
         now = series.rows.rounds[rows] - series.fresh[rows]
         self.rows.rounds[records[anew]] = now[anew]
 
+    @property
+    def bytes(self) -> int:
+        """Memory in use."""
+        return self.rows.bytes + self._index.bytes
+
     def beside(self, series: Series) -> tuple[Indices, Indices]:
         """The records that have a row in ``series``: their own numbers, and those of the rows."""
         found = series.find(self.rows.flow[: self.rows.count])

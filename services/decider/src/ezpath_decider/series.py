@@ -218,20 +218,23 @@ class Series:
         """
         self.fresh = self.heard() > self._round_at
         self._round_at = now
-        rows, noted, numbers = self.rows, np.flatnonzero(self.fresh), self._numbers()
-        octets, packets = np.zeros(len(noted), np.float32), np.zeros(len(noted), np.float32)
+        rows, numbers = self.rows, self._numbers()
+        # A slice costs a fraction of what as many indices do, and as a rule all have been heard.
+        noted = slice(0, rows.count) if self.fresh.all() else np.flatnonzero(self.fresh)
+        octets, packets = (np.zeros(np.count_nonzero(self.fresh), np.float32) for _ in range(2))
         for way in (0, 1):
             present = self._present(noted, way, numbers)
             octets += rows.octet_rate[noted, way] * present
             packets += rows.packet_rate[noted, way] * present
         self._note(noted, octets, packets, now)
 
-    def _note(self, flows: Indices, octets: F32, packets: F32, now: float) -> None:
+    def _note(self, flows: Indices | slice, octets: F32, packets: F32, now: float) -> None:
         rows = self.rows
         newest = (rows.newest[flows] + np.uint8(1)) % np.uint8(HISTORY)
         rows.newest[flows] = newest
-        rows.octet_history[flows, newest] = octets
-        rows.packet_history[flows, newest] = packets
+        each = np.arange(rows.count) if isinstance(flows, slice) else flows
+        rows.octet_history[each, newest] = octets
+        rows.packet_history[each, newest] = packets
         rows.rounds[flows] += 1
         # Over a gap, what was before it has faded for as long as the gap was.
         weight = (1 - np.exp2((rows.noted_at[flows] - now) / self.half_life_s)).astype(np.float32)

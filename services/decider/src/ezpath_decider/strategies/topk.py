@@ -9,7 +9,8 @@ import numpy as np
 from ezpath_decider.budgets import Budgets
 from ezpath_decider.candidates import Candidates
 from ezpath_decider.columns import Mask
-from ezpath_decider.strategy import Selection, fill
+from ezpath_decider.strategies.value import considered
+from ezpath_decider.strategy import Selection, fill, highest
 
 
 def topk(
@@ -30,4 +31,8 @@ def topk(
     if 0 < most < np.count_nonzero(wanted):
         last = np.partition(score[wanted], -most)[-most]
         wanted &= score >= last
+    # Nobody behind as many as there are entries has a chance: why put all in order?
+    others = np.flatnonzero(wanted & ~candidates.must)
+    wanted[others] = False
+    wanted[highest(candidates, score, others, considered(2 * budgets.entries))] = True
     return fill(candidates, budgets, score, wanted=wanted, yes=f"{{score:.0f}} {per}/s", no=f"{{score:.0f}} {per}/s")

@@ -10,6 +10,7 @@ from ezpath_decider.book import NONE, Numbers
 from ezpath_decider.budgets import Budgets
 from ezpath_decider.candidates import Candidates
 from ezpath_decider.columns import F32, Mask
+from ezpath_decider.series import HISTORY
 from ezpath_decider.strategy import Selection, fill, highest
 
 RECENT_WEIGHT = np.float32(0.25)
@@ -67,7 +68,8 @@ def expected(candidates: Candidates, per: str) -> F32:
     """The rate to expect of each flow."""
     rows, used = candidates.series.rows, slice(0, len(candidates))
     mean, ring = (rows.packet_mean, rows.packet_history) if per == "packets" else (rows.octet_mean, rows.octet_history)
-    rate: F32 = mean[used] + RECENT_WEIGHT * (ring[used].mean(axis=1) - mean[used])
+    recent = ring[used] @ np.full(HISTORY, 1 / HISTORY, np.float32)
+    rate: F32 = mean[used] + RECENT_WEIGHT * (recent - mean[used])
     return rate
 
 
