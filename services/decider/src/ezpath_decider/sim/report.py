@@ -72,7 +72,7 @@ def result(simulation: Simulation, took_s: float) -> Result:
         took_s=took_s,
         memory_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         policies=policies,
-        of_oracle=value.packets / best.packets if value and best else None,
+        of_oracle=value.packets / best.packets if value and best and best.packets else None,
         of_topk=value.moves_s / topk.moves_s if value and topk and topk.moves_s else None,
     )
 

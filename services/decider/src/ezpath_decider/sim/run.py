@@ -173,7 +173,7 @@ class Simulation:
     def _strategy(self, policy: str) -> tuple[Strategy, Future | None]:
         plan = self.plan
         if policy.startswith(f"{ORACLE}-"):
-            future = Future(self.series, int(float(policy.removeprefix(f"{ORACLE}-")) / plan.interval_s))
+            future = Future(self.series, _intervals(policy, plan.interval_s))
             delays = plan.delays
             return Oracle(future, (delays.revert_s + delays.offload_s) / plan.interval_s), future
         if policy in NAIVE:
@@ -183,6 +183,14 @@ class Simulation:
         if policy == "plain-threshold":
             return plain_threshold(plan.level_packets_s), None
         return load(policy, plan.settings.get(policy, {})), None
+
+
+def _intervals(oracle: str, interval_s: float) -> int:
+    """How far ahead ``oracle-SECONDS`` sees."""
+    seconds = oracle.removeprefix(f"{ORACLE}-")
+    if not seconds.isdecimal() or int(seconds) < interval_s:
+        raise ValueError(f"{oracle} sees nothing: give whole seconds, an interval at least, such as {ORACLE}-20")
+    return int(int(seconds) / interval_s)
 
 
 def synthetic(plan: Plan) -> Traffic:
