@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -201,7 +200,11 @@ class Decider:
             asked, decided = self._questions.asked, self._engine.round(now)
         elif self._decides():
             asked = self._questions.asked
-            decided = await self._sharing.round(self._policy.policy.strategy, asked)
+            try:
+                decided = await self._sharing.round(self._policy.policy.strategy, asked)
+            except BusError as error:
+                self._log.warning("nobody could be asked for the flows", reason=str(error), next="the next round")
+                return
         else:
             self._sharing.rest()
             return
@@ -236,7 +239,8 @@ class Decider:
         if self._onlooker is not None:
             return self._onlooker.sagas
         if self._others is not None:
-            return ChainMap(dict(self.leader.sagas), self._others.sagas)
+            # A copy: what changed since the last round is found by comparing.
+            return {**self._others.sagas, **self.leader.sagas}
         return self.leader.sagas
 
     def _decides(self) -> bool:
