@@ -116,6 +116,20 @@ def test_several_decide_as_one_would(inventory, policy, members, budget, seconds
             assert told == {flow: known[flow] for flow in told}
 
 
+def test_given_a_switch_that_restarts_then_whoever_counts_a_flow_that_is_past_its_old_count_knows_it_too(inventory):
+    # given a flow that is slow at first, counted by somebody who counts little else
+    one, several = Network(inventory, "pinned"), Shared(inventory, "pinned", 11)
+    slow = "red.red-1.red-3"
+    for network in (one, several):
+        network.seconds(HEAD_START, {})
+        network.seconds(3, {pair: 1e5 if pair == slow else 8e6 for pair in PAIRS})
+        network.restart()
+        network.second({pair: 40e6 if pair == slow else 2e6 for pair in PAIRS})
+    # then its rate is what it sent since, all of it
+    assert network.last.candidates.bits_s.max() == pytest.approx(40e6, rel=1e-3)
+    assert _standing(several) == _standing(one)
+
+
 def _happen(network: Network, what: Mapping[str, Any]) -> None:
     network.deaf = frozenset({what["deaf"]}) if "deaf" in what else frozenset()
     if "restart" in what:

@@ -14,9 +14,13 @@ import numpy as np
 from ezpath_decider.columns import U64
 from ezpath_decider.directory import Directory
 from ezpath_decider.engine import Round
+from ezpath_decider.places import OVERLAY
 
 KEPT_A_ROUND = 100
 """Accounts of one round. Moves first; of the others those with the highest score."""
+MOST_WITHOUT_ROOM = 50_000
+"""Where more than so many flows want in, that they do is no news about any of them."""
+_WITHOUT_ROOM = np.uint64(1)
 _ELSEWHERE = np.uint64(0)
 """The answer about a flow that nobody looks at."""
 
@@ -52,13 +56,17 @@ class Changes:
 def _answers(decided: Round) -> tuple[U64, U64]:
     """Flows that matter, and a number that is another one where the answer is: state, choice, and the reason's text."""
     candidates, selection = decided.candidates, decided.selection
-    matters = selection.chosen | (candidates.state != 0)
-    if selection.no_room is not None:
-        matters |= selection.no_room
-    rows = np.flatnonzero(matters)
     texts = np.array([crc32(text.encode()) for text in selection.reasons], np.uint64)
+    matters = selection.chosen | (candidates.state != OVERLAY)
+    without_room = selection.no_room
+    if without_room is not None and np.count_nonzero(without_room) <= MOST_WITHOUT_ROOM:
+        matters |= without_room
+    rows = np.flatnonzero(matters)
+    said = texts[selection.why[rows]]
+    if without_room is not None:
+        said[without_room[rows]] = _WITHOUT_ROOM  # which of the limits it was is another one each round
     state = candidates.state[rows].astype(np.uint64) * np.uint64(2) + selection.chosen[rows] + np.uint64(1)
-    return candidates.flow[rows], texts[selection.why[rows]] << np.uint64(4) | state
+    return candidates.flow[rows], said << np.uint64(4) | state
 
 
 def _at(flows: U64, known: U64, answers: U64) -> U64:
