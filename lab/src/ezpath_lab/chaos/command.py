@@ -80,7 +80,7 @@ def print_plan(seed: int, targets: Targets, kinds: Sequence[Kind], rate: Rate, c
     callback=kinds_of,
     help=f"Only these kinds of faults: {', '.join(KINDS)}. Default: all.",
 )
-@click.option("--containers", default=3, show_default=True, type=click.IntRange(1, 5), help="Per host and tenant.")
+@click.option("--containers", default=4, show_default=True, type=click.IntRange(1, 5), help="Per host and tenant.")
 @click.option("--rate", default=20.0, show_default=True, help="Packets a second of each numbered stream, each way.")
 @click.option("--streams", default=24, show_default=True, help="Pairs with numbered streams, at most. 0: all.")
 @click.option("--faults-a-round", default=USUAL.faults, show_default=True, type=click.IntRange(0))

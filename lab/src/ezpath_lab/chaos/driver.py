@@ -20,7 +20,7 @@ from ezpath_lab.chaos.needs import Record, record_of
 from ezpath_lab.workload import Pair
 
 State = Literal["off", "going", "on", "coming", "unsure"]
-STAY_S = (0.3, 1.5)
+STAY_S = (0.1, 1.0)
 """How long a pair stays where it came to rest."""
 OVERDUE_S = 12.0
 """Nothing heard of a request for so long: look at the records, and ask again."""

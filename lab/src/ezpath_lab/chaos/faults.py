@@ -21,7 +21,7 @@ from ezpath_lab.chaos.stand import Stand
 from ezpath_lab.chaos.wire import Wire
 from ezpath_lab.shell import LabError
 
-MOMENT_S = 5.0
+MOMENT_S = 3.0
 """How long a kill waits for its moment, before it comes all the same."""
 CUT_S = 4.0
 BACK_S = 60.0

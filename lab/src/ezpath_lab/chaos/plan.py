@@ -27,11 +27,11 @@ Kind = Literal[
 When = Literal["before", "after"]
 
 WEIGHTS: Mapping[Kind, int] = {
-    "kill": 40,
-    "grpc-cut": 16,
-    "duplicates": 14,
-    "clock-jump": 12,
-    "partition": 10,
+    "kill": 34,
+    "grpc-cut": 18,
+    "duplicates": 18,
+    "clock-jump": 14,
+    "partition": 8,
     "bus-restart": 3,
     "tor-restart": 3,
     "disk-full": 2,
@@ -127,9 +127,9 @@ class Targets:
 class Rate:
     """How dense faults are."""
 
-    faults: int = 10
+    faults: int = 16
     """A round."""
-    seconds: float = 7.0
+    seconds: float = 8.0
     """Over which they fall."""
     outage_every: int = 3
     """Rounds from one outage to the next."""
