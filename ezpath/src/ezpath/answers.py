@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from ezpath.events import PhaseName, TargetState
 from ezpath.malformed import MalformedEvent, check_name, check_pair, check_target
@@ -133,7 +133,9 @@ class Gap:
 
 
 Answer = ServiceStatus | Installed
-_ANSWER: TypeAdapter[Answer] = TypeAdapter(Annotated[Answer, Field(discriminator="type")])
+_ANSWER: TypeAdapter[Answer] = TypeAdapter(
+    Annotated[Answer, Field(discriminator="type")], config=ConfigDict(allow_inf_nan=False)
+)
 
 
 def to_document(answer: Answer) -> Mapping[str, Any]:

@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ezpath.events import HostItems, SwitchItems
 from ezpath.items import HostItem, Item, SwitchItem
+from ezpath.malformed import brief, check_item
 
 _SWITCH_ITEMS: TypeAdapter[SwitchItems] = TypeAdapter(SwitchItems)
 _HOST_ITEMS: TypeAdapter[HostItems] = TypeAdapter(HostItems)
@@ -95,17 +96,20 @@ def generation_of(document: bytes) -> int:
 def _read(document: bytes, adapter: TypeAdapter[Any]) -> tuple[int, Any]:
     try:
         raw = json.loads(document)
-        return _generation(raw), adapter.validate_python(raw["items"])
+        generation, items = _generation(raw), adapter.validate_python(raw["items"])
+        for item in items:
+            check_item(item)
+        return generation, items
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"items.{where}: {first['msg']}") from None
+        raise ValueError(brief(f"items.{where}: {first['msg']}")) from None
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise ValueError(f"not a desired state: {type(error).__name__}: {error}") from None
+        raise ValueError(brief(f"not a desired state: {type(error).__name__}: {error}")) from None
 
 
 def _generation(raw: Any) -> int:
     generation = raw["generation"]
-    if not isinstance(generation, int) or isinstance(generation, bool):
-        raise ValueError("generation is no integer")
+    if not isinstance(generation, int) or isinstance(generation, bool) or not 0 <= generation < 2**63:
+        raise ValueError("generation is none")
     return generation

@@ -33,7 +33,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from ezpath.accounts import WHY_STREAM as WHY_STREAM
 from ezpath.accounts import WHY_SUBJECT as WHY_SUBJECT
@@ -86,6 +86,8 @@ PhaseName = Literal[
     "rolled-back",
 ]
 OutcomeName = Literal["active", "reverted", "rolled-back"]
+Generation = Annotated[int, Field(ge=0, lt=2**63)]
+"""One that is never reached: a larger one would outdo every command to come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,7 @@ class SwitchCommand:
 
     saga: str
     pair: PairId
-    generation: int
+    generation: Generation
     phase: PhaseName
     switch: SwitchName
     put: SwitchItems = ()
@@ -154,7 +156,7 @@ class HostCommand:
 
     saga: str
     pair: PairId
-    generation: int
+    generation: Generation
     phase: PhaseName
     host: HostName
     put: HostItems = ()
@@ -169,7 +171,7 @@ class StepReport:
 
     saga: str
     pair: PairId
-    generation: int
+    generation: Generation
     phase: PhaseName
     target: str
     """``switch:tor1`` or ``host:h11``."""
@@ -186,7 +188,7 @@ class SagaStep:
     saga: str
     pair: PairId
     tenant: Tenant
-    generation: int
+    generation: Generation
     phase: PhaseName
     previous: PhaseName
     at: float
@@ -307,7 +309,10 @@ JsonEvent = (
     | Account
     | TargetState
 )
-_JSON: TypeAdapter[JsonEvent] = TypeAdapter(Annotated[JsonEvent, Field(discriminator="type")])
+_JSON: TypeAdapter[JsonEvent] = TypeAdapter(
+    Annotated[JsonEvent, Field(discriminator="type")],
+    config=ConfigDict(allow_inf_nan=False),  # 1e999 is JSON, and infinity is no time
+)
 
 
 def subject_of(event: JsonEvent) -> str:

@@ -14,8 +14,20 @@ _MAC_FIELDS = ("mac", "src", "dst")
 _IPV4_FIELDS = ("local_vtep", "vtep")
 
 
+MOST_OF_A_REASON = 400
+
+
 class MalformedEvent(ValueError):
-    """Bytes that are no event of ours. The message says what is wrong with them, in one line."""
+    """Bytes that are no event of ours. The message says what is wrong with them, in one line and not a long one."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(brief(reason))
+
+
+def brief(reason: str) -> str:
+    """One line of bounded length: a reason may quote what came in, and that may be anything, of any size."""
+    cut = reason if len(reason) <= MOST_OF_A_REASON else f"{reason[:MOST_OF_A_REASON]}…"
+    return "".join(letter if letter.isprintable() else "?" for letter in cut)
 
 
 def check_name(field: str, value: str) -> None:
@@ -40,7 +52,14 @@ def check_target(field: str, value: str) -> None:
 
 
 def check_item(item: Item) -> None:
-    """Addresses are addresses; whether numbers fit the program is for the target to say. Raises MalformedEvent."""
+    """Addresses are addresses, a VNI has 24 bits and a tag 12; whether a port is one is for the target to say.
+
+    Raises MalformedEvent.
+    """
+    if not 0 <= item.vni < 2**24:
+        raise MalformedEvent(f"{item.kind}.vni: {item.vni} has more than 24 bits")
+    if not 0 <= getattr(item, "vid", 0) < 2**12:
+        raise MalformedEvent(f"{item.kind}.vid: {getattr(item, 'vid', 0)} has more than 12 bits")
     for field in _MAC_FIELDS:
         value = getattr(item, field, None)
         if value is not None and not _MAC.fullmatch(value):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ezpath.events import DeadLetter
+from ezpath.malformed import brief
 
 KEPT_BYTES = 4096
 
@@ -14,4 +15,4 @@ def dead_letter(service: str, subject: str, reason: str, payload: bytes, at: flo
         text = kept.decode()
     except UnicodeDecodeError:
         text = "hex:" + kept.hex()
-    return DeadLetter(service, subject, reason, text, len(payload), at)
+    return DeadLetter(service, subject, brief(reason), text, len(payload), at)

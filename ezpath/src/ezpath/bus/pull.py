@@ -21,6 +21,8 @@ EXPIRES_S = 30.0
 """How long one request for messages stands, seconds."""
 HEARTBEAT_S = 2.0
 MISSED_HEARTBEATS = 2.5
+MOST_BYTES = 32 << 20
+"""What one request may bring: a batch of messages of the largest kind would be gigabytes."""
 _SLICE_S = 0.5
 
 
@@ -72,6 +74,8 @@ class Pull:
     async def _ask(self) -> None:
         request = {
             "batch": self._batch,
+            # The next message has to fit in, or it would never come.
+            "max_bytes": max(MOST_BYTES, 2 * self._client.max_payload),
             "expires": int(EXPIRES_S * 1e9),
             "idle_heartbeat": int(HEARTBEAT_S * 1e9),
         }

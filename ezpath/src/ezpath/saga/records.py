@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from ezpath.inventory import Inventory
+from ezpath.malformed import brief
 from ezpath.names import PairId
 from ezpath.saga.model import Saga
 from ezpath.saga.phases import ENDED
@@ -40,7 +41,7 @@ def saga_from_json(data: bytes, inventory: Inventory) -> Saga:
         raise ValueError(f"saga record: not a JSON object but {type(raw).__name__}")
     version = raw.pop("v", 1)
     if version not in (1, VERSION) or isinstance(version, bool):
-        raise ValueError(f"saga record: version {version!r}, where this decider knows {VERSION} and 1")
+        raise ValueError(brief(f"saga record: version {version!r}, where this decider knows {VERSION} and 1"))
     if version == 1:
         raw = _from_version_1(raw, inventory)
     raw |= {name: infinite for name, infinite in _INFINITE.items() if raw.get(name) is None}
@@ -48,7 +49,7 @@ def saga_from_json(data: bytes, inventory: Inventory) -> Saga:
         return _SAGA.validate_python(raw)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        raise ValueError(f"saga record: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise ValueError(brief(f"saga record: {'.'.join(map(str, first['loc']))}: {first['msg']}")) from None
 
 
 def _from_version_1(raw: dict[str, Any], inventory: Inventory) -> dict[str, Any]:
