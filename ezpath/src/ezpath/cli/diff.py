@@ -8,14 +8,13 @@ import sys
 from collections.abc import Mapping
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ezpath.answers import ASK_STATUS, Installed, ask_installed, from_document
 from ezpath.bus import Bus
 from ezpath.cli import differences, targets
-from ezpath.cli.common import EXIT_USAGE, fail, inventory_option, nats_option, output_option, with_bus
+from ezpath.cli.common import EXIT_USAGE, console, fail, inventory_option, nats_option, output_option, with_bus
 from ezpath.inventory import Inventory
 from ezpath.malformed import MalformedEvent
 
@@ -71,9 +70,7 @@ def diff(
             for line in differences.as_json(answers, silent):
                 click.echo(json.dumps(line, separators=(",", ":")))
         else:
-            console = Console(highlight=False)
-            # Where nobody looks, nothing is cut off to fit a screen.
-            console.print(table(answers, silent), width=None if console.is_terminal else 400)
+            console().print(table(answers, silent))
         sys.exit(differences.status(answers.values()))
 
     with_bus(nats, work)

@@ -10,14 +10,13 @@ from dataclasses import asdict
 from datetime import datetime
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ezpath.answers import ASK_STATUS
 from ezpath.bus import Bus
 from ezpath.cli import targets
-from ezpath.cli.common import inventory_option, nats_option, output_option, with_bus
+from ezpath.cli.common import console, inventory_option, nats_option, output_option, with_bus
 from ezpath.cli.health import Health, complete, judge
 from ezpath.cli.lines import duration
 from ezpath.inventory import Inventory
@@ -64,20 +63,18 @@ def status(nats: str, inventory: Inventory | None, output: str, timeout: float) 
 
 
 def _show(health: Health) -> None:
-    console = Console(highlight=False)
-    # Where nobody looks, nothing is cut off to fit a screen.
-    width = None if console.is_terminal else 400
+    out = console()
     parts: list[Table | Text] = [services(health), written(health)]
     parts.append(Text(f"Pairs on the switches: {health.active}. Sagas under way: {health.under_way}."))
     if health.sagas:
         parts.append(sagas(health))
     for part in parts:
-        console.print(part, width=width)
-        console.print()
+        out.print(part)
+        out.print()
     if health.well:
-        console.print(Text("All is well.", style="bold green"))
+        out.print(Text("All is well.", style="bold green"))
     for alarm in health.alarms:
-        console.print(Text(f"ALARM  {alarm}", style="bold red"), soft_wrap=True)
+        out.print(Text(f"ALARM  {alarm}", style="bold red"), soft_wrap=True)
 
 
 def services(health: Health) -> Table:
