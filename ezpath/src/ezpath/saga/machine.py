@@ -14,7 +14,7 @@ from ezpath.inventory import Inventory, Pair
 from ezpath.items import Item
 from ezpath.saga import words
 from ezpath.saga.effects import Effects
-from ezpath.saga.model import Saga, Settings, World, rested_anew
+from ezpath.saga.model import Saga, Settings, World, but, rested_anew
 from ezpath.saga.phases import FORWARD, On, Phase
 from ezpath.saga.plan import Sides, Target, needed, sides_of
 from ezpath.saga.turn import NEVER, Turn
@@ -99,7 +99,7 @@ def _offload(turn: Turn, event: OffloadRequested) -> None:
     if blocked := turn.world.holds.in_the_way(needed(granted)):
         turn.happen(saga, On.REFUSED, words.not_clear(*blocked))
         return
-    saga = replace(saga, sides=granted)
+    saga = but(saga, sides=granted)
     turn.say(words.step_event(saga, saga, turn.now, saga.reason))
     turn.happen(saga, On.GRANTED)
 
@@ -122,7 +122,7 @@ def _revert(turn: Turn, event: RevertRequested) -> None:
     if saga is None or saga.revert_asked_at == event.at:
         return
     # The outcome's time is that of what was asked last: the way back, not the whole stay on the switch.
-    asked = replace(saga, revert_asked_at=event.at, requested_at=turn.now)
+    asked = but(saga, revert_asked_at=event.at, requested_at=turn.now)
     turn.happen(asked, On.REVERT, event.reason)
 
 
@@ -139,9 +139,11 @@ def _report(turn: Turn, event: StepReport) -> None:
     if saga is None or not _fits(saga, event):
         return
     if event.ok:
-        saga = replace(saga, waiting=saga.waiting - {event.target})
-        turn.world = turn.world.with_saga(saga)
-        turn.confirmed(saga)
+        saga = but(saga, waiting=saga.waiting - {event.target})
+        if saga.waiting:
+            turn.world = turn.world.with_saga(saga)
+        else:
+            turn.confirmed(saga)
     elif event.reason.startswith("stale"):
         # So the writers say that a newer command spoke about something shared.
         turn.happen(saga, On.OVERTAKEN, event.reason)

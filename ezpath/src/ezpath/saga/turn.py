@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from ezpath.inventory import Inventory
 from ezpath.items import Item
 from ezpath.names import PairId
 from ezpath.saga import words
 from ezpath.saga.effects import Effects, Keep, Said, Want
-from ezpath.saga.model import Saga, Settings, World, held_by
+from ezpath.saga.model import Saga, Settings, World, but, held_by
 from ezpath.saga.phases import INSTALLS, TABLE, Do, Move, On, Phase
 from ezpath.saga.plan import Target, to_put, to_remove
 from ezpath.saga.vlans import Rest, merged
@@ -37,7 +36,7 @@ class Turn:
         moved = [self.world.sagas[pair] for pair in self._moved]
         changed = holds.changed(self._before.holds, self._touched)
         return self.world, (
-            *(Keep(replace(saga, told=False) if saga.told else saga) for saga in moved),
+            *(Keep(but(saga, told=False) if saga.told else saga) for saga in moved),
             *(Want(target, generation, holds) for target in sorted({*wants, *changed})),
             *self._said,
             *(Keep(saga) for saga in moved if saga.told),
@@ -50,7 +49,7 @@ class Turn:
             return
         came_from = saga
         if move.then is not saga.phase:
-            saga = replace(saga, phase=move.then, entered_at=self.now, deadline=NEVER, told=False)
+            saga = but(saga, phase=move.then, entered_at=self.now, deadline=NEVER, told=False)
         for do in move.do:
             saga = self._done(do, saga, reason)
         if saga != came_from:
@@ -76,25 +75,25 @@ class Turn:
             case Do.ASK:
                 asked, now = frozenset(self._work(saga)), self.now
                 deadline = self._deadline(saga.phase, now, 0)
-                return replace(saga, generation=generation, waiting=asked, tries=0, entered_at=now, deadline=deadline)
+                return but(saga, generation=generation, waiting=asked, tries=0, entered_at=now, deadline=deadline)
             case Do.ASK_AGAIN:
                 # What they are asked is worked out anew: others may hold it by now.
                 silent, tries = saga.waiting & frozenset(self._work(saga)), saga.tries + 1
                 deadline = self._deadline(saga.phase, saga.entered_at, tries)
-                return replace(saga, generation=generation, waiting=silent, tries=tries, deadline=deadline)
+                return but(saga, generation=generation, waiting=silent, tries=tries, deadline=deadline)
             case Do.DRAIN:
                 until = self.now + self.settings.drain_s
-                return replace(saga, generation=generation, waiting=frozenset(), entered_at=self.now, deadline=until)
+                return but(saga, generation=generation, waiting=frozenset(), entered_at=self.now, deadline=until)
             case Do.GIVE_UP:
-                return replace(saga, goal="rolled-back", reason=reason)
+                return but(saga, goal="rolled-back", reason=reason)
             case Do.TURN_BACK:
-                return replace(saga, goal="reverted", reason=reason)
+                return but(saga, goal="reverted", reason=reason)
             case Do.REST:
                 until = self.now + self.settings.quarantine_s
                 mine = (Rest(side.host, side.vid, saga.tenant, until) for side in saga.sides or ())
-                return replace(saga, sides=None, rests=merged((*saga.rests, *mine), self.now))
+                return but(saga, sides=None, rests=merged((*saga.rests, *mine), self.now))
             case Do.TELL:
-                return replace(saga, told=True)
+                return but(saga, told=True)
             case Do.SAY:
                 return saga
 
