@@ -28,6 +28,8 @@ from ezpath.events import (
     subject_of,
 )
 from ezpath.inventory import Inventory
+from ezpath.live.records import from_json as endpoints_from_json
+from ezpath.live.records import to_json as endpoints_to_json
 from ezpath.names import VlanId
 from ezpath.saga import saga_from_json, saga_to_json
 from ezpath.saga.model import Saga
@@ -137,6 +139,13 @@ def test_a_damaged_desired_document_is_one_or_refused(kind, parse):
         assert isinstance(generation_of(data), int)
 
 
+def test_a_damaged_inventory_document_is_one_or_refused(inventory):
+    valid, rng = endpoints_to_json(inventory.endpoints.values()), random.Random(1)
+    assert len(endpoints_from_json(valid)) == len(inventory.endpoints)
+    refused = sum(outcome(endpoints_from_json, damaged_json(rng, valid)) is None for _ in range(ROUNDS))
+    assert refused > ROUNDS * 0.5
+
+
 def test_a_damaged_record_is_one_or_refused(record):
     valid, parse = record
     rng = random.Random(1)
@@ -192,7 +201,8 @@ ALLOWED = 24
 
 
 @pytest.mark.parametrize(
-    "parse", [decode, decode_sample, decode_answer, switch_from_json, host_from_json, generation_of]
+    "parse",
+    [decode, decode_sample, decode_answer, switch_from_json, host_from_json, generation_of, endpoints_from_json],
 )
 @pytest.mark.parametrize("name", BLOBS)
 def test_ten_megabytes_of_anything_cost_bounded_time_and_memory_and_none_stays(name, parse):

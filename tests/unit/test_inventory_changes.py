@@ -156,6 +156,22 @@ def test_given_a_bucket_that_was_not_filled_to_the_end_then_nothing_was_publishe
     assert whole is not None and set(whole) == {"red-1"}
 
 
+def test_given_one_address_in_two_documents_then_the_newest_word_counts(inventory: Inventory) -> None:
+    """A publisher died in the middle: who had the address is still there, beside who has it now."""
+    had = endpoint(inventory, "red-1")
+    has = replace(had, name=EndpointName("red-9"), host=HostName("h12"))
+    both = all_of({"host.h11": to_json([had]), "host.h12": to_json([has]), ALL: to_all(HOSTS)})
+    assert both == {has.name: has}
+
+
+@pytest.mark.parametrize("document", [b"[", b"{}", b'{"v":1}', b'{"v":1,"hosts":7}', b'{"v":1,"hosts":["*"]}'])
+def test_given_a_spoilt_word_that_all_is_there_then_it_is_refused(document: bytes) -> None:
+    listing = Listing()
+    listing.enter("host.h11", to_json([]))
+    with pytest.raises(ValueError, match=r"version 1|not JSON|all\.hosts"):
+        listing.enter(ALL, document)
+
+
 def test_given_an_endpoint_on_a_host_that_a_service_does_not_know_then_it_is_left_out(inventory: Inventory) -> None:
     elsewhere = replace(endpoint(inventory, "red-1"), host=HostName("h99"))
     assert not inventory.with_endpoints([elsewhere]).endpoints
@@ -164,11 +180,14 @@ def test_given_an_endpoint_on_a_host_that_a_service_does_not_know_then_it_is_lef
 @pytest.mark.parametrize(
     ("document", "words"),
     [
-        (b"[", "Expecting"),
+        (b"[", "not JSON: Expecting"),
         (b"[]", "no document of version 1"),
         (b'{"v":2,"endpoints":[]}', "no document of version 1"),
         (b'{"v":1}', "tuple"),
         (b'{"v":1,"endpoints":[{"name":"x"}]}', "endpoints.0.tenant"),
+        (to_json([replace(endpoint(INVENTORY, "red-1"), mac=Mac("x" * 9999))]), "endpoints.0.mac: Value error"),
+        (to_json([replace(endpoint(INVENTORY, "red-1"), importance=float("inf"))]), "endpoints.0.importance"),
+        (to_json([replace(endpoint(INVENTORY, "red-1"), vni=Vni(2**24))]), "endpoints.0.vni"),
         (b"[" * 100_000, "nested too deep"),
     ],
 )
@@ -178,6 +197,7 @@ def test_given_what_is_no_document_then_it_is_refused_and_what_was_known_stays(d
     listing = Listing()
     listing.enter("host.h11", known)
     listing.enter(ALL, to_all(HOSTS[:1]))
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=words) as refused:
         listing.enter("host.h11", document)
+    assert len(str(refused.value)) < 1000
     assert set(listing.endpoints()) == {"red-1"}

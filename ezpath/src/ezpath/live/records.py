@@ -15,16 +15,32 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from ezpath.inventory import Endpoint
-from ezpath.names import EndpointName, HostName
+from ezpath.inventory.document import EndpointConfig, Name, VniField
+from ezpath.inventory.model import endpoint_of
+from ezpath.malformed import brief
+from ezpath.names import EndpointName, HostName, Vni
 
 VERSION = 1
 ALL = "all"
 """The key that is written when all others are."""
 Endpoints = tuple[Endpoint, ...]
-_ENDPOINTS: TypeAdapter[Endpoints] = TypeAdapter(Endpoints)
+
+
+class _Endpoint(EndpointConfig):
+    """One of a document: as it may stand in the file, with the tenant's VNI and who told of it."""
+
+    vni: VniField
+    source: str
+
+
+class _Hosts(BaseModel):
+    hosts: tuple[Name, ...]
+
+
+_ENDPOINTS: TypeAdapter[tuple[_Endpoint, ...]] = TypeAdapter(tuple[_Endpoint, ...])
 
 
 def key_of(host: HostName) -> str:
@@ -40,10 +56,10 @@ def to_json(endpoints: Iterable[Endpoint]) -> bytes:
 def from_json(document: bytes) -> Endpoints:
     """The reverse. Raises ValueError saying what is wrong with it."""
     try:
-        return _ENDPOINTS.validate_python(_read(document).get("endpoints"))
+        read = _ENDPOINTS.validate_python(_read(document).get("endpoints"))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise ValueError(f"endpoints.{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from None
+        raise _refused("endpoints", error) from None
+    return tuple(endpoint_of(each, Vni(each.vni), each.source) for each in read)
 
 
 def by_host(endpoints: Iterable[Endpoint], hosts: Iterable[HostName]) -> Mapping[str, bytes]:
@@ -74,7 +90,7 @@ class Listing:
         if key != ALL:
             self._waiting[key] = from_json(document) if document is not None else ()
             return False
-        hosts = {key_of(HostName(host)) for host in _read(document)["hosts"]} if document is not None else set()
+        hosts = {key_of(host) for host in _hosts(document)} if document is not None else set()
         if not hosts or not hosts <= self._taken.keys() | self._waiting.keys():
             # Some were written anew since, and are still to come; or another store takes the place of one that is lost.
             return False
@@ -85,8 +101,10 @@ class Listing:
         return True
 
     def endpoints(self) -> Mapping[EndpointName, Endpoint]:
-        """Where two documents have the same one, the newest word on it counts."""
-        return {endpoint.name: endpoint for there in self._taken.values() for endpoint in there}
+        """Where two documents have the same name or address, the newest word on it counts."""
+        by_name = {endpoint.name: endpoint for there in self._taken.values() for endpoint in there}
+        by_address = {(endpoint.vni, endpoint.mac): endpoint for endpoint in by_name.values()}
+        return by_name if len(by_address) == len(by_name) else {each.name: each for each in by_address.values()}
 
 
 def all_of(found: Mapping[str, bytes]) -> Mapping[EndpointName, Endpoint] | None:
@@ -104,11 +122,25 @@ def all_of(found: Mapping[str, bytes]) -> Mapping[EndpointName, Endpoint] | None
     return None
 
 
+def _hosts(document: bytes) -> tuple[HostName, ...]:
+    try:
+        return tuple(map(HostName, _Hosts.model_validate(_read(document)).hosts))
+    except ValidationError as error:
+        raise _refused("all", error) from None
+
+
 def _read(document: bytes) -> dict[str, Any]:
     try:
         raw: Any = json.loads(document)
     except RecursionError:
         raise ValueError("nested too deep") from None
+    except ValueError as error:
+        raise ValueError(brief(f"not JSON: {error}")) from None
     if not isinstance(raw, dict) or raw.get("v") != VERSION:
         raise ValueError(f"no document of version {VERSION}")
     return raw
+
+
+def _refused(what: str, error: ValidationError) -> ValueError:
+    first = error.errors(include_url=False, include_input=False)[0]
+    return ValueError(brief(f"{what}.{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"))
