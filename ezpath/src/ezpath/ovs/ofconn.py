@@ -92,15 +92,22 @@ class OpenFlowConnection:
         if len(mods) > _BUNDLE_AT_MOST:
             return False
         self._bundles = self._bundles % 0xFFFFFFFF + 1
-        first = self._xid + 1
-        data = of.bundle(mods, self._bundles, first)
-        last = first + len(mods) + 1
-        self._xid = last
-        # Each message of a bundle that is refused is answered with an error, and then so is its commit.
-        await self._answer(last, data)
+        number, first = self._bundles, self._xid + 1
+        data = of.bundle(mods, number, first)
+        barrier = self._xid = first + len(mods) + 1
+        await self._answer(barrier, data)
+        end = self._next()
+        if self._was_refused(first, barrier):
+            await self._answer(end, of.discard(number, end))
+            self._was_refused(end, end)
+            return False
+        await self._answer(end, of.commit(number, end))
+        return not self._was_refused(first, end)
+
+    def _was_refused(self, first: int, last: int) -> bool:
         refused = self._refusals.intersection(range(first, last + 1))
         self._refusals -= refused
-        return not refused
+        return bool(refused)
 
     async def with_cookies(self, cookies: Iterable[int]) -> set[of.Found]:
         """All rules with one of ``cookies``. Raises :class:`OvsUnreachable`."""
@@ -150,8 +157,10 @@ class OpenFlowConnection:
                 await self._writer.drain()
                 await asyncio.gather(*waiting.values())
         except TimeoutError:
+            self._watching = False
             raise OvsUnreachable(f"bridge {self.name}: no answer within {TIMEOUT_S:g} s") from None
         except OSError as error:
+            self._watching = False
             raise OvsUnreachable(f"bridge {self.name}: {error.strerror or error}") from None
         finally:
             for xid in waiting:
@@ -194,7 +203,7 @@ class OpenFlowConnection:
                 self._parts.setdefault(xid, []).extend(of.found_in(body))
                 if not of.has_more(body):
                     self._done(xid)
-            case of.Type.BUNDLE_CONTROL:
+            case of.Type.BUNDLE_CONTROL | of.Type.BARRIER_REPLY:
                 self._done(xid)
 
     def _note(self, change: of.Change) -> None:

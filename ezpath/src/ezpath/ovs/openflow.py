@@ -65,6 +65,7 @@ class Bundle(IntEnum):
 
     OPEN = 0
     COMMIT = 4
+    DISCARD = 6
 
 
 class Unspoken(ValueError):
@@ -93,16 +94,27 @@ class Mod:
 
 
 def bundle(mods: Sequence[Mod], number: int, first_xid: int) -> bytes:
-    """Everything that makes ``mods`` one transaction; messages are numbered from ``first_xid`` on: open, mods, commit.
+    """Opens a bundle and fills it; messages are numbered from ``first_xid`` on: open, mods, and a barrier.
 
-    Raises :class:`Unspoken`.
+    Open vSwitch looks at each mod when it comes, and leaves out what it refuses: when the barrier is answered, and no
+    mod was refused, :func:`commit` it. Raises :class:`Unspoken`.
     """
     parts = [_bundle_control(Bundle.OPEN, number, first_xid)]
     add = _BUNDLE.pack(number, 0, _ATOMIC_AND_ORDERED)
     for xid, mod in enumerate(mods, first_xid + 1):
         parts.append(message(Type.BUNDLE_ADD, xid, add + _flow_mod(mod, xid)))
-    parts.append(_bundle_control(Bundle.COMMIT, number, first_xid + len(mods) + 1))
+    parts.append(message(Type.BARRIER_REQUEST, first_xid + len(mods) + 1))
     return b"".join(parts)
+
+
+def commit(number: int, xid: int) -> bytes:
+    """Carries out a bundle, all of it or nothing."""
+    return _bundle_control(Bundle.COMMIT, number, xid)
+
+
+def discard(number: int, xid: int) -> bytes:
+    """Forgets a bundle."""
+    return _bundle_control(Bundle.DISCARD, number, xid)
 
 
 def rules_with_cookie(cookie: int, xid: int) -> bytes:
@@ -170,9 +182,9 @@ def found_in(body: bytes) -> list[Found]:
 
 def _rules(rest: memoryview) -> Iterator[Found]:
     while rest:
+        if len(rest) < _STATS.size or _TLV.unpack_from(rest)[0] < _STATS.size:
+            raise ValueError(f"a rule that is too short, {len(rest)} bytes from the end")
         length, table, _, _, priority, _, _, _, _, cookie, _, _ = _STATS.unpack_from(rest)
-        if length < _STATS.size:
-            raise ValueError(f"a rule of {length} bytes")
         yield Found(table, priority, cookie, bytes(rest[_STATS.size : length]))
         rest = rest[length:]
 
