@@ -59,7 +59,7 @@ class Plan:
 
 @click.command("saga", epilog=_EPILOG)
 @click.option("--part", "parts", type=click.Choice(PARTS), multiple=True, help="Only this; repeatable. [default: all]")
-@click.option("--offloads", type=click.IntRange(1), default=10_000, show_default=True, help="For the rate.")
+@click.option("--offloads", type=click.IntRange(1), default=5000, show_default=True, help="For the rate.")
 @click.option("--endpoints", type=click.IntRange(8, 4000), default=400, show_default=True, help="On each host.")
 @click.option("--seconds", type=click.FloatRange(1), default=20.0, show_default=True, help="For the latencies.")
 @click.option(

@@ -71,10 +71,14 @@ def _one_side(me: Side, peer: Side) -> Iterator[tuple[Phase, Target, Item]]:
     yield Phase.HOST_SEND, host, SendRule(me.vni, me.mac, peer.mac, me.vid)
 
 
-@lru_cache(maxsize=8192)
 def held(sides: Sides, phase: Phase) -> frozenset[tuple[Target, Item]]:
     """What a saga in ``phase`` needs to stay where it is."""
-    return frozenset(_items(sides, HOLDS[phase]))
+    return _installed_by(sides, HOLDS[phase])
+
+
+@lru_cache(maxsize=16384)
+def _installed_by(sides: Sides, phases: tuple[Phase, ...]) -> frozenset[tuple[Target, Item]]:
+    return frozenset(_items(sides, phases))
 
 
 def needed(sides: Sides) -> Iterator[tuple[Target, Item]]:

@@ -55,7 +55,8 @@ class Turn:
         if saga != came_from:
             self.world = self.world.with_saga(saga)
             self._moved[saga.pair] = None
-            self._touched |= held_by(saga) ^ held_by(came_from)
+            if saga.phase is not came_from.phase or saga.sides is not came_from.sides:
+                self._touched |= held_by(saga) ^ held_by(came_from)
         self._say(move, saga, came_from, reason)
         if Do.ASK in move.do or Do.ASK_AGAIN in move.do:
             self.confirmed(saga)  # at once, where there was nobody to ask
