@@ -23,7 +23,7 @@ from contract.switch_writer_rig import (
     until_said,
     writing,
 )
-from ezpath.bus import Bus
+from ezpath.bus import Bus, Saying
 from ezpath.events import SwitchTables, TableUse
 from ezpath.inventory import parse
 from ezpath.items import EndpointLocal
@@ -128,6 +128,22 @@ async def test_a_late_command_changes_nothing_and_says_stale(bus, tor, reports):
         (late,) = await reports.ask(command(put=(TAG,), generation=1001))
         assert not late.ok and late.reason.startswith("stale")
         assert await tor.entries(*ITEM_TABLES) == set()
+
+
+async def test_of_commands_that_share_a_message_the_late_ones_alone_are_stale(bus, tor, reports):
+    # Given a command that was carried out
+    async with writing(bus, tor):
+        await reports.ask(command(put=(TAG,), generation=4000))
+        # When one message has one that is older than it, one that is new, and the same again
+        late = command(remove=(TAG,), generation=3999)
+        new, again = command(put=(LOCAL,), generation=4001), command(put=(TAG,), generation=4000)
+        before = await bus.last_sequence()
+        await bus.publish_all(map(Saying, (late, new, again)))
+        assert await bus.last_sequence() == before + 1
+        # Then each is answered for itself
+        (answer_late,), (answer_new,) = await reports.of(late), await reports.of(new)
+        assert answer_late.reason.startswith("stale") and answer_new.ok
+        assert await tor.entries(*ITEM_TABLES) == entries(TAG, LOCAL)
 
 
 async def test_a_malformed_command_is_a_dead_letter_and_the_next_one_is_carried_out(bus, nats_server, tor, reports):

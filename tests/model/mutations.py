@@ -13,7 +13,7 @@ from typing import Any
 from unittest.mock import patch
 
 from ezpath.events import StepReport
-from ezpath.saga import Effects, Keep, Phase, Saga, Want, World, machine, phases, plan
+from ezpath.saga import Effects, Keep, Phase, Saga, Want, World, machine, phases
 from ezpath.saga.holds import Holds
 from ezpath.saga.phases import INSTALLS, REMOVES, TABLE, Do, Move, On
 from ezpath.saga.turn import Turn

@@ -351,3 +351,23 @@ async def test_a_name_the_program_does_not_have_is_said_before_asking(rig: Any) 
     client = await rig.primary()
     with pytest.raises(P4RuntimeError, match="no table 'endpiont'; it has"):
         await client.read_table("endpiont")
+
+
+async def test_single_entries_are_read_by_their_key_and_only_those_that_are_there(rig: Any) -> None:
+    # Given entries in two tables, more than one portion of an answer has room for
+    client = await rig.primary()
+    entries = [endpoint(mac) for mac in range(3000)]
+    assert await client.write([Update.insert(entry) for entry in entries]) == []
+    await client.write([Update.modify(endpoint(5, port=2))])
+    # When some are asked for, and some that are not there
+    found = await client.read_entries([endpoint(5), endpoint(2999), endpoint(7000)])
+    # Then they come as they are, and nothing for the others
+    assert found == [endpoint(5, port=2), endpoint(2999)]
+    assert await client.read_entries(entries) == [endpoint(5, port=2) if n == 5 else endpoint(n) for n in range(3000)]
+    assert await client.read_entries([]) == []
+
+
+async def test_a_key_that_makes_no_sense_is_named_and_asks_nobody(rig: Any) -> None:
+    client = await rig.primary()
+    with pytest.raises(P4RuntimeError, match="no match field colour"):
+        await client.read_entries([TableEntry("endpoint", {"vni": 1, "mac": 1, "colour": 1})])
