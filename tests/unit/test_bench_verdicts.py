@@ -31,8 +31,15 @@ def test_a_target_is_missed_and_out_of_reach_where_not_even_a_tunnel_by_hand_rea
     [line] = said({"mpps_64": {"bare": [1.0], "least": [0.5], "tor": [0.4]}})
 
     assert line.startswith("MISSED ")
-    assert "out of reach on this machine's kernel, where a tunnel made by hand makes 0.50" in line
-    assert "80% of it" in line
+    assert "out of reach on this machine's kernel, where a tunnel made by hand makes 0.50 at best" in line
+    assert "80% of its median" in line
+
+
+def test_what_a_tunnel_by_hand_reached_in_one_round_is_not_out_of_reach() -> None:
+    [line] = said({"tcp_gbps": {"bare": [10, 10, 10], "least": [8, 8.5, 9.6], "tor": [8, 8, 8]}})
+
+    assert line.startswith("MISSED ")
+    assert "out of reach" not in line
 
 
 def test_without_a_tunnel_by_hand_the_bare_veth_is_the_bound() -> None:

@@ -15,8 +15,10 @@ from ezpath_lab.shell import in_namespace, run
 from ezpath_bench.dataplane.paths import ADDRESSES, EXTRA_MAC, MACS, Way
 
 SENDER_CPU, OTHER_CPU = "1", "0"
-SENDING = ("chrt", "--fifo", "1", "taskset", "-c", SENDER_CPU)
-"""The sender has its core to itself: what else wants to run there would be taken for the way's cost."""
+ALONE = ("chrt", "--fifo", "1")
+"""Both ends go before all else on their cores: what else wants to run there would be taken for the way's cost."""
+SENDING = (*ALONE, "taskset", "-c", SENDER_CPU)
+RECEIVING = (*ALONE, "taskset", "-c", OTHER_CPU)
 PING_PORT = 9998
 IPERF_PORT = "9999"
 UDP_AND_BELOW = 42
@@ -29,10 +31,10 @@ class NoFigure(Exception):
 
 def tcp_gbps(way: Way, seconds: float) -> float:
     """One stream with large segments, goodput as the receiver counts it."""
-    serve = ("iperf3", "-s", "-1", "-p", IPERF_PORT, "-A", OTHER_CPU)
+    serve = (*ALONE, "iperf3", "-s", "-1", "-p", IPERF_PORT, "-A", OTHER_CPU)
     with _beside(in_namespace(way.b, *serve)):
         _wait_for_listener(way.b, IPERF_PORT)
-        ask = ("iperf3", "-c", ADDRESSES[1], "-p", IPERF_PORT, "-A", SENDER_CPU, "-t", f"{seconds:.0f}", "-J")
+        ask = (*ALONE, "iperf3", "-c", ADDRESSES[1], "-p", IPERF_PORT, "-A", SENDER_CPU, "-t", f"{seconds:.0f}", "-J")
         report = json.loads(run(*in_namespace(way.a, *ask), timeout_s=seconds + 20))
     return float(report["end"]["sum_received"]["bits_per_second"]) / 1e9
 
@@ -58,10 +60,10 @@ def packets_mpps(way: Way, load: str, octets: int, seconds: float, *, targets: i
 
 def round_trip_us(way: Way, load: str, octets: int, count: int) -> float:
     """Median round trip of datagrams in frames of ``octets``, microseconds."""
-    with _beside(in_namespace(way.b, "taskset", "-c", OTHER_CPU, load, "pong", ADDRESSES[1], str(PING_PORT))):
+    with _beside(in_namespace(way.b, *RECEIVING, load, "pong", ADDRESSES[1], str(PING_PORT))):
         time.sleep(0.1)
         arguments = (ADDRESSES[1], str(PING_PORT), str(octets - UDP_AND_BELOW), str(count))
-        said = run(*in_namespace(way.a, "taskset", "-c", SENDER_CPU, load, "ping", *arguments), timeout_s=60)
+        said = run(*in_namespace(way.a, *SENDING, load, "ping", *arguments), timeout_s=60)
     trips = [int(line) for line in said.split()]
     if not trips:
         raise NoFigure(f"{way.name}: no datagram came back")
