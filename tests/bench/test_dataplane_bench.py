@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.root
 def test_a_quick_run_measures_every_figure_of_every_way(needs: Callable[..., None], tmp_path: Path) -> None:
-    needs("ip", "tc", "clang", "iperf3", "taskset", "ss", root=True)
+    needs("ip", "tc", "clang", "iperf3", "taskset", "chrt", "ss", root=True)
     command = [
         str(Path(sys.executable).with_name("ezpath-bench")),
         "dataplane",
