@@ -132,11 +132,6 @@ class Candidates:
         seconds[rows] = self.now - self.places.rows.entered_at[records]
         return seconds
 
-    @property
-    def moved_rows(self) -> tuple[Indices, Indices]:
-        """The numbers that flows which ever moved have among the places, and here."""
-        return self._beside
-
     def rounds_here(self, rows: Indices) -> Indices:
         """Rounds with fresh word since each of ``rows`` came to where it is."""
         arrived = np.zeros(len(self), np.int64)

@@ -16,7 +16,7 @@ from ezpath_decider.directory import Directory
 from ezpath_decider.engine import Round
 from ezpath_decider.places import OVERLAY
 
-KEPT_A_ROUND = 100
+KEPT_A_ROUND = 50
 """Accounts of one round. Moves first; of the others those with the highest score."""
 MOST_WITHOUT_ROOM = 50_000
 """Where more than so many flows want in, that they do is no news about any of them."""

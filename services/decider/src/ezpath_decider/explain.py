@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -59,10 +60,8 @@ class Explainer:
         candidates = self._candidates
         flow = int(candidates.flow[row])
         pair = candidates.directory.pair_name(flow)
-        seconds = float(candidates.since_s[row])
-        moved = bool(np.isfinite(seconds))
-        records, rows = candidates.moved_rows
-        failures = self.engine.places.rows.failures[records[rows == row]]
+        here_s = float(candidates.since_s[row])
+        moved = self.engine.places.record(flow) if isfinite(here_s) else None
         return Account(
             pair=pair,
             tenant=_tenant(pair),
@@ -72,8 +71,8 @@ class Explainer:
             reason=self._obstacle(row) or words(self.decided.selection, candidates, row),
             traffic=self._traffic(row),
             standing=self._standing(row),
-            here_s=round(seconds, 3) if moved else None,
-            here_rounds=int(candidates.rounds_here(np.array([row]))[0]) if moved else None,
+            here_s=None if moved is None else round(here_s, 3),
+            here_rounds=None if moved is None else max(0, int(self.engine.series.rows.rounds[row]) - moved.rounds),
             needs=tuple(self._needs(flow)),
             fills=tuple(self._fills(flow)),
             listed=tuple(
@@ -82,7 +81,7 @@ class Explainer:
                 if listed[row]
             ),
             paused=self.engine.pins.pauses_of(flow),
-            failures=int(failures.sum()),
+            failures=0 if moved is None else moved.failures,
             rests_s=round(float(candidates.rests_s[row]), 3),
             course=_course(self.sagas.get(pair)),
             dry_run=self.dry_run,
@@ -99,12 +98,15 @@ class Explainer:
         return self.decided.candidates.now
 
     def _verdict(self, row: int) -> Verdict:
+        if row in self._moves:
+            return self._moves[row]
+        return "waits" if self.decided.moves.waiting[row] else "stays"
+
+    @cached_property
+    def _moves(self) -> dict[int, Verdict]:
         moves = self.decided.moves
-        if (moves.offload == row).any():
-            return "offload"
-        if (moves.revert == row).any():
-            return "revert"
-        return "waits" if moves.waiting[row] else "stays"
+        offload: dict[int, Verdict] = dict.fromkeys(moves.offload.tolist(), "offload")
+        return offload | dict.fromkeys(moves.revert.tolist(), "revert")
 
     def _obstacle(self, row: int) -> str:
         """What outdoes the strategy; empty where the strategy's word stands."""
@@ -150,15 +152,14 @@ class Explainer:
         selection, candidates = self.decided.selection, self._candidates
         ranked = self._scores
         above = len(ranked) - int(np.searchsorted(ranked, selection.score[row], side="right"))
-        scores = selection.score[selection.chosen]
         return Standing(
             strategy=self.strategy,
             settings=settings_of(self.engine.strategy),
             score=_digits(selection.score[row]),
             rank=above + 1 if candidates.may[row] else None,
             candidates=len(ranked),
-            chosen=len(scores),
-            last_in=_digits(scores.min()) if len(scores) else None,
+            chosen=len(self._chosen_scores),
+            last_in=_digits(self._chosen_scores[0]) if len(self._chosen_scores) else None,
             importance=_digits(candidates.importance[row]),
         )
 
@@ -166,6 +167,10 @@ class Explainer:
     def _scores(self) -> Any:
         """Of all that may be on the switches, ascending."""
         return np.sort(self.decided.selection.score[self._candidates.may])
+
+    @cached_property
+    def _chosen_scores(self) -> Any:
+        return np.sort(self.decided.selection.score[self.decided.selection.chosen])
 
     def _needs(self, flow: int) -> Iterator[Need]:
         directory, book = self.engine.directory, self.engine.book
@@ -177,7 +182,7 @@ class Explainer:
         )
         labels = (directory.names[one], directory.names[other], *tags, directory.names[other], directory.names[one])
         users = self._users
-        mine = int((self._moved == flow).any())
+        mine = int(flow in self._moved_ones)
         named = dict(zip(entries.tolist(), labels, strict=True))
         named.pop(NONE, None)
         for entry, what in sorted(named.items(), key=lambda each: (book.switch[each[0]], book.table[each[0]], each[1])):
@@ -193,13 +198,17 @@ class Explainer:
                 yield Fill(name, TABLES[table], int(held), _limit(budgets.tables[switch, table]))
             yield Fill(name, "all tables", int(self._held[switch].sum()), _limit(budgets.switches[switch]))
             if (quota := _limit(budgets.tenants[tenant])) is not None:
-                book, held_entries = self.engine.book, np.flatnonzero(self._users)
-                theirs = (book.switch[held_entries] == switch) & (book.tenant[held_entries] == tenant)
-                yield Fill(name, f"tenant {directory.tenants[tenant]}", int(np.count_nonzero(theirs)), quota)
+                yield Fill(
+                    name, f"tenant {directory.tenants[tenant]}", int(self._held_by_tenant[switch, tenant]), quota
+                )
 
     @cached_property
     def _moved(self) -> Any:
         return self.engine.places.moved()
+
+    @cached_property
+    def _moved_ones(self) -> frozenset[int]:
+        return frozenset(self._moved.tolist())
 
     @cached_property
     def _users(self) -> Indices:
@@ -209,6 +218,15 @@ class Explainer:
         users = np.bincount(entries[entries != NONE], minlength=len(book))
         users[NONE] = 0
         return users
+
+    @cached_property
+    def _held_by_tenant(self) -> I64:
+        """By switch and tenant."""
+        book, held, tenants = self.engine.book, np.flatnonzero(self._users), len(self.engine.directory.tenants)
+        shape = (len(self.engine.directory.switches), tenants)
+        return np.bincount(book.switch[held] * tenants + book.tenant[held], minlength=shape[0] * shape[1]).reshape(
+            shape
+        )
 
     @cached_property
     def _held(self) -> I64:
@@ -239,4 +257,4 @@ def _limit(entries: int) -> int | None:
 
 def _digits(number: Any) -> float:
     """As many digits as mean something; JSON knows no infinity."""
-    return float(np.format_float_positional(np.float64(np.nan_to_num(number)), _DIGITS, fractional=False, trim="-"))
+    return float(f"{number:.{_DIGITS}g}") if isfinite(number) else 0.0

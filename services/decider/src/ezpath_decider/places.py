@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,13 @@ class _PlaceRows(Rows):
     """Of the series, when the state was entered."""
     failures: U16 = column(np.uint16)
     """Rolled back so many times in a row."""
+
+
+class Record(NamedTuple):
+    """A part of one flow's record."""
+
+    rounds: int
+    failures: int
 
 
 @dataclass(slots=True)
@@ -76,6 +83,11 @@ class Places:
         """The records that have a row in ``series``: their own numbers, and those of the rows."""
         found = series.find(self.rows.flow[: self.rows.count])
         return np.flatnonzero(found != NOWHERE), found[found != NOWHERE].astype(np.intp)
+
+    def record(self, flow: int) -> Record | None:
+        """Of one flow, None where it never moved."""
+        (row,) = self._index.find(np.array([flow], np.uint64), self.rows.flow[: self.rows.count])
+        return None if row == NOWHERE else Record(int(self.rows.rounds[row]), int(self.rows.failures[row]))
 
     def moved(self) -> U64:
         """The flows that are not simply in the overlay."""
