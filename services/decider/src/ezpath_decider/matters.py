@@ -45,14 +45,17 @@ def _threshold(candidates: Candidates, entries: int, settings: Mapping[str, Any]
 
 
 def _topk(candidates: Candidates, entries: int, settings: Mapping[str, Any]) -> Mask:
-    """All above the floor, for a flow whose entries others need as well fits where nothing else does; with ``most``,
-    the first so many: whoever is behind them here is behind them everywhere."""
+    """Those above the floor; with ``most``, the first so many; and never more than the strategy looks at. Whoever is
+    behind so many here is behind them everywhere."""
     score: Floats = candidates.packets_s if settings["per"] == "packets" else candidates.bits_s / 8
     above: Mask = candidates.may & (score > settings["floor"])
     most = int(settings["most"])
     if 0 < most < np.count_nonzero(above):
         above &= score >= np.partition(score[above], -most)[-most]
-    return above
+    others = np.flatnonzero(above & ~candidates.must)
+    found = np.zeros(len(candidates), np.bool_)
+    found[highest(candidates, score, others, considered(2 * entries))] = True
+    return found
 
 
 def _value(candidates: Candidates, entries: int, settings: Mapping[str, Any]) -> Mask:
