@@ -23,6 +23,8 @@ PROBE_INTERVAL_S = 2.0
 PROBE_TIMEOUT_S = 3
 FIRST_BACKOFF_S = 0.2
 MAX_BACKOFF_S = 2.0
+CANCEL_AGAIN_S = 0.5
+"""Closing: how long a task that was told to end may take before it is told again, seconds."""
 SAY_EVERY_S = 5.0
 """How often the log says that NATS is being waited for, seconds."""
 
@@ -58,9 +60,10 @@ class Link:
     async def close(self) -> None:
         """Let go of the connection. Idempotent."""
         if self._keeper is not None:
-            self._keeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._keeper
+            while not self._keeper.done():
+                # Again after a while: nats-py may swallow one while it connects.
+                self._keeper.cancel()
+                await asyncio.wait((self._keeper,), timeout=CANCEL_AGAIN_S)
             self._keeper = None
         await self._drop()
 
