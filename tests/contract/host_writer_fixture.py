@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from contract.host_writer_rig import Decider, HostWriter
+from contract.host_writer_rig import Commander, HostWriter
 from contract.ovs_machine import OvsMachine, Wire
 from ezpath.bus import Bus
 from structlog.testing import capture_logs
 
 
 @pytest_asyncio.fixture
-async def decider(bus: Bus) -> AsyncIterator[Decider]:
-    decider = Decider(bus)
-    listening = asyncio.create_task(decider.listen())
-    yield decider
+async def commander(bus: Bus) -> AsyncIterator[Commander]:
+    commander = Commander(bus)
+    listening = asyncio.create_task(commander.listen())
+    yield commander
     listening.cancel()
 
 

@@ -116,7 +116,7 @@ class HostWriter:
         return subprocess.run([*self.command, *options], capture_output=True, text=True, timeout=60, check=False)
 
 
-class Decider:
+class Commander:
     """Who sends commands and waits for reports."""
 
     def __init__(self, bus: Bus) -> None:
@@ -185,10 +185,10 @@ def installed(machine: OvsMachine) -> list[str]:
     return [flow for bridge in ("br-int", "br-phy") for flow in machine.ours(bridge) if "actions=drop" not in flow]
 
 
-async def until_ok(decider: Decider, host: str, **what: Any) -> StepReport:
+async def until_ok(commander: Commander, host: str, **what: Any) -> StepReport:
     """Ask, as the decider does, until the host is back."""
     deadline = time.monotonic() + 15
-    while not (report := await decider.ask(host, 15, **what)).ok:
+    while not (report := await commander.ask(host, 15, **what)).ok:
         assert time.monotonic() < deadline, report.reason
         await asyncio.sleep(0.2)
     return report

@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 import pytest
-from contract.host_writer_rig import RECEIVE, SEND, TAG, A, B, Decider, HostWriter, eventually, installed
+from contract.host_writer_rig import RECEIVE, SEND, TAG, A, B, Commander, HostWriter, eventually, installed
 from contract.ovs_machine import OvsMachine, Wire, frame
 from ezpath.answers import Installed, ask_installed, from_document
 from ezpath.bus import Bus
@@ -28,14 +28,14 @@ def all_flows(machine: OvsMachine) -> dict[str, list[str]]:
 
 
 async def test_surplus_under_our_cookie_goes_wherever_it_is_and_what_is_not_ours_stays(
-    machine: OvsMachine, writer: HostWriter, decider: Decider
+    machine: OvsMachine, writer: HostWriter, commander: Commander
 ) -> None:
     # Given a third bridge, rules of somebody on all of them, and a host that is as it ought to be
     machine.vsctl("add-br", "br-old", "--", "set", "bridge", "br-old", "datapath_type=netdev")
     for bridge in ("br-int", "br-phy", "br-old"):
         for flow in SOMEBODYS:
             machine.add_flow(bridge, flow)
-    await decider.want("h1", (RECEIVE, SEND), 3)
+    await commander.want("h1", (RECEIVE, SEND), 3)
     await writer.start()
     before = all_flows(machine)
     assert len(installed(machine)) == 4
@@ -55,37 +55,37 @@ async def test_surplus_under_our_cookie_goes_wherever_it_is_and_what_is_not_ours
 
 
 async def test_where_nothing_is_desired_all_of_ours_is_surplus(
-    machine: OvsMachine, writer: HostWriter, decider: Decider
+    machine: OvsMachine, writer: HostWriter, commander: Commander
 ) -> None:
     await writer.start()
     clean = all_flows(machine)
-    assert (await decider.ask("h1", put=(RECEIVE, SEND), generation=4)).ok
+    assert (await commander.ask("h1", put=(RECEIVE, SEND), generation=4)).ok
     # When the decider wants nothing there any more, and the command that says so is lost
-    await decider.want("h1", (), 5)
+    await commander.want("h1", (), 5)
     # Then the next audit takes everything off
     await eventually(lambda: all_flows(machine) == clean, "nothing is left")
 
 
 async def test_what_is_desired_and_was_never_commanded_is_installed(
-    machine: OvsMachine, writer: HostWriter, decider: Decider
+    machine: OvsMachine, writer: HostWriter, commander: Commander
 ) -> None:
-    await decider.want("h1", (), 3)
+    await commander.want("h1", (), 3)
     await writer.start()
     assert installed(machine) == []
-    await decider.want("h1", (RECEIVE,), 7)
+    await commander.want("h1", (RECEIVE,), 7)
     await eventually(lambda: len(installed(machine)) == 2, "both rules of it are there")
     # A document older than a command that was carried out changes nothing
-    assert (await decider.ask("h1", put=(SEND,), generation=9)).ok
-    await decider.want("h1", (), 8)
+    assert (await commander.ask("h1", put=(SEND,), generation=9)).ok
+    await commander.want("h1", (), 8)
     await asyncio.sleep(1.5)
     assert len(installed(machine)) == 4
 
 
 async def test_a_rule_of_ours_that_somebody_changed_is_put_right(
-    machine: OvsMachine, writer: HostWriter, decider: Decider
+    machine: OvsMachine, writer: HostWriter, commander: Commander
 ) -> None:
     await writer.start()
-    assert (await decider.ask("h1", put=(RECEIVE, SEND))).ok
+    assert (await commander.ask("h1", put=(RECEIVE, SEND))).ok
     before = all_flows(machine)
     machine.ofctl("mod-flows", "br-int", "cookie=0xe25a000000000000/0xffff000000000000,actions=drop")
     assert all_flows(machine) != before
@@ -93,10 +93,10 @@ async def test_a_rule_of_ours_that_somebody_changed_is_put_right(
 
 
 async def test_a_rule_of_somebody_that_took_the_place_of_ours_is_not_touched(
-    machine: OvsMachine, writer: HostWriter, decider: Decider
+    machine: OvsMachine, writer: HostWriter, commander: Commander
 ) -> None:
     await writer.start()
-    assert (await decider.ask("h1", put=(RECEIVE,))).ok
+    assert (await commander.ask("h1", put=(RECEIVE,))).ok
     taken = next(flow for flow in machine.ours("br-phy") if "dl_vlan" in flow)
     theirs = re.sub(r"cookie=\w+", "cookie=0x99", taken).replace(" actions=", ",actions=").replace(" ", "")
     theirs = re.sub(r"actions=.*", "actions=LOCAL", theirs)
@@ -109,9 +109,9 @@ async def test_a_rule_of_somebody_that_took_the_place_of_ours_is_not_touched(
 
 
 async def test_while_kv_is_silent_what_is_known_is_put_back(
-    machine: OvsMachine, writer: HostWriter, decider: Decider, nats_server: Any
+    machine: OvsMachine, writer: HostWriter, commander: Commander, nats_server: Any
 ) -> None:
-    await decider.want("h1", (RECEIVE, SEND), 3)
+    await commander.want("h1", (RECEIVE, SEND), 3)
     await writer.start()
     before = all_flows(machine)
     nats_server.freeze()
@@ -125,7 +125,7 @@ async def test_while_kv_is_silent_what_is_known_is_put_back(
 
 
 async def test_what_differs_is_told_in_the_items_own_words(
-    machine: OvsMachine, writer: HostWriter, decider: Decider, bus: Bus
+    machine: OvsMachine, writer: HostWriter, commander: Commander, bus: Bus
 ) -> None:
     async def ask() -> Installed:
         document = await bus.ask(ask_installed("host:h1"), {}, 20)
@@ -134,7 +134,7 @@ async def test_what_differs_is_told_in_the_items_own_words(
         assert isinstance(answer, Installed)
         return answer
 
-    await decider.want("h1", (SEND, RECEIVE), 3)
+    await commander.want("h1", (SEND, RECEIVE), 3)
     await writer.start(audit_s=600)
     same = await ask()
     assert (same.same, same.items, same.generation, same.problem) == (True, 2, 3, "")
@@ -200,11 +200,11 @@ class Traffic:
 
 
 async def test_an_open_vswitch_that_restarts_empty_falls_back_to_the_overlay_and_is_offloaded_again(
-    machine: OvsMachine, writer: HostWriter, decider: Decider, a: Wire
+    machine: OvsMachine, writer: HostWriter, commander: Commander, a: Wire
 ) -> None:
     # Given a pair whose frames go tagged to the switch; `overlay` stands where a VXLAN port would
     overlay = machine.plug("br-int", "overlay")
-    await decider.want("h1", (RECEIVE, SEND), 3)
+    await commander.want("h1", (RECEIVE, SEND), 3)
     await writer.start()
     traffic = await asyncio.to_thread(Traffic, a, overlay, machine.uplink)
     try:
