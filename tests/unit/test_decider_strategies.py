@@ -134,6 +134,14 @@ class TestValue:
             moves += network.second({P13: (6 + swing) * MBIT, P24: (6 - swing) * MBIT})
         assert moves == []
 
+    def test_given_a_jump_then_it_is_believed_in_seconds_and_swings_are_not(self, inventory: Inventory) -> None:
+        network = self.network(inventory, budget=ONE_FLOW, half_life_s=30.0)
+        assert network.seconds(20, {P13: 6 * MBIT, P24: 5 * MBIT}) == [f"offload {P13}"]
+        swings = [(12.0 if second % 2 else 1.0) * MBIT for second in range(60)]
+        assert [move for rate in swings for move in network.second({P13: 6 * MBIT, P24: rate})] == []
+        moves = network.seconds(15, {P13: 6 * MBIT, P24: 25 * MBIT})
+        assert moves == [f"revert {P13}", f"offload {P24}"]
+
     def test_given_one_that_is_better_for_good_then_it_takes_the_place(self, inventory: Inventory) -> None:
         network = self.network(inventory, budget=ONE_FLOW)
         network.seconds(30, {P13: 6 * MBIT, P24: 5 * MBIT})

@@ -13,8 +13,10 @@ from ezpath_decider.columns import F32, Mask
 from ezpath_decider.series import HISTORY
 from ezpath_decider.strategy import Selection, fill, highest
 
-RECENT_WEIGHT = np.float32(0.25)
-"""What comes next is mostly like the long mean, and a little like the last rounds."""
+DOUBT = np.float32(3)
+"""How many times its own uncertainty (the variance of the mean of the last rounds) news has to outdo to count half."""
+ROUNDS = np.float32(HISTORY)
+TINY = np.float32(1e-9)
 CONSIDERED = 0.5
 """Newcomers looked at: half as many as all tables together have entries. A flow needs four to six of its own."""
 LEAST_CONSIDERED = 4096
@@ -65,11 +67,19 @@ def value(
 
 
 def expected(candidates: Candidates, per: str) -> F32:
-    """The rate to expect of each flow."""
+    """The rate to expect of each flow: its long mean, or that of the last rounds where they clearly say otherwise.
+
+    Clearly: by more than their own swing explains. So a flow that jumps is believed in seconds, and one that only
+    swings is not followed. (Sums are einsum's: in the same order for each row, wherever it stands.)
+    """
     rows, used = candidates.series.rows, slice(0, len(candidates))
     mean, ring = (rows.packet_mean, rows.packet_history) if per == "packets" else (rows.octet_mean, rows.octet_history)
-    recent = ring[used] @ np.full(HISTORY, 1 / HISTORY, np.float32)
-    rate: F32 = mean[used] + RECENT_WEIGHT * (recent - mean[used])
+    mean, ring = mean[used], ring[used]
+    recent = np.einsum("ij->i", ring) / ROUNDS
+    swing = np.maximum(np.einsum("ij,ij->i", ring, ring) / ROUNDS - recent * recent, 0) / ROUNDS
+    news = recent - mean
+    weight = news * news / (news * news + DOUBT * swing + TINY)
+    rate: F32 = mean + weight * news
     return rate
 
 
