@@ -99,7 +99,13 @@ class KeyIndex:
         rows = np.full(len(keys), NOWHERE, np.int32)
         if not len(column):
             return rows
-        looking, slots = np.arange(len(keys)), self._first_slots(keys)
+        # Most keys are where they are looked for first; only of the others a list is kept.
+        slots = self._first_slots(keys)
+        found = self._slots[slots]
+        hit = (found != NOWHERE) & (column[found] == keys)
+        rows[hit] = found[hit]
+        looking = np.flatnonzero((found != NOWHERE) & ~hit)
+        slots = self._next(slots[looking])
         while looking.size:
             found = self._slots[slots]
             taken = found != NOWHERE

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import structlog
 
-FLUSH_BYTES = 1 << 20
-
 
 class Recorder:
     """Appends to a file that is begun anew."""
@@ -15,15 +13,16 @@ class Recorder:
     def __init__(self, path: Path) -> None:
         """Raises :class:`OSError` where the file cannot be written."""
         self._path = path
-        self._file = path.open("wb", buffering=FLUSH_BYTES)
+        # Unbuffered: what was written is there after a kill, and a full disk is noticed at once.
+        self._file = path.open("wb", buffering=0)
         self._broken = False
 
     def write(self, message: bytes) -> None:
         if self._broken:
             return
         try:
-            self._file.write(message)
-            self._file.flush()
+            if self._file.write(message) < len(message):
+                raise OSError("the disk took a part of a message only")
         except OSError as error:
             self._broken = True
             structlog.get_logger().error("recording ended", file=str(self._path), reason=str(error))
