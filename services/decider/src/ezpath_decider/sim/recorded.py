@@ -33,6 +33,11 @@ class Recorded:
         for kind, *values in told:
             if kind == "sample":
                 series.add(decode_sample(values[1]), values[0])
+            elif kind == "inventory":
+                raise RecordingError(
+                    "endpoints came or went while it was recorded: it can be replayed, but is no traffic for others. "
+                    "Record again while they stay"
+                )
             elif kind == "round":
                 times.append(values[0])
                 series.round(times[-1])
