@@ -12,6 +12,7 @@ from itertools import combinations, islice
 from pathlib import Path
 
 import click
+import structlog
 from ezpath.telemetry import configure_logging
 from rich.console import Console
 from rich.table import Table
@@ -172,6 +173,10 @@ def unleash(run: Run, screen: Screen) -> str:
     except LabError as error:
         screen.warn(str(error))
         return str(error)
+    except Exception as error:  # noqa: BLE001 - what was counted so far is shown, and everything taken down
+        structlog.get_logger().error("the run failed", exc_info=error)
+        screen.warn(f"{type(error).__name__}: {error}")
+        return f"{type(error).__name__}: {error}"
     except asyncio.CancelledError:
         raise Stopped(came[0] if came else signal.SIGTERM) from None
     finally:

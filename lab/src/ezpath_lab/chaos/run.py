@@ -66,6 +66,7 @@ class Run:
         self._outages: list[Fault] = []
         self._times: list[float] = []
         """When the last round's faults were over, and when its sagas were at rest."""
+        self._driving: asyncio.Task[None] | None = None
         self._driver: Driver
         self._faults: Faults
 
@@ -84,7 +85,7 @@ class Run:
             await wire.open()
             self._driver = Driver(bus, settings.pairs, dice)
             self._faults = Faults(stand, wire, self._driver, self._judge)
-            driving = asyncio.create_task(self._driver.run())
+            self._driving = driving = asyncio.create_task(self._driver.run())
             try:
                 await self._overlay_alone()
                 await self._chaos(began + settings.minutes * 60)
@@ -121,6 +122,8 @@ class Run:
             self.report.rounds += 1
             self._totals_now()
             self._say(self._line(round_, began))
+            if self._driving is not None and self._driving.done():
+                self._driving.result()
             if self.report.violations:
                 return
 
@@ -129,7 +132,7 @@ class Run:
         windows: list[Window] = []
         interruption: Interruption | None = None
         self._driver.move()
-        await asyncio.gather(*(self._later(fault) for fault in round_.faults))
+        await self._all_at_once(round_.faults)
         outage = round_.outage
         if outage is not None:
             # What it costs is to be compared with the same one when nothing else was broken.
@@ -152,7 +155,7 @@ class Run:
         if outage is not None and interruption is not None:
             took_s = self._outage_done(self.report.outages, outage, interruption, settled)
         if not moving:
-            await self._installed_right(round_.number)
+            await self._installed_right(round_.number, ask_ezpath=outage is not None)
         self.report.died += self._stand.died()
         for name in self._stand.died():
             self._violated(round_.number, "a process died by itself", name)
@@ -164,13 +167,22 @@ class Run:
             if not await self._stand.ready(service, READY_S):
                 raise LabError(f"{service} is not ready {READY_S:.0f} s after the last fault. See its log")
 
+    async def _all_at_once(self, faults: Sequence[Fault]) -> None:
+        """Each at its time; the first that cannot be undone ends them all."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for fault in faults:
+                    tasks.create_task(self._later(fault))
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
+
     async def _later(self, fault: Fault) -> None:
         await asyncio.sleep(fault.at_s)
         await self._faults.inject(fault)
 
     async def _idle(self) -> None:
         """The same outages once more, with nothing offloaded and nothing asked for."""
-        if not self._outages:
+        if not self._outages or self.report.violations:
             return
         self._say(f"the same {len(self._outages)} outages with EZPath idle")
         left = await self._driver.revert_all(REST_S)
@@ -188,7 +200,7 @@ class Run:
                 self._outage_done(self.report.idle_outages, outage, interruption, settled)
         finally:
             self._faults.done = done
-        await self._installed_right(self.report.rounds)
+        await self._installed_right(self.report.rounds, ask_ezpath=True)
         reason = accounts.excess(self.report.outages, self.report.idle_outages)
         if reason:
             self._violated(self.report.rounds, "more lost in outages than they explain", reason)
@@ -210,11 +222,16 @@ class Run:
         if account.duplicated:
             self._violated(number, "packets doubled", str(account.duplicated))
 
-    async def _installed_right(self, number: int) -> None:
-        """Nothing is under way: what the switches and hosts hold is what the records say, at once or soon."""
+    async def _installed_right(self, number: int, *, ask_ezpath: bool) -> None:
+        """Nothing is under way: what the switches and hosts hold is what the records say, at once or soon.
+
+        ``ask_ezpath``: and ``ezpath diff`` says so too.
+        """
         deadline = time.monotonic() + CONVERGE_S
         while True:
             found = await self._differences()
+            if not found and ask_ezpath:
+                found = await asyncio.to_thread(self._stand.ezpath_diff)
             if not found:
                 return
             if time.monotonic() > deadline:

@@ -21,7 +21,7 @@ from ezpath_lab.chaos.clocks import Clocks
 from ezpath_lab.chaos.gates import Gate, to_tcp, to_unix
 from ezpath_lab.lab import Lab
 from ezpath_lab.processes import BUS, SERVICE, TOR, Child, accepts
-from ezpath_lab.shell import LabError, program, run
+from ezpath_lab.shell import LabError, attempt, program, run
 from ezpath_lab.topology import tor_socket
 
 DISK_BYTES = 640 << 20
@@ -174,6 +174,9 @@ class Stand:
         child = self.lab.processes.named(name)
         if child is None:
             raise LabError(f"{name} was to be killed and does not run. See {self.lab.state.directory / 'log'}")
+        status = child.popen.poll()
+        if status is not None and child.record.rank != BUS:
+            raise LabError(f"{name} was to be killed and had ended with status {status}. Its log ends:{child.tail()}")
         child.popen.send_signal(signal.SIGKILL)
         self.lab.processes.stop(child)
 
@@ -265,6 +268,12 @@ class Stand:
         child = ovs_host.start_daemon(self.lab.topology, ovs.host, self.lab.state.run_dir, self.lab.processes)
         self.lab.hosts[host] = ovs = replace(ovs, vswitchd=child)
         await asyncio.to_thread(ovs_host.bring_up, self.lab.topology, ovs, self.lab.state.datapath)
+
+    def ezpath_diff(self) -> list[str]:
+        """What ``ezpath diff`` has to say; nothing where it sees no difference."""
+        argv = (program("ezpath"), "diff", "--nats", self.nats, "--inventory", str(self.lab.inventory_file))
+        done = attempt(*argv)
+        return [] if done.returncode == 0 else [f"ezpath diff: {(done.stdout + done.stderr).strip()}"]
 
     async def close(self) -> None:
         for gate in (*self.gates.values(), *self.tor_gates.values()):

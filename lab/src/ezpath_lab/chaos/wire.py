@@ -16,6 +16,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from ezpath_lab.chaos.plan import Moment
+from ezpath_lab.shell import LabError
 
 COPIES = 9
 """Of each message, beside the message itself."""
@@ -55,21 +56,27 @@ class Wire:
 
     async def strike(self, moment: Moment, blow: Callable[[], None], timeout_s: float) -> bool:
         """Call ``blow`` the moment that ``moment`` is seen, or after ``timeout_s`` all the same. Says which."""
-        struck = asyncio.Event()
+        struck: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def hit() -> None:
-            if not struck.is_set():
-                struck.set()
+            if struck.done():
+                return
+            try:
                 blow()
+            except LabError as error:
+                struck.set_exception(error)
+            else:
+                struck.set_result(None)
 
         entry = (moment, hit)
         self._waiting.append(entry)
         try:
             async with asyncio.timeout(timeout_s):
-                await struck.wait()
+                await asyncio.shield(struck)
             return True
         except TimeoutError:
             hit()
+            await struck
             return False
         finally:
             self._waiting.remove(entry)
