@@ -24,7 +24,7 @@ from ezpath_lab.processes import BUS, SERVICE, TOR, Child, accepts
 from ezpath_lab.shell import LabError, attempt, program, run
 from ezpath_lab.topology import tor_socket
 
-DISK_BYTES = 640 << 20
+DISK_BYTES = 1 << 30
 """Three quarters of it is what NATS lets streams take: enough for EZPath's stream and buckets."""
 READY_S = 60.0
 NEVER_S = 86_400.0
@@ -231,14 +231,11 @@ class Stand:
     def fill_disk(self) -> int:
         """To the last byte; returns how many it took."""
         filler = self.disk / "filler"
-        taken = 0
-        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-            while True:
-                taken += file.write(bytes(1 << 20))
-        with filler.open("ab", buffering=0) as file, contextlib.suppress(OSError):
-            while True:
-                taken += file.write(bytes(4096))
-        return taken
+        for step in (1 << 24, 1 << 16, 1 << 12):
+            with filler.open("ab", buffering=0) as file, contextlib.suppress(OSError):
+                while True:
+                    file.write(bytes(step))
+        return filler.stat().st_size
 
     def free_disk(self) -> None:
         (self.disk / "filler").unlink(missing_ok=True)
