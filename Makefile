@@ -13,7 +13,7 @@ SEED ?= 1
 CHAOS_OPTIONS ?=
 PYTEST_OPTIONS ?=
 
-.PHONY: help setup lab lab-down chaos test model fuzz check format bench-dataplane bench-control bench-monitor bench-saga bench-decider \
+.PHONY: help setup setup-tests lab lab-down chaos test model fuzz check format bench-dataplane bench-control bench-monitor bench-saga bench-decider \
 	sim p4 p4-check saga-doc record-docker clean
 
 help: ## List the targets
@@ -21,6 +21,9 @@ help: ## List the targets
 
 setup: ## Install what is missing: Debian packages (as root) and the Python environment in .venv
 	@tools/setup
+
+setup-tests:
+	@tools/setup tests
 
 lab: setup ## Run the main job on real packets and show it; KEEP=1 leaves it running, TOR=bmv2 has BMv2 for ToRs (needs root)
 	@$(BIN)/ezpath-lab run $(if $(KEEP),--keep) $(if $(TOR),--tor $(TOR)) $(LAB_OPTIONS)
@@ -31,7 +34,7 @@ lab-down: ## Remove everything a lab left: processes, namespaces, files
 chaos: setup ## Break everything, seeded, while tunnels move and packets are counted; MINUTES=35 SEED=7 (needs root)
 	@$(BIN)/ezpath-lab chaos --minutes $(MINUTES) --seed $(SEED) $(CHAOS_OPTIONS)
 
-test: setup ## Run all tests; those that need root or a tool skip with the reason, in CI they fail
+test: setup-tests ## Run all tests; those that need root or a tool skip with the reason, in CI they fail
 	@$(BIN)/pytest $(PYTEST_OPTIONS)
 
 model: setup ## The saga, model-checked at length: three faults, two pairs; minutes, 1.3 GiB
@@ -75,7 +78,7 @@ p4-check: ## Fail if the P4 sources and the committed output differ
 	@python3 p4/build.py --check
 	@python3 tests/packet/programs/build.py --check
 
-record-docker: setup ## Record what a Docker daemon says, for the tests (needs root and dockerd)
+record-docker: setup-tests ## Record what a Docker daemon says, for the tests (needs root and dockerd)
 	@PYTHONPATH=tests $(BIN)/python tests/recorded/docker/record.py
 
 saga-doc: setup ## Make the diagram and the tables of docs/SAGA.md anew

@@ -213,16 +213,16 @@ async def test_what_is_desired_is_installed_and_what_is_not_is_removed_at_start(
 
 
 async def test_what_several_shards_of_deciders_desire_is_installed_together(
-    machine: OvsMachine, writer: HostWriter, decider: Decider
+    machine: OvsMachine, writer: HostWriter, commander: Commander
 ) -> None:
-    await decider.want("h1", (RECEIVE,), generation=900)
-    await decider.want("h1", (SEND,), generation=3, shard=1)
+    await commander.want("h1", (RECEIVE,), generation=900)
+    await commander.want("h1", (SEND,), generation=3, shard=1)
     await writer.start()
     both = machine.flows("br-int"), machine.flows("br-phy")
     # when a shard that counts lower takes its own item away, then that one goes
-    assert (await decider.ask("h1", remove=(SEND,), generation=4, shard=1)).ok
+    assert (await commander.ask("h1", remove=(SEND,), generation=4, shard=1)).ok
     assert len(installed(machine)) == 2 and not [flow for flow in machine.ours("br-int") if "push_vlan" in flow]
-    assert (await decider.ask("h1", put=(SEND,), generation=5, shard=1)).ok
+    assert (await commander.ask("h1", put=(SEND,), generation=5, shard=1)).ok
     assert (machine.flows("br-int"), machine.flows("br-phy")) == both
 
 
