@@ -88,6 +88,12 @@ class Deciders:
         with self._log(name).open("ab") as log:
             self._running[name] = subprocess.Popen([str(binary), *always], stderr=log)
 
+    async def stand_by(self) -> None:
+        """All that were started know who leads: only then can one follow another in the time that is promised."""
+        async with asyncio.timeout(60):
+            while not all('"event": "ready"' in self.log(name) for name in self._running):  # noqa: ASYNC110 - a file
+                await asyncio.sleep(0.05)
+
     def send(self, name: str, number: signal.Signals) -> None:
         self._running[name].send_signal(number)
 
@@ -260,6 +266,7 @@ async def test_given_a_leader_killed_in_the_middle_then_the_other_ends_all_sagas
     back = phase.endswith("off")
     deciders.start("one")
     deciders.start("other")
+    await deciders.stand_by()
     leader = deciders.name_of((await net.until_led(1))[0])
     if back:
         await net.offload()
@@ -282,6 +289,7 @@ async def test_given_a_leader_that_stops_then_the_other_leads_within_a_beat_or_t
 ) -> None:
     deciders.start("one")
     deciders.start("other")
+    await deciders.stand_by()
     leader = deciders.name_of((await net.until_led(1))[0])
     await net.offload()
     assert deciders.end(leader, signal.SIGTERM) == 0
@@ -296,6 +304,7 @@ async def test_given_a_leader_that_is_paused_then_its_writes_are_refused_and_it_
     # given a leader that is stopped while sagas are under way, for longer than its lease and their steps last
     deciders.start("one", "--step-timeout-s", "5")
     deciders.start("other", "--step-timeout-s", "5")
+    await deciders.stand_by()
     paused = deciders.name_of((await net.until_led(1))[0])
     other = "other" if paused == "one" else "one"
     net.answers = lambda command: command.phase != "host-receive"
@@ -353,6 +362,7 @@ async def test_given_four_shards_then_they_are_spread_over_the_deciders_that_are
     # given three deciders
     for name in ("one", "two", "three"):
         deciders.start(name, "--shards", "4")
+    await deciders.stand_by()
     leaders = await net.until_led(4, lambda counts: sorted(counts.values()) == [1, 1, 2])
     assert len({Shard(number, 4).has(Tenant("red")) for number in range(4)}) == 2, "each tenant is in one of them"
     # when pairs of all tenants go to the switches, and NATS is restarted in between
