@@ -140,10 +140,8 @@ def _report(turn: Turn, event: StepReport) -> None:
         return
     if event.ok:
         saga = but(saga, waiting=saga.waiting - {event.target})
-        if saga.waiting:
-            turn.world = turn.world.with_saga(saga)
-        else:
-            turn.confirmed(saga)
+        turn.world = turn.world.with_saga(saga)
+        turn.confirmed(saga)
     elif event.reason.startswith("stale"):
         # So the writers say that a newer command spoke about something shared.
         turn.happen(saga, On.OVERTAKEN, event.reason)
