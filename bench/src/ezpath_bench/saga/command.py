@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
+import sys
 import tempfile
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -86,6 +88,9 @@ def command(
     if quick:
         plan = Plan(parts or PARTS, 80, 100, 1.0, 1.0, 1)
     configure_logging("warning")
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM)
+    )  # so that nothing is left behind then either
     try:
         with (
             tempfile.TemporaryDirectory(prefix="ezpath-bench-") as folder,
