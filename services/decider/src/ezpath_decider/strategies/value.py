@@ -17,8 +17,8 @@ DOUBT = np.float32(3)
 """How many times its own uncertainty (the variance of the mean of the last rounds) news has to outdo to count half."""
 ROUNDS = np.float32(HISTORY)
 TINY = np.float32(1e-9)
-CONSIDERED = 0.5
-"""Newcomers looked at: half as many as all tables together have entries. A flow needs four to six of its own."""
+CONSIDERED = 0.3
+"""Newcomers looked at, as part of the entries of all tables together. A flow needs four to six of its own."""
 LEAST_CONSIDERED = 4096
 PASSES = 2
 """The second one knows who else came in, and shares the bill with them."""
