@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -211,7 +212,8 @@ class Client:
 
     async def _answer_to(self, sent: _Sent, updates: Sequence[Update]) -> list[UpdateFailure]:
         try:
-            await sent.call
+            with self._unless_closed(f"to write {len(sent.indices)} updates"):
+                await sent.call
         except grpc.aio.AioRpcError as error:
             details = _details(error)
             if len(details) != len(sent.indices):  # it is not about single updates
@@ -322,7 +324,7 @@ class Client:
 
     def _rpc(self) -> service.Stub:
         if self._stub is None:
-            raise RuntimeError("call connect() first")
+            raise self._fault("for anything", grpc.StatusCode.CANCELLED, "there is no connection: call connect() first")
         return self._stub
 
     def _id(self, index: Any, name: str, asked: str) -> int:
@@ -334,7 +336,8 @@ class Client:
 
     async def _call(self, method: Any, request: Message, asked: str, timeout_s: float | None = None) -> Any:
         try:
-            return await method(request, timeout=timeout_s or self._timeout_s)
+            with self._unless_closed(asked):
+                return await method(request, timeout=timeout_s or self._timeout_s)
         except grpc.aio.AioRpcError as error:
             raise self._fault(asked, error.code(), _answer(error)) from error
 
@@ -344,9 +347,24 @@ class Client:
             wanted if isinstance(wanted, bytes) else messages.ReadRequest(device_id=self.device_id, entities=[wanted])
         )
         try:
-            return [data async for data in self._rpc().read(request, timeout=self._timeout_s)]
+            with self._unless_closed(asked):
+                return [data async for data in self._rpc().read(request, timeout=self._timeout_s)]
         except grpc.aio.AioRpcError as error:
             raise self._fault(asked, error.code(), _answer(error)) from error
+
+    @contextmanager
+    def _unless_closed(self, asked: str) -> Iterator[None]:
+        """Closing the channel cancels the calls on it, and grpc then raises what cancels whoever waits for them.
+
+        A task that is ended so ends in silence, as nobody asked for it: only who is cancelled himself is to end.
+        """
+        try:
+            yield
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise self._fault(asked, grpc.StatusCode.CANCELLED, "the connection was closed meanwhile") from None
 
     def _fault(self, asked: str, code: grpc.StatusCode, answer: str) -> P4RuntimeError:
         return P4RuntimeError(self.target, asked, code, answer)
