@@ -24,8 +24,13 @@ from ezpath_lab.processes import BUS, SERVICE, TOR, Child, accepts
 from ezpath_lab.shell import LabError, attempt, program, run
 from ezpath_lab.topology import tor_socket
 
-DISK_BYTES = 1 << 30
-"""Three quarters of it is what NATS lets streams take: enough for EZPath's stream and buckets."""
+DISK_BYTES = 768 << 20
+"""More than EZPath's stream and buckets ever hold here; what they may hold by their limits is more."""
+_BUS_CONFIG = """\
+listen: "127.0.0.1:{port}"
+# What streams may reserve: not to be worked out from how large the disk is.
+jetstream {{ store_dir: "{store}", max_file_store: 16GB }}
+"""
 READY_S = 60.0
 NEVER_S = 86_400.0
 
@@ -218,10 +223,11 @@ class Stand:
 
     async def start_bus(self) -> None:
         """On the same port and with the same store each time."""
+        config = self.lab.state.run_dir / "nats.conf"
+        config.write_text(_BUS_CONFIG.format(port=self._port, store=self.disk / "store"))
         child = self.lab.processes.start(
             "nats-server",
-            *(program("nats-server"), "--addr", "127.0.0.1", "--port", str(self._port), "--jetstream"),
-            *("--store_dir", str(self.disk / "store")),
+            *(program("nats-server"), "--config", str(config)),
             rank=BUS,
         )
         await self._until(child, lambda: _listens(self._port), "listening", READY_S)
