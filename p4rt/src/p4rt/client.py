@@ -104,9 +104,10 @@ class Client:
         if self._arbitration is not None:
             await self._arbitration.close()
             self._arbitration = None
-        if self._channel is not None:
-            await self._channel.close(grace=None)
-            self._channel = self._stub = None
+        # Let go of first: who asks while it is being closed is told so, and does not meet a half closed channel.
+        channel, self._channel, self._stub = self._channel, None, None
+        if channel is not None:
+            await channel.close(grace=None)
 
     # ---- primacy
 
