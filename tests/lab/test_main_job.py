@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -119,6 +120,19 @@ def test_the_main_job_loses_no_packet_and_leaves_nothing(directory: Path, tor: s
     # And the forced failure was rolled back for the reason that the switch gave
     assert "tor2" in summary["rollback_reason"]
     assert summary["decision_to_active_ms"]["count"] == 3
+
+    # And what the decider heard there is decided again in the same way, without any network
+    ezpath = Path(sys.executable).with_name("ezpath")
+    replay = subprocess.run(
+        [ezpath, "sim", "--replay", directory / "decisions.rec"],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert replay.returncode == 0, replay.stdout + replay.stderr
+    found = re.search(r"with (\d+) decisions: all the same again", replay.stdout)
+    assert found is not None and int(found[1]) >= 7, replay.stdout  # three there and back, and the one that failed
 
     # And nothing is left
     assert _left(directory) == _nothing()

@@ -24,6 +24,8 @@ from ezpath_lab.topology import two_racks
 from ezpath_lab.tors import Kind
 
 EXIT_FAILED = 1
+RECORDING = "decisions.rec"
+"""What the decider heard and decided, for ``ezpath sim --replay``."""
 
 
 _EXAMPLES = """\b
@@ -102,7 +104,8 @@ def run(directory: Path, keep: bool, services: str, nats: str, seconds: float, t
         screen.act(f"Setting up two racks, ToRs: {tor}")
         stand.state.nats = nats
         options = service_options(stand, stand.up(p4_dir, limits=LIMITS))
-        story = Story(stand, Plan(services, seconds), screen, options)
+        recording = (*options["decider"], "--record", str(directory / RECORDING))
+        story = Story(stand, Plan(services, seconds), screen, {**options, "decider": recording})
         story.results.setup_s = time.monotonic() - began
         story.results.datapath = stand.state.datapath
         screen.say(f"{len(stand.topology.namespaces)} namespaces, OVS datapath {stand.state.datapath}")
