@@ -117,9 +117,15 @@ def overlay(key: Key, octets: int) -> bytes:
     return ethernet(ROUTER, HOST1_MAC, IPV4, ipv4(HOST1_IP, "10.1.3.1", udp(40000, 4789, vxlan(key.vni, inner))))
 
 
+CLOCK_MONOTONIC_COARSE = 6
+"""<linux/time.h>: the monotonic clock as it was at the kernel's last tick. Python has no name for it."""
+TICK_US = 10_000
+"""At most."""
+
+
 def epoch_now() -> int:
-    """The switch's: it counts the microseconds of the kernel's monotonic clock."""
-    return time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000 // EPOCH_US % (1 << 16)
+    """The switch's: it counts the microseconds of the kernel's monotonic clock, as of the last tick (decision 10)."""
+    return time.clock_gettime_ns(CLOCK_MONOTONIC_COARSE) // 1000 // EPOCH_US % (1 << 16)
 
 
 def start_of_an_epoch() -> int:
@@ -129,8 +135,14 @@ def start_of_an_epoch() -> int:
     return epoch_now()
 
 
+def clear_of_an_epochs_end() -> None:
+    """Waits where the epoch is about to end: what two switches are shown now, they see in the same one."""
+    if _left_us() < EPOCH_US // 10:
+        wait_for_the_next_epoch()
+
+
 def wait_for_the_next_epoch() -> None:
-    time.sleep((_left_us() + 1000) / 1e6)
+    time.sleep((_left_us() + TICK_US + 1000) / 1e6)
 
 
 def _left_us() -> int:

@@ -23,6 +23,7 @@ from packet.monitor_cells import (
     PER_STAGE,
     Cell,
     Key,
+    clear_of_an_epochs_end,
     epoch_now,
     key_at,
     overlay,
@@ -238,9 +239,11 @@ def test_both_builds_hold_the_same_cells_and_send_the_same_frames(lab: Callable[
     ]
     for index in range(0, len(frames), 50):
         frames.insert(index, ordinary[index // 50 % len(ordinary)])
-    # when both see them, each frame at nearly the same time
-    start_of_an_epoch()
-    results = [(wide.run(frame, port), narrow.run(frame, port)) for port, frame in frames]
+    # when both see them, each frame in the same epoch
+    results = []
+    for port, frame in frames:
+        clear_of_an_epochs_end()
+        results.append((wide.run(frame, port), narrow.run(frame, port)))
     # then they did the same with each
     assert all(one == other for one, other in results)
     assert len({one.verdict for one, _ in results}) == 2, "some are dropped, some are not"
