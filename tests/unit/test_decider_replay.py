@@ -10,7 +10,7 @@ import pytest
 from ezpath.events import FlowSample
 from ezpath.inventory import Inventory, parse
 from ezpath.names import SwitchName, mac_to_int
-from ezpath_decider.directory import directory_of
+from ezpath_decider.directory import directory_of, succeed
 from ezpath_decider.loading import load
 from ezpath_decider.places import ON_SWITCH, OVERLAY
 from ezpath_decider.policy import Policy
@@ -56,7 +56,7 @@ class Live:
 
     def adopt(self, inventory: Inventory) -> None:
         self.inventory = inventory
-        Standing(self.engine).adopt(inventory)
+        Standing(self.engine).adopt(*succeed(self.engine.directory, inventory))
 
 
 def test_given_endpoints_that_come_and_go_then_the_replay_follows(inventory: Inventory) -> None:
