@@ -18,7 +18,7 @@ from nats.js.errors import (
 )
 from nats.js.kv import KeyValue
 
-from ezpath.bus import topology
+from ezpath.bus import listing, topology
 from ezpath.bus.batch import Message
 from ezpath.bus.errors import BusError, Conflict, Unavailable, heed_cancellation
 from ezpath.bus.link import Link
@@ -157,18 +157,12 @@ class Kv:
             raise Unavailable(f"{len(failed)} of {len(values)} keys of {bucket} were not written: {why}")
 
     async def items(self, bucket: str, keys: str = ">") -> dict[str, tuple[bytes, int]]:
-        async def attempt(kv: KeyValue) -> dict[str, tuple[bytes, int]]:
-            watcher = await kv.watch(keys, ignore_deletes=True)
-            try:
-                found: dict[str, tuple[bytes, int]] = {}
-                async for entry in watcher:
-                    if entry is None:
-                        break
-                    if not entry.key.startswith(FENCE):
-                        found[entry.key] = (entry.value or b"", entry.revision)
-                return found
-            finally:
-                await watcher.stop()  # type: ignore[no-untyped-call]
+        """All of them; see :mod:`ezpath.bus.listing`."""
+
+        async def attempt(_: KeyValue) -> dict[str, tuple[bytes, int]]:
+            client = await self._link.client(ATTEMPT_S)
+            found = await listing.last_of_each(client, bucket, keys, ATTEMPT_S)
+            return {key: entry for key, entry in found.items() if not key.startswith(FENCE)}
 
         return await self._retrying(bucket, f"list {bucket}", attempt)
 
