@@ -12,6 +12,7 @@ MINUTES ?= 2
 SEED ?= 1
 CHAOS_OPTIONS ?=
 PYTEST_OPTIONS ?=
+WORKERS ?= 2
 
 .PHONY: help setup setup-tests lab lab-down chaos test model fuzz check format bench-dataplane bench-control bench-monitor bench-saga bench-decider \
 	sim p4 p4-check saga-doc record-docker clean
@@ -34,8 +35,8 @@ lab-down: ## Remove everything a lab left: processes, namespaces, files
 chaos: setup ## Break everything, seeded, while tunnels move and packets are counted; MINUTES=35 SEED=7 (needs root)
 	@$(BIN)/ezpath-lab chaos --minutes $(MINUTES) --seed $(SEED) $(CHAOS_OPTIONS)
 
-test: setup-tests ## Run all tests; those that need root or a tool skip with the reason, in CI they fail
-	@$(BIN)/pytest $(PYTEST_OPTIONS)
+test: setup-tests ## Run all tests, WORKERS=2 at a time; those that need root or a tool skip with the reason, in CI they fail
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_OPTIONS)
 
 model: setup ## The saga, model-checked at length: three faults, two pairs; minutes, 1.3 GiB
 	@PYTHONPATH=tests $(BIN)/python -m model

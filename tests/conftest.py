@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 from ezpath_lab.net import NETNS, mounted
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Started in the background by a script: what a shell ignores there, every child would ignore too, and the tests
@@ -31,6 +33,40 @@ def require(*tools: str, root: bool = False) -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(f"CI has to have everything: {reason}")
     pytest.skip(reason)
+
+
+ONE_AT_A_TIME = ("tests/lab/", "tests/chaos/")
+"""What uses names that a machine has once: those of the lab's namespaces."""
+
+LONGEST_FIRST = (
+    *ONE_AT_A_TIME,
+    "tests/compose/",
+    "tests/model/",
+    "tests/contract/",
+    "tests/packet/",
+    "tests/conformance/",
+)
+"""The order in which files are handed out: a long one begun last would leave the other core idle."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In the order in which they are best begun."""
+    items.sort(key=lambda item: next((n for n, path in enumerate(LONGEST_FIRST) if path in item.nodeid), 99))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling | None:
+    """Where tests run on several cores (``-n``), a file stays together: its fixtures are made once."""
+    return ByFile(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+class ByFile(LoadScopeScheduling):
+    """A file is what a worker takes at once; but a test, of the model: each takes long, and none has a fixture."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        if nodeid.startswith(ONE_AT_A_TIME):
+            return "the machine"
+        return nodeid if nodeid.startswith("tests/model/") else nodeid.split("::")[0]
 
 
 @pytest.fixture(scope="session", autouse=True)

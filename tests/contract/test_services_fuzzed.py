@@ -31,7 +31,7 @@ EACH = 200
 """Messages on each subject, besides those of 10 MB."""
 BIG = 10 << 20
 BLOBS = (b'"' + b"x" * BIG + b'"', blob(random.Random(SEED), BIG), nested(BIG // 2))
-PEAK_MIB, MORE_MIB = 768, 64
+PEAK_MIB, MORE_MIB, AGAIN = 768, 16, 5
 """More than before at the worst moment; and more after the same once more, where a leak would show."""
 
 JSON_SUBJECTS = {
@@ -142,14 +142,19 @@ async def test_malformed_messages_of_every_kind(
         big = [letter for letter in letters if letter.payload_bytes >= BIG]
         assert len(big) >= len(BLOBS) * len(sent)
         assert all(len(letter.payload) < 20_000 for letter in big)
-        # No process has ended or begun anew, and the same once more takes no more memory
-        after = {name: services.memory_mib(name) for name in OPTIONS}
-        await send(late_nats.url, SEED, sent)
-        await got.until_one_for_each(sent)
-        for name, process in services.processes.items():
-            assert process.poll() is None, services.log(name)[-3000:]
-            assert services.memory_mib(name) < after[name] + MORE_MIB, (name, before, after)
-            assert services.memory_mib(name, "VmHWM") < before[name] + PEAK_MIB, (name, before, after)
+        # No process has ended or begun anew, and the same once more takes no more memory: not always the second time,
+        # for it depends on how much of it a process has in hand at once, but before long
+        for _ in range(AGAIN):
+            most = {name: services.memory_mib(name, "VmHWM") for name in OPTIONS}
+            await send(late_nats.url, SEED, sent)
+            await got.until_one_for_each(sent)
+            for name, process in services.processes.items():
+                assert process.poll() is None, services.log(name)[-3000:]
+            grown = {name: services.memory_mib(name, "VmHWM") - most[name] for name in OPTIONS}
+            if max(grown.values()) < MORE_MIB:
+                break
+        assert max(grown.values()) < MORE_MIB, (before, most, grown)
+        assert all(most[name] + grown[name] < before[name] + PEAK_MIB for name in OPTIONS), (before, most, grown)
         # And each still does its work: a pair is offloaded, samples come, all answer
         code, out, err = await services.ezpath("offload", PAIR, "--timeout", "60")
         assert code == 0, out + err
