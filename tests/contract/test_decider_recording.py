@@ -5,6 +5,7 @@ NATS, the decider, the samples on the wire and the recording are real; the write
 
 from __future__ import annotations
 
+import asyncio
 import io
 import time
 from collections.abc import Callable
@@ -102,6 +103,16 @@ async def test_given_a_recording_then_the_replay_decides_what_was_decided_live(
     with pytest.raises(RecordingError, match="not a recording"):
         list(replay(io.BytesIO(b"\x93\x01\x02\x03")))
     assert 0 < len(list(replay(io.BytesIO(half(file))))) < len(steps)
+
+
+async def test_given_a_place_that_cannot_be_written_then_nothing_is_started(
+    decider: Decider, world: World, tmp_path: Path
+) -> None:
+    decider.start("--record", str(tmp_path / "nowhere" / "live.rec"))
+    assert decider.process is not None
+    assert await asyncio.to_thread(decider.process.wait, 20) == 2
+    assert f"--record {tmp_path}/nowhere/live.rec: cannot be written: No such file or directory. Give" in decider.log
+    assert "nothing was started" in decider.log and '"ready"' not in decider.log
 
 
 def change(file: Path, kind: str, how: Callable[..., list[object] | None]) -> Path:

@@ -13,6 +13,7 @@ from ezpath.shards import MAX_SHARDS
 from ezpath_decider.decider import GONE_AFTER_S, Decider
 from ezpath_decider.policy import BudgetConfig, Policy, Setting
 from ezpath_decider.policyfile import PolicyFile
+from ezpath_decider.recorder import cannot_write
 
 POSITIVE = click.FloatRange(min=0, min_open=True)
 NOT_NEGATIVE = click.FloatRange(min=0)
@@ -167,7 +168,7 @@ def main(
         lambda service: Decider(
             service, interval, policy, saga, shards, dry_run, record, share_flows, gone_after_s
         ).run(),
-        check=lambda inventory: [*policy.check(inventory), *cannot_open(inventory.document)],
+        check=lambda inventory: [*policy.check(inventory), *cannot_open(inventory.document), *cannot_write(record)],
     )
 
 

@@ -7,6 +7,21 @@ from pathlib import Path
 import structlog
 
 
+def cannot_write(path: Path | None) -> list[str]:
+    """What is wrong with ``--record path``, a line; nothing is left changed, not even an older recording there."""
+    if path is None:
+        return []
+    was_there = path.exists()
+    try:
+        path.open("ab").close()
+        if not was_there:
+            path.unlink()
+    except OSError as error:
+        where = "Give a file in a folder that is there and that the decider may write to"
+        return [f"--record {path}: cannot be written: {error.strerror}. {where}"]
+    return []
+
+
 class Recorder:
     """Appends to a file that is begun anew."""
 
