@@ -49,6 +49,7 @@ class Book:
     tenant: I32 = field(init=False)
     _remotes: _Remotes = field(default_factory=_Remotes)
     _index: KeyIndex = field(default_factory=KeyIndex)
+    _pools: tuple[I32, I32, I32] = field(init=False)
     _first_tag: int = 0
     _first_remote: int = 0
 
@@ -63,6 +64,7 @@ class Book:
         self.switch = np.concatenate([nobody, directory.switch, directory.switch[one_of_tag]])
         self.tenant = np.concatenate([nobody, directory.tenant, directory.tenant[one_of_tag]])
         self.table = np.concatenate([nobody, np.full(endpoints, ENDPOINT, np.int32), np.full(tags, TAG, np.int32)])
+        self._pools = (nobody[:0], nobody[:0], nobody[:0])
 
     def __len__(self) -> int:
         return len(self.switch)
@@ -70,16 +72,16 @@ class Book:
     @property
     def bytes(self) -> int:
         """Memory in use."""
-        columns = self.switch.nbytes + self.table.nbytes + self.tenant.nbytes
-        return columns + self._remotes.bytes + self._index.bytes
+        columns = (self.switch, self.table, self.tenant, *self._pools)
+        return sum(column.nbytes for column in columns) + self._remotes.bytes + self._index.bytes
 
     def entries(self, flows: U64) -> Numbers:
         """The entries of each flow. Columns: the ends at home, their tags, and each end on the other's switch."""
         directory = self.directory
         one, other = ends(flows)
         here, there = directory.switch[one], directory.switch[other]
-        apart = here != there
-        needed = np.full((len(flows), PLACES), NONE, np.int32)
+        apart = np.flatnonzero(here != there)
+        needed = _columns(PLACES, len(flows))
         needed[:, :AT_HOME] = self.entries_at_home(flows)
         needed[apart, 4] = self._remote(here[apart], other[apart])
         needed[apart, 5] = self._remote(there[apart], one[apart])
@@ -88,8 +90,20 @@ class Book:
     def entries_at_home(self, flows: U64) -> Numbers:
         """The first :data:`AT_HOME` columns of :meth:`entries`: those that need no looking up."""
         one, other = ends(flows)
-        tag = self.directory.tag
-        return np.stack([1 + one, 1 + other, self._first_tag + tag[one], self._first_tag + tag[other]], axis=1)
+        needed, tag = _columns(AT_HOME, len(flows)), self.directory.tag
+        needed[:, 0], needed[:, 1] = 1 + one, 1 + other
+        needed[:, 2], needed[:, 3] = self._first_tag + tag[one], self._first_tag + tag[other]
+        return needed
+
+    @property
+    def pools(self) -> tuple[I32, I32, I32]:
+        """What each entry counts towards: its table, its switch, its tenant there; one pool more, the last, for none."""
+        if len(self._pools[0]) < len(self):
+            switch, tenants = self.switch, len(self.directory.tenants)
+            self._pools = (switch * len(TABLES) + self.table, switch.copy(), switch * tenants + self.tenant)
+            for pools, size in zip(self._pools, (len(TABLES), 1, tenants), strict=True):
+                pools[NONE] = len(self.directory.switches) * size
+        return self._pools
 
     def _remote(self, switches: I32, endpoints: npt.NDArray[np.intp]) -> I32:
         """The number of each endpoint's entry on another rack's switch."""
@@ -106,3 +120,8 @@ class Book:
             self.table = np.concatenate([self.table, np.full(len(missing), ENDPOINT, np.int32)])
             rows = self._index.find(keys, self._remotes.key[: self._remotes.count])
         return (self._first_remote + rows).astype(np.int32)
+
+
+def _columns(width: int, rows: int) -> npt.NDArray[np.int32]:
+    """Blank entry numbers, each place's together in memory: what is asked of all flows is asked place by place."""
+    return np.full((rows, width), NONE, np.int32, order="F")

@@ -5,7 +5,7 @@ Pure. :class:`Room` counts what flows hold, shared entries once, and says what s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ezpath_decider.book import NONE, PLACES, TABLES, Book, Numbers
-from ezpath_decider.columns import I32, NOWHERE, U8, U64, Indices, Mask
+from ezpath_decider.columns import I32, U8, U64, Indices, Mask
 from ezpath_decider.directory import Directory
 
 I64 = npt.NDArray[np.int64]
@@ -56,9 +56,8 @@ class Budgets:
 class _Limit:
     """One kind of limit: entries fall into pools, and each pool has room for so many."""
 
-    pools_of: Callable[[], I32]
-    pool: I32
-    """Of each entry, as :attr:`pools_of` says."""
+    number: int
+    """Among the reasons; which of the book's pools these are, too."""
     free: I64
 
 
@@ -69,15 +68,18 @@ class Room:
         self._book = book
         self._held = np.zeros(len(book), np.bool_)
         self._held[NONE] = True
-        self._limits = list(_limits(book, budgets))
+        self._payer = np.empty(len(book), np.int32)
+        """Scratch: whoever needs an entry first, where that has just been asked."""
+        self._limits = list(_limits(budgets))
 
-    def hold(self, flows: U64) -> None:
-        """Count these in, whether they fit or not."""
+    def hold(self, flows: U64) -> bool:
+        """Count these in, whether they fit or not. Whether they do."""
         needed = self._book.entries(flows)
         self._learn_new_entries()
         wanted = np.zeros(len(self._held), np.bool_)
         wanted[needed] = True
         self._take(np.flatnonzero(wanted & ~self._held))
+        return all((limit.free >= 0).all() for limit in self._limits)
 
     def fit(self, flows: U64) -> tuple[Mask, U8]:
         """Take in as many flows as fit, the first ones first. Returns who is in, and which limit refused the others.
@@ -90,15 +92,17 @@ class Room:
             left = np.arange(first, min(first + AT_ONCE, len(flows)))
             refused[left] = self._refuse_at_home(flows[left])
             left = left[refused[left] == FITS]
-            needed = self._book.entries(flows[left])
+            needed = self._book.entries(flows[left]).T
             self._learn_new_entries()
             while left.size:
-                refused[left] = self._refuse(needed)
-                possible = refused[left] == FITS
-                left, needed = left[possible], needed[possible]
-                good = self._accept(needed)
+                new = ~self._held[needed]
+                refused[left] = why = self._refuse(needed, new)
+                if (why != FITS).any():
+                    possible = np.flatnonzero(why == FITS)
+                    left, needed, new = left[possible], needed[:, possible], new[:, possible]
+                good = self._accept(needed, new)
                 taken[left[good]] = True
-                left, needed = left[~good], needed[~good]
+                left, needed = left[~good], needed[:, ~good]
         return taken, refused
 
     def _learn_new_entries(self) -> None:
@@ -106,85 +110,84 @@ class Room:
         more = len(self._book) - len(self._held)
         if more:
             self._held = np.concatenate([self._held, np.zeros(more, np.bool_)])
-            self._limits = [_Limit(limit.pools_of, limit.pools_of(), limit.free) for limit in self._limits]
+            self._payer = np.empty(len(self._held), np.int32)
 
     def _refuse_at_home(self, flows: U64) -> U8:
         """The quick part of :meth:`_refuse`: entries that need no looking up, in pools that are full."""
+        needed = self._book.entries_at_home(flows).T
         refused = np.full(len(flows), FITS, np.uint8)
-        needed = self._book.entries_at_home(flows)
         new = ~self._held[needed]
-        for number, limit in enumerate(self._limits):
-            full = (new & (limit.free <= 0)[limit.pool[needed]]).any(axis=1)
-            refused[full & (refused == FITS)] = number
-        return refused
-
-    def _refuse(self, needed: Numbers) -> U8:
-        """The number of a limit that each flow's own new entries would break, all others left out; FITS for none."""
-        refused = np.full(len(needed), FITS, np.uint8)
-        new = ~self._held[needed]
-        for number, limit in enumerate(self._limits):
-            full = (new & (limit.free <= 0)[limit.pool[needed]]).any(axis=1)
-            refused[full & (refused == FITS)] = number
-        for number, limit in enumerate(self._limits):
-            # Only where there is room for less than a flow may need does it matter how much one needs.
-            tight = new & (limit.free < PLACES)[limit.pool[needed]]
-            open_ = np.flatnonzero(tight.any(axis=1) & (refused == FITS))
-            pools, here = limit.pool[needed[open_]], new[open_]
-            for place in range(PLACES):
-                same = here & (pools == pools[:, place, None])
-                too_many = here[:, place] & (same.sum(axis=1) > limit.free[pools[:, place]])
-                refused[open_[too_many & (refused[open_] == FITS)]] = number
-        return refused
-
-    def _accept(self, needed: Numbers) -> Mask:
-        """Those that fit together with all before them. At least the first one does."""
-        rows, places = np.nonzero(~self._held[needed])
-        entries = needed[rows, places]
-        # The first flow that needs an entry pays for it. (Of equal indices the last assignment stands.)
-        payer = np.zeros(len(self._held), np.intp)
-        payer[entries[::-1]] = rows[::-1]
-        pays = payer[entries] == rows
-        over = np.zeros(len(needed), np.bool_)
         for limit in self._limits:
-            over[rows[pays][_beyond(limit.pool[entries[pays]], limit.free)]] = True
-        leans = over[payer[entries]]
-        over[rows[leans]] = True
+            _mark(refused, new & (limit.free <= 0)[self._book.pools[limit.number][needed]], limit.number)
+        return refused
+
+    def _refuse(self, needed: Numbers, new: Mask) -> U8:
+        """The number of a limit that each flow's own new entries would break, all others left out; FITS for none."""
+        refused = np.full(needed.shape[1], FITS, np.uint8)
+        pools = [self._book.pools[limit.number][needed] for limit in self._limits]
+        # Only where there is room for less than a flow may need does it matter how much one needs.
+        rooms = [
+            np.clip(limit.free, 0, PLACES).astype(np.uint8)[where]
+            for limit, where in zip(self._limits, pools, strict=True)
+        ]
+        for limit, room in zip(self._limits, rooms, strict=True):
+            _mark(refused, new & (room == 0), limit.number)
+        for limit, where, room in zip(self._limits, pools, rooms, strict=True):
+            tight = (new & (room < PLACES)).any(axis=0)
+            rows = np.flatnonzero(tight & (refused == FITS))
+            here, pool, left = new[:, rows], where[:, rows], room[:, rows]
+            for place in range(PLACES):
+                needs = (here & (pool == pool[place])).sum(axis=0)
+                too_many = here[place] & (needs > left[place]) & (refused[rows] == FITS)
+                refused[rows[too_many]] = limit.number
+        return refused
+
+    def _accept(self, needed: Numbers, new: Mask) -> Mask:
+        """Those that fit together with all before them. At least the first one does. ``new`` entries: held by nobody."""
+        rows, places = np.divmod(np.flatnonzero(np.ascontiguousarray(new.T)).astype(np.int32), np.int32(PLACES))
+        entries = needed[places, rows]
+        # The first flow that needs an entry pays for it. (Of equal indices the last assignment stands.)
+        self._payer[entries[::-1]] = rows[::-1]
+        payer = self._payer[entries]
+        pays = payer == rows
+        over = np.zeros(needed.shape[1], np.bool_)
+        paid, payers = entries[pays], rows[pays]
+        for limit in self._limits:
+            over[payers[_beyond(self._book.pools[limit.number][paid], limit.free)]] = True
+        over[rows[over[payer]]] = True
         good = ~over
-        self._take(entries[pays & good[rows]])
+        self._take(paid[good[payers]])
         return good
 
     def _take(self, entries: npt.NDArray[np.integer[Any]]) -> None:
         self._held[entries] = True
         for limit in self._limits:
-            limit.free -= np.bincount(limit.pool[entries], minlength=len(limit.free))
+            limit.free -= np.bincount(self._book.pools[limit.number][entries], minlength=len(limit.free))
 
 
-def _limits(book: Book, budgets: Budgets) -> list[_Limit]:
+def _limits(budgets: Budgets) -> Iterator[_Limit]:
     """Tables first: a full table is the hardest of reasons. Limits that nobody set cost nothing."""
-    switches, tables = budgets.tables.shape
-    limits = [_limit(book, lambda: book.switch * tables + book.table, budgets.tables.ravel())]
-    if (budgets.switches < UNLIMITED).any():
-        limits.append(_limit(book, lambda: book.switch, budgets.switches))
-    if (budgets.tenants < UNLIMITED).any():
-        tenants = len(budgets.tenants)
-        limits.append(_limit(book, lambda: book.switch * tenants + book.tenant, np.tile(budgets.tenants, switches)))
-    return limits
+    capacities = budgets.tables.ravel(), budgets.switches, np.tile(budgets.tenants, len(budgets.switches))
+    for number, capacity in enumerate(capacities):
+        if (capacity < UNLIMITED).any():
+            # One more pool without end, for no entry.
+            yield _Limit(number, np.append(capacity, UNLIMITED))
 
 
-def _limit(book: Book, pools_of: Callable[[], I32], capacity: I64) -> _Limit:
-    """One more pool without end, for no entry."""
-
-    def pools() -> I32:
-        return np.where(book.switch == NOWHERE, len(capacity), pools_of()).astype(np.int32)
-
-    return _Limit(pools, pools(), np.append(capacity, UNLIMITED))
+def _mark(refused: U8, full: Mask, number: int) -> None:
+    """``full``: by place and row."""
+    refused[full.any(axis=0) & (refused == FITS)] = number
 
 
 def _beyond(pools: I32, free: I64) -> Indices:
     """Which of these entries, counted pool by pool in their order, come after the last that there is room for."""
-    few = len(free) <= 1 << 16
-    order = np.argsort(pools.astype(np.uint16) if few else pools, kind="stable")
+    short = np.bincount(pools, minlength=len(free)) > free
+    if not short.any():
+        return np.zeros(0, np.intp)
+    rows = np.flatnonzero(short[pools])
+    pools = pools[rows]
+    order = np.argsort(pools.astype(np.uint16) if len(free) <= 1 << 16 else pools, kind="stable")
     grouped = pools[order]
-    starts = np.searchsorted(grouped, grouped, side="left") if len(grouped) else order
-    place = np.arange(1, len(order) + 1) - starts
-    return order[place > free[grouped]]
+    first = np.flatnonzero(np.diff(grouped, prepend=-1))
+    place = np.arange(len(order)) - np.repeat(first, np.diff(first, append=len(order)))
+    return rows[order[place >= free[grouped]]]

@@ -5,6 +5,7 @@ Pure. :class:`Rows` grows and forgets rows; :class:`KeyIndex` finds rows by thei
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
@@ -26,6 +27,8 @@ NOWHERE = -1
 LEAST_ROWS = 1024
 GROWTH = 8
 """Rows grow by one part in so many: memory stays near what is used, and each row is still copied a few times only."""
+BLOCK = 1 << 15
+"""Rows worked on together where all of them are: so many that what is in between stays in the processor's cache."""
 LEAST_SLOTS = 2048
 MOST_FULL = 0.5
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -34,9 +37,17 @@ R = TypeVar("R", bound="Rows")
 
 
 def column(kind: Any, width: int = 1) -> Any:
-    """A column of :class:`Rows`, for use as a dataclass field. Wider ones are two-dimensional."""
+    """A column of :class:`Rows`, for use as a dataclass field. Wider ones are two-dimensional.
+
+    Of a wider one, too, what stands in one place of all rows is together in memory (Fortran's order).
+    """
     shape = (0,) if width == 1 else (0, width)
-    return field(default_factory=lambda: np.zeros(shape, kind))
+    return field(default_factory=lambda: np.zeros(shape, kind, order="F"))
+
+
+def blocks(rows: int) -> Iterator[slice]:
+    """All of so many rows, :data:`BLOCK` at a time."""
+    return (slice(first, min(first + BLOCK, rows)) for first in range(0, rows, BLOCK))
 
 
 @dataclass(slots=True)
@@ -59,7 +70,7 @@ class Rows:
     def keep(self, rows: Indices) -> None:
         """Forget all but ``rows``, which are numbered anew in their order."""
         for name, values in self._columns():
-            kept = values[rows]
+            kept = np.asfortranarray(values[rows])
             if len(rows) < len(values) // 2:
                 setattr(self, name, kept)
             else:
@@ -78,7 +89,7 @@ class Rows:
 
     def _resize(self, capacity: int) -> None:
         for name, values in self._columns():
-            larger = np.zeros((capacity, *values.shape[1:]), values.dtype)
+            larger = np.zeros((capacity, *values.shape[1:]), values.dtype, order="F")
             larger[: len(values)] = values
             setattr(self, name, larger)
 

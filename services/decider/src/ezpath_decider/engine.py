@@ -156,6 +156,8 @@ class Engine:
 def hold_to(candidates: Candidates, budgets: Budgets, selection: Selection) -> Selection:
     """``selection`` as it may be carried out: a strategy that chose more than it may is held to it."""
     chosen = selection.chosen & candidates.may | candidates.must
+    if not (chosen != selection.chosen).any() and Room(candidates.book, budgets).hold(candidates.flow[chosen]):
+        return selection
     order = preference(candidates, selection.score, np.flatnonzero(chosen & ~candidates.must))
     room = Room(candidates.book, budgets)
     room.hold(candidates.flow[candidates.must])

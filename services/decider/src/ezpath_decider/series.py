@@ -29,6 +29,7 @@ from ezpath_decider.columns import (
     KeyIndex,
     Mask,
     Rows,
+    blocks,
     column,
 )
 from ezpath_decider.directory import Directory, ends, pair_keys, renumbered
@@ -205,40 +206,47 @@ class Series:
 
     # ---- rounds -----------------------------------------------------------
 
-    def heard(self) -> F64:
-        """When both switches of each flow had last been heard; 0 before that."""
+    def _heard(self) -> Mask:
+        """Of each flow, whether both its switches were heard since the last round."""
+        silent = np.array([polls.heard_at <= self._round_at for polls in self._polls], np.bool_)
+        if not silent.any():
+            return np.ones(self.rows.count, np.bool_)
+        out_of_reach = silent[self.directory.switch]
         one, other = ends(self.rows.key[: self.rows.count])
-        heard = np.array([polls.heard_at for polls in self._polls])[self.directory.switch]
-        return cast(F64, np.minimum(heard[one], heard[other]))
+        return ~(out_of_reach[one] | out_of_reach[other])
 
     def round(self, now: float) -> None:
         """Note each flow's rate now, where both its switches were heard since the last round.
 
         A silent collector is no idle flow: without fresh word everything about a flow stays as it was.
         """
-        self.fresh = self.heard() > self._round_at
+        self.fresh = self._heard()
         self._round_at = now
         rows, numbers = self.rows, self._numbers()
-        # A slice costs a fraction of what as many indices do, and as a rule all have been heard.
-        noted = slice(0, rows.count) if self.fresh.all() else np.flatnonzero(self.fresh)
-        octets, packets = (np.zeros(np.count_nonzero(self.fresh), np.float32) for _ in range(2))
-        for way in (0, 1):
-            present = self._present(noted, way, numbers)
-            octets += rows.octet_rate[noted, way] * present
-            packets += rows.packet_rate[noted, way] * present
-        self._note(noted, octets, packets, now)
+        for block in blocks(rows.count):
+            fresh = self.fresh[block]
+            # A slice costs a fraction of what as many indices do, and as a rule all have been heard.
+            noted = block if fresh.all() else block.start + np.flatnonzero(fresh)
+            octets, packets = (np.zeros(np.count_nonzero(fresh), np.float32) for _ in range(2))
+            for way in (0, 1):
+                present = self._present(noted, way, numbers)
+                octets += rows.octet_rate[noted, way] * present
+                packets += rows.packet_rate[noted, way] * present
+            self._note(noted, octets, packets, now)
 
     def _note(self, flows: Indices | slice, octets: F32, packets: F32, now: float) -> None:
         rows = self.rows
         newest = (rows.newest[flows] + np.uint8(1)) % np.uint8(HISTORY)
         rows.newest[flows] = newest
-        each = np.arange(rows.count) if isinstance(flows, slice) else flows
+        each = np.arange(flows.start, flows.stop) if isinstance(flows, slice) else flows
         rows.octet_history[each, newest] = octets
         rows.packet_history[each, newest] = packets
         rows.rounds[flows] += 1
-        # Over a gap, what was before it has faded for as long as the gap was.
-        weight = (1 - np.exp2((rows.noted_at[flows] - now) / self.half_life_s)).astype(np.float32)
+        gap_s = now - rows.noted_at[flows]
         rows.noted_at[flows] = now
+        # Over a gap, what was before it has faded for as long as the gap was. (As a rule there is one gap for all.)
+        gap_s = gap_s[:1] if (gap_s == gap_s[:1]).all() else gap_s
+        weight = (1 - np.exp2(-gap_s / self.half_life_s)).astype(np.float32)
         surprise = octets - rows.octet_mean[flows]
         rows.octet_mean[flows] += weight * surprise
         rows.packet_mean[flows] += weight * (packets - rows.packet_mean[flows])

@@ -95,7 +95,7 @@ def preference(candidates: Candidates, score: Floats, rows: Indices) -> Indices:
 
 def highest_first(candidates: Candidates, score: Floats, rows: Indices) -> Indices:
     """``rows`` by ``score``. Of equal ones the smaller key goes first: how rows are numbered decides nothing."""
-    order = rows[np.argsort(-score[rows], kind="stable")]
+    order = rows[np.argsort(-score[rows])]
     if (score[order[1:]] == score[order[:-1]]).any():
         rows = rows[np.argsort(candidates.flow[rows], kind="stable")]
         order = rows[np.argsort(-score[rows], kind="stable")]

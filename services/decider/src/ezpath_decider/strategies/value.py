@@ -9,7 +9,7 @@ import numpy as np
 from ezpath_decider.book import NONE, Numbers
 from ezpath_decider.budgets import Budgets
 from ezpath_decider.candidates import Candidates
-from ezpath_decider.columns import F32, Mask
+from ezpath_decider.columns import F32, Mask, blocks
 from ezpath_decider.series import HISTORY
 from ezpath_decider.strategy import Selection, fill, highest
 
@@ -70,13 +70,24 @@ def expected(candidates: Candidates, per: str) -> F32:
     """The rate to expect of each flow: its long mean, or that of the last rounds where they clearly say otherwise.
 
     Clearly: by more than their own swing explains. So a flow that jumps is believed in seconds, and one that only
-    swings is not followed. (Sums are einsum's: in the same order for each row, wherever it stands.)
+    swings is not followed.
     """
-    rows, used = candidates.series.rows, slice(0, len(candidates))
+    rows = candidates.series.rows
     mean, ring = (rows.packet_mean, rows.packet_history) if per == "packets" else (rows.octet_mean, rows.octet_history)
-    mean, ring = mean[used], ring[used]
-    recent = np.einsum("ij->i", ring) / ROUNDS
-    swing = np.maximum(np.einsum("ij,ij->i", ring, ring) / ROUNDS - recent * recent, 0) / ROUNDS
+    rate = np.empty(len(candidates), np.float32)
+    for block in blocks(len(candidates)):
+        rate[block] = _expected(mean[block], ring[block])
+    return rate
+
+
+def _expected(mean: F32, ring: F32) -> F32:
+    # Place by place, and not a sum of NumPy's: in the same order for each row, wherever it stands.
+    total, squares = np.zeros_like(mean), np.zeros_like(mean)
+    for place in range(HISTORY):
+        total += ring[:, place]
+        squares += ring[:, place] * ring[:, place]
+    recent = total / ROUNDS
+    swing = np.maximum(squares / ROUNDS - recent * recent, 0) / ROUNDS
     news = recent - mean
     weight = news * news / (news * news + DOUBT * swing + TINY)
     rate: F32 = mean + weight * news
