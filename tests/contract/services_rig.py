@@ -11,16 +11,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from contract.host_writer_rig import A, B
 from contract.ovs_machine import OvsMachine
+from ezpath.names import Mac
 from tor_server import P4, ServerOnly
 
 BIN = Path(sys.executable).parent
-INVENTORY = """
+NETWORK = """
 tenants: {{red: {{vni: 5001}}}}
 switches:
   tor1:
@@ -30,9 +31,11 @@ hosts:
   h1: {{switch: tor1, port: 1, vtep: 10.1.1.1, ovsdb: "{h1}"}}
   h2: {{switch: tor1, port: 2, vtep: 10.1.2.1, ovsdb: "{h2}"}}
 endpoints:
-  - {{name: red-a, tenant: red, mac: "{a}", ip: 10.0.0.1, host: h1, interface: red-a}}
-  - {{name: red-b, tenant: red, mac: "{b}", ip: 10.0.0.2, host: h2, interface: red-b}}
 """
+ENDPOINT = '  - {{name: {0}, tenant: red, mac: "{1}", ip: 10.0.0.{2}, host: {3}, interface: {0}}}\n'
+End = tuple[str, Mac, str]
+"""An endpoint's name, address and host."""
+ENDS: tuple[End, ...] = (("red-a", A, "h1"), ("red-b", B, "h2"))
 PAIR = "red.red-a.red-b"
 OPTIONS: dict[str, Sequence[str]] = {
     # One poll: without samples nothing is decided, so that only who asks moves a pair.
@@ -46,7 +49,9 @@ OPTIONS: dict[str, Sequence[str]] = {
 class Services:
     """Started by :func:`running`; each may be ended and started again."""
 
-    def __init__(self, directory: Path, url: str, tor: ServerOnly, h1: OvsMachine, h2: OvsMachine) -> None:
+    def __init__(
+        self, directory: Path, url: str, tor: ServerOnly, h1: OvsMachine, h2: OvsMachine, ends: Sequence[End]
+    ) -> None:
         self.url = url
         self.tor = tor
         self.h1, self.h2 = h1, h2
@@ -54,7 +59,9 @@ class Services:
         self._directory = directory
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.options = dict(OPTIONS)
-        (directory / "network.yaml").write_text(INVENTORY.format(tor=tor.address, h1=h1.remote, h2=h2.remote, a=A, b=B))
+        network = NETWORK.format(tor=tor.address, h1=h1.remote, h2=h2.remote)
+        endpoints = (ENDPOINT.format(name, mac, 1 + number, host) for number, (name, mac, host) in enumerate(ends))
+        (directory / "network.yaml").write_text(network + "".join(endpoints))
 
     async def start(self, *names: str) -> None:
         """Returns when they are ready."""
@@ -114,15 +121,23 @@ class Services:
 
 @asynccontextmanager
 async def running(
-    directory: Path, url: str, make_machine: Callable[[], OvsMachine], **options: Sequence[str]
+    directory: Path,
+    url: str,
+    make_machine: Callable[[], OvsMachine],
+    ends: Sequence[End] = ENDS,
+    limits: Mapping[str, int] | None = None,
+    **options: Sequence[str],
 ) -> AsyncIterator[Services]:
-    """All of them started and ready; ``options`` in place of the usual ones, by service."""
-    tor = ServerOnly(directory)
+    """All of them started and ready; ``options`` in place of the usual ones, by service.
+
+    ``ends``: the endpoints; ``limits``: entries that the ToR has room for, by table, which it tells nobody.
+    """
+    tor = ServerOnly(directory, limits=limits)
     await tor.start()
-    h1, h2 = make_machine(), make_machine()
-    h1.plug("br-int", "red-a")
-    h2.plug("br-int", "red-b")
-    services = Services(directory, url, tor, h1, h2)
+    machines = {"h1": make_machine(), "h2": make_machine()}
+    for name, _, host in ends:
+        machines[host].plug("br-int", name)
+    services = Services(directory, url, tor, machines["h1"], machines["h2"], ends)
     try:
         services.options |= options
         await services.start(*OPTIONS)

@@ -49,7 +49,7 @@ class Book:
     tenant: I32 = field(init=False)
     _remotes: _Remotes = field(default_factory=_Remotes)
     _index: KeyIndex = field(default_factory=KeyIndex)
-    _pools: tuple[I32, I32, I32] = field(init=False)
+    _pools: dict[int, I32] = field(default_factory=dict)
     _first_tag: int = 0
     _first_remote: int = 0
 
@@ -64,7 +64,6 @@ class Book:
         self.switch = np.concatenate([nobody, directory.switch, directory.switch[one_of_tag]])
         self.tenant = np.concatenate([nobody, directory.tenant, directory.tenant[one_of_tag]])
         self.table = np.concatenate([nobody, np.full(endpoints, ENDPOINT, np.int32), np.full(tags, TAG, np.int32)])
-        self._pools = (nobody[:0], nobody[:0], nobody[:0])
 
     def __len__(self) -> int:
         return len(self.switch)
@@ -72,7 +71,7 @@ class Book:
     @property
     def bytes(self) -> int:
         """Memory in use."""
-        columns = (self.switch, self.table, self.tenant, *self._pools)
+        columns = (self.switch, self.table, self.tenant, *self._pools.values())
         return sum(column.nbytes for column in columns) + self._remotes.bytes + self._index.bytes
 
     def entries(self, flows: U64) -> Numbers:
@@ -95,15 +94,15 @@ class Book:
         needed[:, 2], needed[:, 3] = self._first_tag + tag[one], self._first_tag + tag[other]
         return needed
 
-    @property
-    def pools(self) -> tuple[I32, I32, I32]:
-        """What each entry counts towards: its table, its switch, its tenant there; one pool more, the last, for none."""
-        if len(self._pools[0]) < len(self):
-            switch, tenants = self.switch, len(self.directory.tenants)
-            self._pools = (switch * len(TABLES) + self.table, switch.copy(), switch * tenants + self.tenant)
-            for pools, size in zip(self._pools, (len(TABLES), 1, tenants), strict=True):
-                pools[NONE] = len(self.directory.switches) * size
-        return self._pools
+    def pools(self, kind: int) -> I32:
+        """What each entry counts towards: its table (0), its switch (1), its tenant there (2). The last is for none."""
+        kept = self._pools.get(kind)
+        if kept is None or len(kept) < len(self):
+            parts = (len(TABLES), 1, len(self.directory.tenants))[kind]
+            part = (self.table, 0, self.tenant)[kind]
+            kept = self._pools[kind] = self.switch * np.int32(parts) + part
+            kept[NONE] = len(self.directory.switches) * parts
+        return kept
 
     def _remote(self, switches: I32, endpoints: npt.NDArray[np.intp]) -> I32:
         """The number of each endpoint's entry on another rack's switch."""

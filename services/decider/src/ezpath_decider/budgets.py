@@ -5,7 +5,7 @@ Pure. :class:`Room` counts what flows hold, shared entries once, and says what s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,13 +90,13 @@ class Room:
         taken, refused = np.zeros(len(flows), np.bool_), np.full(len(flows), FITS, np.uint8)
         for first in range(0, len(flows), AT_ONCE):
             left = np.arange(first, min(first + AT_ONCE, len(flows)))
-            refused[left] = self._refuse_at_home(flows[left])
+            refused[left] = self._refuse_at_a_glance(flows[left])
             left = left[refused[left] == FITS]
             needed = self._book.entries(flows[left]).T
             self._learn_new_entries()
             while left.size:
                 new = ~self._held[needed]
-                refused[left] = why = self._refuse(needed, new)
+                refused[left] = why = self._refuse([self._pools(limit)[needed] for limit in self._limits], new)
                 if (why != FITS).any():
                     possible = np.flatnonzero(why == FITS)
                     left, needed, new = left[possible], needed[:, possible], new[:, possible]
@@ -105,6 +105,10 @@ class Room:
                 left, needed = left[~good], needed[:, ~good]
         return taken, refused
 
+    def _pools(self, limit: _Limit) -> I32:
+        """Which of its pools each entry counts towards."""
+        return self._book.pools(limit.number)
+
     def _learn_new_entries(self) -> None:
         """The book may have numbered entries since this room was opened."""
         more = len(self._book) - len(self._held)
@@ -112,38 +116,44 @@ class Room:
             self._held = np.concatenate([self._held, np.zeros(more, np.bool_)])
             self._payer = np.empty(len(self._held), np.int32)
 
-    def _refuse_at_home(self, flows: U64) -> U8:
-        """The quick part of :meth:`_refuse`: entries that need no looking up, in pools that are full."""
-        needed = self._book.entries_at_home(flows).T
-        refused = np.full(len(flows), FITS, np.uint8)
-        new = ~self._held[needed]
-        for limit in self._limits:
-            _mark(refused, new & (limit.free <= 0)[self._book.pools[limit.number][needed]], limit.number)
-        return refused
+    def _refuse_at_a_glance(self, flows: U64) -> U8:
+        """As far as :meth:`_refuse` can tell from entries that need no looking up.
 
-    def _refuse(self, needed: Numbers, new: Mask) -> U8:
-        """The number of a limit that each flow's own new entries would break, all others left out; FITS for none."""
-        refused = np.full(needed.shape[1], FITS, np.uint8)
-        pools = [self._book.pools[limit.number][needed] for limit in self._limits]
+        Whose own endpoint's entry is nobody's so far, has none on other switches either: each flow holds both.
+        """
+        home = self._book.entries_at_home(flows).T
+        switch = self._book.switch[home[:2]]
+        apart = switch[0] != switch[1]
+        known = ~self._held[home]
+        new = np.concatenate([known, known[1::-1] & apart])
+        pools = (self._pools(limit)[home] for limit in self._limits)
+        return self._refuse([np.concatenate([pool, pool[:2]]) for pool in pools], new)
+
+    def _refuse(self, pools: Sequence[I32], new: Mask) -> U8:
+        """The number of a limit that each flow's own new entries would break, all others left out; FITS for none.
+
+        By place and flow: the pool of each entry, for each limit, and whether it is new.
+        """
+        refused = np.full(new.shape[1], FITS, np.uint8)
         # Only where there is room for less than a flow may need does it matter how much one needs.
         rooms = [
-            np.clip(limit.free, 0, PLACES).astype(np.uint8)[where]
-            for limit, where in zip(self._limits, pools, strict=True)
+            np.clip(limit.free, 0, PLACES).astype(np.uint8)[pool]
+            for limit, pool in zip(self._limits, pools, strict=True)
         ]
         for limit, room in zip(self._limits, rooms, strict=True):
-            _mark(refused, new & (room == 0), limit.number)
+            refused[(new & (room == 0)).any(axis=0) & (refused == FITS)] = limit.number
         for limit, where, room in zip(self._limits, pools, rooms, strict=True):
             tight = (new & (room < PLACES)).any(axis=0)
             rows = np.flatnonzero(tight & (refused == FITS))
             here, pool, left = new[:, rows], where[:, rows], room[:, rows]
             for place in range(PLACES):
-                needs = (here & (pool == pool[place])).sum(axis=0)
+                needs = np.count_nonzero(here & (pool == pool[place]), axis=0)
                 too_many = here[place] & (needs > left[place]) & (refused[rows] == FITS)
                 refused[rows[too_many]] = limit.number
         return refused
 
     def _accept(self, needed: Numbers, new: Mask) -> Mask:
-        """Those that fit together with all before them. At least the first one does. ``new`` entries: held by nobody."""
+        """Those that fit together with all before them; at least the first one does. ``new``: held by nobody yet."""
         rows, places = np.divmod(np.flatnonzero(np.ascontiguousarray(new.T)).astype(np.int32), np.int32(PLACES))
         entries = needed[places, rows]
         # The first flow that needs an entry pays for it. (Of equal indices the last assignment stands.)
@@ -153,7 +163,7 @@ class Room:
         over = np.zeros(needed.shape[1], np.bool_)
         paid, payers = entries[pays], rows[pays]
         for limit in self._limits:
-            over[payers[_beyond(self._book.pools[limit.number][paid], limit.free)]] = True
+            over[payers[_beyond(self._pools(limit)[paid], limit.free)]] = True
         over[rows[over[payer]]] = True
         good = ~over
         self._take(paid[good[payers]])
@@ -162,7 +172,7 @@ class Room:
     def _take(self, entries: npt.NDArray[np.integer[Any]]) -> None:
         self._held[entries] = True
         for limit in self._limits:
-            limit.free -= np.bincount(self._book.pools[limit.number][entries], minlength=len(limit.free))
+            limit.free -= np.bincount(self._pools(limit)[entries], minlength=len(limit.free))
 
 
 def _limits(budgets: Budgets) -> Iterator[_Limit]:
@@ -172,11 +182,6 @@ def _limits(budgets: Budgets) -> Iterator[_Limit]:
         if (capacity < UNLIMITED).any():
             # One more pool without end, for no entry.
             yield _Limit(number, np.append(capacity, UNLIMITED))
-
-
-def _mark(refused: U8, full: Mask, number: int) -> None:
-    """``full``: by place and row."""
-    refused[full.any(axis=0) & (refused == FITS)] = number
 
 
 def _beyond(pools: I32, free: I64) -> Indices:

@@ -13,7 +13,7 @@ from typing import cast
 import numpy as np
 
 from ezpath_decider.book import Book, Numbers
-from ezpath_decider.columns import F32, F64, I32, U8, U64, Indices, Mask
+from ezpath_decider.columns import F32, F64, I32, U8, U64, Indices, Mask, blocks
 from ezpath_decider.directory import Directory, ends
 from ezpath_decider.places import ARRIVING, ON_SWITCH, OVERLAY, Places
 from ezpath_decider.series import HISTORY, Series
@@ -57,13 +57,11 @@ class Candidates:
     @cached_property
     def bits_s(self) -> F32:
         """At the last round."""
-        rows = self.series.rows
-        return rows.octet_history[np.arange(len(self)), rows.newest[: len(self)]] * BITS
+        return self.series.latest() * BITS
 
     @cached_property
     def packets_s(self) -> F32:
-        rows = self.series.rows
-        return rows.packet_history[np.arange(len(self)), rows.newest[: len(self)]]
+        return self.series.latest(octets=False)
 
     @cached_property
     def bits_mean(self) -> F32:
@@ -113,8 +111,11 @@ class Candidates:
     @cached_property
     def importance(self) -> F32:
         """The product of both ends': what the inventory says of each, times what the policy says of its kind."""
-        weights = self.directory.weights(self.kinds)
-        return weights[self.ends[0]] * weights[self.ends[1]]
+        weights, (one, other) = self.directory.weights(self.kinds), self.ends
+        importance = np.empty(len(self), np.float32)
+        for block in blocks(len(self)):
+            np.multiply(weights[one[block]], weights[other[block]], out=importance[block])
+        return importance
 
     @cached_property
     def state(self) -> U8:
@@ -155,10 +156,18 @@ class Candidates:
     @cached_property
     def may(self) -> Mask:
         """May be on the switches after this decision; all others may not."""
-        one, other = self.ends
-        possible = (self.directory.host[one] != self.directory.host[other]) & ~self.rules.barred
+        possible = self._apart & ~self.rules.barred
         unmoved = (self.state == OVERLAY) & self._word & ~self.rules.held & ~self._resting
         return cast(Mask, self.must | possible & (unmoved | (self.state == ON_SWITCH)))
+
+    @property
+    def _apart(self) -> Mask:
+        """The ends are on different hosts."""
+        host, (one, other) = self.directory.host, self.ends
+        apart = np.empty(len(self), np.bool_)
+        for block in blocks(len(self)):
+            np.not_equal(host[one[block]], host[other[block]], out=apart[block])
+        return apart
 
     @property
     def always(self) -> Mask:

@@ -159,8 +159,11 @@ class Series:
         found = self.find(keys)
         missing = np.unique(keys[found == NOWHERE])
         if len(missing):
+            newest = self.rows.newest[:1].copy()
             new = self.rows.add(len(missing))
             self.rows.key[new] = missing
+            # Whatever it is: most often all rows' rings then stand at one place, which is quick to read and to write.
+            self.rows.newest[new] = newest if len(newest) else 0
             self.began_at = self.began_at or now
             self.rows.first_seen[new] = now - self.began_at
             self.rows.noted_at[new] = now
@@ -238,9 +241,8 @@ class Series:
         rows = self.rows
         newest = (rows.newest[flows] + np.uint8(1)) % np.uint8(HISTORY)
         rows.newest[flows] = newest
-        each = np.arange(flows.start, flows.stop) if isinstance(flows, slice) else flows
-        rows.octet_history[each, newest] = octets
-        rows.packet_history[each, newest] = packets
+        rows.octet_history[at_place(flows, newest)] = octets
+        rows.packet_history[at_place(flows, newest)] = packets
         rows.rounds[flows] += 1
         gap_s = now - rows.noted_at[flows]
         rows.noted_at[flows] = now
@@ -251,6 +253,14 @@ class Series:
         rows.octet_mean[flows] += weight * surprise
         rows.packet_mean[flows] += weight * (packets - rows.packet_mean[flows])
         rows.octet_variance[flows] = (1 - weight) * (rows.octet_variance[flows] + weight * surprise * surprise)
+
+    def latest(self, octets: bool = True) -> F32:
+        """The last rate of each flow."""
+        ring = self.rows.octet_history if octets else self.rows.packet_history
+        rates = np.empty(self.rows.count, np.float32)
+        for block in blocks(self.rows.count):
+            rates[block] = ring[at_place(block, self.rows.newest[block])]
+        return rates
 
     def history(self, flows: Indices, octets: bool = True) -> F32:
         """The last :data:`HISTORY` rates of each flow, the newest first; zero before the first."""
@@ -321,3 +331,12 @@ class Series:
     def bytes(self) -> int:
         """Memory in use."""
         return self.rows.bytes + self._index.bytes + self.fresh.nbytes
+
+
+def at_place(flows: Indices | slice, places: U8) -> tuple[Indices | slice, U8 | int]:
+    """What selects, in columns of :data:`HISTORY`, the place of each row: as one slice where it is the same for all."""
+    if isinstance(flows, slice):
+        if (places == places[0]).all():
+            return flows, int(places[0])
+        flows = np.arange(flows.start, flows.stop)
+    return flows, places

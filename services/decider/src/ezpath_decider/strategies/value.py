@@ -21,7 +21,9 @@ CONSIDERED = 0.3
 """Newcomers looked at, as part of the entries of all tables together. A flow needs four to six of its own."""
 LEAST_CONSIDERED = 4096
 PASSES = 2
-"""The second one knows who else came in, and shares the bill with them."""
+"""The second one knows who else came in, and shares the bill with them …"""
+SETTLED = 0.02
+"""… and is left out where no larger part of the set has changed."""
 
 
 def value(
@@ -50,6 +52,7 @@ def value(
     wanted[inside] = rate[inside] >= floor / 2
     needed, chosen = candidates.entries(rows), current
     for _ in range(PASSES):
+        billed = chosen
         score = np.zeros(len(candidates), np.float32)
         score[rows] = benefit[rows] * boost / bill(needed, chosen[rows], len(candidates.book))
         selection = fill(
@@ -63,6 +66,8 @@ def value(
             numbers={"floor": floor},
         )
         chosen = selection.chosen
+        if np.count_nonzero(chosen != billed) <= SETTLED * np.count_nonzero(chosen):
+            break
     return selection
 
 
@@ -96,10 +101,9 @@ def _expected(mean: F32, ring: F32) -> F32:
 
 def bill(needed: Numbers, chosen: Mask, entries: int) -> F32:
     """What each flow pays where each entry is paid by its users together: who is not in, as if it were."""
-    users = np.bincount(needed[chosen].ravel(), minlength=entries)
-    part = 1 / (users[needed] + ~chosen[:, None]).astype(np.float32)
-    part[needed == NONE] = 0
-    total: F32 = part.sum(axis=1)
+    users = np.bincount(needed[chosen].ravel(), minlength=entries).astype(np.float32)
+    users[NONE] = np.inf
+    total: F32 = (1 / (users[needed] + ~chosen[:, None])).sum(axis=1, dtype=np.float32)
     return total
 
 
