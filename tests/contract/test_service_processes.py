@@ -123,6 +123,9 @@ async def test_wrong_usage_is_refused(service, inventory_file):
     assert "tor9: not in the inventory. Known: tor1, tor2" in await refused(
         service, *SERVICES[service], "--inventory", inventory_file, "--switch", "tor9"
     )
+    assert "--rack r9: not in the inventory. Known: r1, r2" in await refused(
+        service, *SERVICES[service], "--inventory", inventory_file, "--rack", "r9"
+    )
     assert "--inventory" in await refused(service)
 
 

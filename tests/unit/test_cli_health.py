@@ -32,7 +32,8 @@ def service(name: str, *targets: TargetState, **more: object) -> ServiceStatus:
 
 def all_well() -> dict[str, ServiceStatus]:
     found = {name: service(name) for name in SERVICES}
-    found["switch-writer"] = service("switch-writer", TOR1)
+    found["collector"] = service("collector", owns=("switch:tor1",))
+    found["switch-writer"] = service("switch-writer", TOR1, owns=("switch:tor1",))
     found["host-writer"] = service("host-writer", H1)
     found["decider"] = service("decider", active=2)
     return found
@@ -62,6 +63,20 @@ def test_a_service_that_does_not_answer_is_named_with_what_it_would_have_written
 def test_everybody_has_answered():
     assert complete(all_well().values(), EXPECTED)
     assert not complete(all_well().values(), EXPECTED | {"host:h2"})
+
+
+def test_a_switch_that_no_collector_polls_is_named():
+    services = all_well()
+    services["collector"] = service("collector")
+    assert alarms(services) == ("switch:tor1: no collector polls it",)
+    assert not complete(services.values(), EXPECTED)
+
+
+def test_who_has_what_is_told_by_service():
+    services = all_well()
+    services["second"] = replace(service("collector"), instance="m-idle")
+    health = judge(services.values(), EXPECTED, 100.0)
+    assert health.owners == {"switch:tor1": {"collector": "m-collector", "switch-writer": "m-switch-writer"}}
 
 
 def test_a_service_that_is_not_ready_is_named():

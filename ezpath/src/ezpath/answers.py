@@ -73,6 +73,8 @@ class ServiceStatus:
     under_way: int = 0
     sagas: tuple[SagaUnderWay, ...] = ()
     """See :class:`SagaCounts`."""
+    owns: tuple[str, ...] = ()
+    """Targets that it alone polls or writes, of several that could."""
     type: Literal["service-status"] = "service-status"
 
 
@@ -162,6 +164,7 @@ def _check_names(answer: Answer) -> None:
         case ServiceStatus():
             check_name("service", answer.service)
             _check_targets(state.target for state in answer.targets)
+            _check_targets(answer.owns)
             for saga in answer.sagas:
                 check_pair("sagas.pair", saga.pair)
                 _check_targets(saga.waiting)

@@ -14,7 +14,7 @@ import msgpack
 import numpy as np
 import numpy.typing as npt
 
-from ezpath.malformed import MalformedEvent, check_name
+from ezpath.malformed import MalformedEvent, brief, check_name
 from ezpath.names import SwitchName
 
 VERSION = 1
@@ -54,6 +54,8 @@ class FlowSample:
     part: int = 0
     parts: int = 1
     """A poll too large for one message comes in parts; the bus puts them together again."""
+    term: int = 0
+    """Of the collector's lease of the switch: of two collectors the one with the later term is right."""
 
 
 _COLUMNS = ("vni", "src", "dst", "packets", "bytes")
@@ -70,6 +72,7 @@ def encode_sample(sample: FlowSample) -> bytes:
         "wall_ns": sample.wall_ns,
         "interval_s": sample.interval_s,
         "collector": sample.collector,
+        "term": sample.term,
         "drops": sample.drops,
         "part": sample.part,
         "parts": sample.parts,
@@ -108,6 +111,9 @@ def decode_sample(data: bytes) -> FlowSample:
     part, parts = body.get("part", 0), body.get("parts", 1)
     if not (isinstance(part, int) and isinstance(parts, int) and 0 <= part < parts <= MAX_PARTS):
         raise MalformedEvent(f"part: {part!r} of {parts!r} is none")
+    term = body.get("term", 0)
+    if not isinstance(term, int) or isinstance(term, bool) or not 0 <= term < 2**63:
+        raise MalformedEvent(f"term: {brief(repr(term))} is none")
     columns: dict[str, Columns] = {}
     for name in _COLUMNS:
         raw = body.get(name)
@@ -131,6 +137,7 @@ def decode_sample(data: bytes) -> FlowSample:
         drops=drops,
         part=part,
         parts=parts,
+        term=term,
         **columns,
     )
 

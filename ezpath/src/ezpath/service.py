@@ -36,6 +36,7 @@ from ezpath.answers import ASK_STATUS, SagaCounts, ServiceStatus, to_document
 from ezpath.bus import Bus
 from ezpath.condition import Condition
 from ezpath.inventory import Inventory, InventoryError, load
+from ezpath.process import pid_namespace
 from ezpath.telemetry import LOG_LEVELS, LogLevel, configure_logging
 
 EXIT_STOPPED = 0
@@ -73,6 +74,8 @@ class Service:
         """Of the switches or hosts that it writes."""
         self.sagas: Callable[[], SagaCounts] = SagaCounts
         """Those that it moves."""
+        self.owns: Callable[[], Iterable[str]] = tuple
+        """The targets that are this process's alone: ``switch:tor1``, ``host:h11``."""
         self.log: structlog.stdlib.BoundLogger = structlog.get_logger().bind(service=name)
         self._started_at = time.time()
         self._is_ready = False
@@ -88,6 +91,7 @@ class Service:
             at=time.time(),
             ready=self._is_ready,
             targets=tuple(condition.told() for condition in self.conditions),
+            owns=tuple(sorted(self.owns())),
             active=counts.active,
             under_way=counts.under_way,
             sagas=counts.longest,
@@ -104,9 +108,13 @@ class Service:
 
 
 def instance_name() -> str:
-    """Which of several processes of one service this is: host name and process id, fit for a subject token."""
+    """Which of several processes of one service this is: host name and process id, fit for a subject token.
+
+    Containers that share their host's name count their processes each for itself: there the namespace is said too.
+    """
     host = socket.gethostname().split(".")[0] or "localhost"
-    return f"{host}-{os.getpid()}"
+    space = pid_namespace()
+    return f"{host}-{space:x}-{os.getpid()}" if space else f"{host}-{os.getpid()}"
 
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -155,6 +163,18 @@ def service_options(command: _F) -> _F:
     return cast(_F, with_settings)
 
 
+def rack_option(command: _F) -> _F:
+    """For services of which several may run: where this one does. The command is called with ``rack``."""
+    option = click.option(
+        "--rack",
+        envvar="EZPATH_RACK",
+        default="",
+        metavar="NAME",
+        help="Where it runs: others leave it what is in this rack, and it leaves them theirs. [env: EZPATH_RACK]",
+    )
+    return option(command)
+
+
 Check = Callable[[Inventory], Iterable[str]]
 
 
@@ -183,6 +203,11 @@ def unknown_names(option: str, names: Iterable[str], known: Iterable[str]) -> li
         for name in names
         if name not in listed
     ]
+
+
+def unknown_racks(rack: str, inventory: Inventory) -> list[str]:
+    """For ``check``: a line where ``rack``, given with ``--rack``, is no switch's."""
+    return unknown_names("--rack", [rack] if rack else [], sorted({s.rack for s in inventory.switches.values()}))
 
 
 def load_inventory(path: Path) -> Inventory:

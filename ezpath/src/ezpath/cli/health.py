@@ -6,7 +6,7 @@ be, a saga that waits for somebody who has been asked before.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ezpath.answers import SagaUnderWay, ServiceStatus
@@ -29,6 +29,8 @@ class Health:
     under_way: int
     sagas: tuple[SagaUnderWay, ...]
     alarms: tuple[str, ...]
+    owners: Mapping[str, Mapping[str, str]]
+    """Switch or host to service to the instance of it that has it: that polls it, or writes it."""
 
     @property
     def well(self) -> bool:
@@ -40,20 +42,38 @@ def judge(answers: Iterable[ServiceStatus], expected: Collection[str], at: float
     services = tuple(sorted(answers, key=lambda each: (each.service, each.instance)))
     states = _best(state for each in services for state in each.targets)
     sagas = tuple(sorted((saga for each in services for saga in each.sagas), key=lambda saga: saga.since))
+    owners = owners_of(services)
     alarms = (
         *_of_services(services, at),
+        *_of_polling(services, {*expected, *(state.target for state in states)}, owners),
         *(f"{target}: no writer answers for it" for target in sorted(set(expected) - {s.target for s in states})),
         *_of_targets(states, at),
         *_of_sagas(sagas, at),
     )
     active, under_way = sum(each.active for each in services), sum(each.under_way for each in services)
-    return Health(at, services, states, active, under_way, sagas, alarms)
+    return Health(at, services, states, active, under_way, sagas, alarms, owners)
+
+
+def owners_of(services: Iterable[ServiceStatus]) -> dict[str, dict[str, str]]:
+    """Who has what; where two say so, for one may just have lost it, both."""
+    owners: dict[str, dict[str, str]] = {}
+    for each in services:
+        for target in each.owns:
+            named = owners.setdefault(target, {})
+            named[each.service] = " ".join(filter(None, (named.get(each.service), each.instance)))
+    return owners
 
 
 def complete(answers: Collection[ServiceStatus], expected: Collection[str]) -> bool:
     """Whether everybody has answered who has to."""
     told = {state.target for answer in answers for state in answer.targets}
-    return {answer.service for answer in answers}.issuperset(SERVICES) and told.issuperset(expected)
+    polled = {target for answer in answers if answer.service == "collector" for target in answer.owns}
+    switches = {target for target in expected if target.startswith("switch:")}
+    return (
+        {answer.service for answer in answers}.issuperset(SERVICES)
+        and told.issuperset(expected)
+        and polled.issuperset(switches)
+    )
 
 
 def _best(states: Iterable[TargetState]) -> tuple[TargetState, ...]:
@@ -73,6 +93,15 @@ def _of_services(services: Collection[ServiceStatus], at: float) -> Iterator[str
     for each in services:
         if not each.ready:
             yield f"{each.service} {each.instance}: not ready for {_for(at, each.started_at)}"
+
+
+def _of_polling(
+    services: Iterable[ServiceStatus], targets: Iterable[str], owners: Mapping[str, Mapping[str, str]]
+) -> Iterator[str]:
+    if any(each.service == "collector" for each in services):
+        for target in sorted(targets):
+            if target.startswith("switch:") and "collector" not in owners.get(target, {}):
+                yield f"{target}: no collector polls it"
 
 
 def _of_targets(states: Iterable[TargetState], at: float) -> Iterator[str]:

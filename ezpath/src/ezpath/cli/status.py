@@ -94,11 +94,13 @@ def written(health: Health) -> Table:
             _clock(state.since),
             _ago(health.at, state.compared_at),
             str(state.items),
+            health.owners.get(state.target, {}).get(f"{state.target.partition(':')[0]}-writer", ""),
+            health.owners.get(state.target, {}).get("collector", ""),
             state.reason,
         )
         for state in health.targets
     ]
-    return _table(("TARGET", "STATE", "SINCE", "COMPARED", "ITEMS", "WHY"), rows)
+    return _table(("TARGET", "STATE", "SINCE", "COMPARED", "ITEMS", "WRITTEN BY", "POLLED BY", "WHY"), rows)
 
 
 def sagas(health: Health) -> Table:

@@ -3,31 +3,48 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import click
-from ezpath.inventory import Switch, SwitchConfig
+from ezpath.inventory import Inventory, Switch, SwitchConfig
+from ezpath.leases import COLLECTORS, Keeper, Leases, Member, Timing
 from ezpath.names import SwitchName
-from ezpath.service import Service, Settings, run, service_options, unknown_names
+from ezpath.process import is_gone, this_process
+from ezpath.service import Service, Settings, rack_option, run, service_options, unknown_names, unknown_racks
 
 from ezpath_collector.poller import Poller
 from ezpath_collector.source import P4RuntimeSource, RegisterSource
 from ezpath_collector.thrift_source import ThriftSource
 
 MIN_TIMEOUT_S = 5.0
+TIMING = Timing(beat_s=0.25, ttl_s=1.25)
+"""With a poll a second, a switch whose collector has died is polled by another before two polls are missed."""
 
 
-async def collect(service: Service, interval_s: float, names: tuple[str, ...]) -> None:
-    """Poll the switches of the inventory (or those of ``names``) until cancelled."""
-    pollers = [
-        _poller(service, service.inventory.switches[SwitchName(name)], interval_s) for name in dict.fromkeys(names)
-    ]
+async def collect(service: Service, interval_s: float, names: tuple[str, ...], rack: str) -> None:
+    """Poll those switches of the inventory (or of ``names``) that are ours, until cancelled."""
+    switches = service.inventory.switches
+    leases = Leases(
+        service.instance,
+        {switch.name: switch.rack for switch in switches.values()},
+        COLLECTORS,
+        member=Member(this_process(), rack, names),
+        timing=TIMING,
+        is_gone=is_gone,
+    )
+
+    async def poll(name: str, epoch: int) -> None:
+        await _poller(service, switches[SwitchName(name)], interval_s, epoch, keeper.certain).run()
+
+    keeper = Keeper(service.bus, leases, poll, what="switch")
+    service.owns = lambda: [f"switch:{name}" for name in keeper.held]
     async with asyncio.TaskGroup() as tasks:
-        for poller in pollers:
-            tasks.create_task(poller.run())
-        service.ready(switches=list(names), interval_s=interval_s)
+        tasks.create_task(keeper.run())
+        await keeper.settled.wait()
+        service.ready(switches=list(names or switches), polled=sorted(keeper.held), interval_s=interval_s)
 
 
-def _poller(service: Service, switch: Switch, interval_s: float) -> Poller:
+def _poller(service: Service, switch: Switch, interval_s: float, term: int, certain: Callable[[], bool]) -> Poller:
     timeout_s = max(MIN_TIMEOUT_S, 2 * interval_s)
     return Poller(
         switch.name,
@@ -35,6 +52,8 @@ def _poller(service: Service, switch: Switch, interval_s: float) -> Poller:
         service.bus.publish_sample,
         service.instance,
         interval_s,
+        term,
+        certain,
     )
 
 
@@ -66,14 +85,17 @@ def source_of(config: SwitchConfig, timeout_s: float) -> RegisterSource:
     metavar="NAME",
     help="Poll this switch only; repeatable. Default: all of the inventory. [env: EZPATH_SWITCHES, spaces between]",
 )
-def main(settings: Settings, interval: float, switches: tuple[str, ...]) -> None:
-    """Poll the monitor registers of the switches and publish what they hold as flow samples. Reads only."""
-    run(
-        "collector",
-        settings,
-        lambda service: collect(service, interval, switches or tuple(service.inventory.switches)),
-        check=lambda inventory: unknown_names("--switch", switches, inventory.switches),
-    )
+@rack_option
+def main(settings: Settings, interval: float, switches: tuple[str, ...], rack: str) -> None:
+    """Poll the monitor registers of the switches and publish what they hold as flow samples. Reads only.
+
+    Any number of them share the switches; each switch is polled by one.
+    """
+
+    def check(inventory: Inventory) -> list[str]:
+        return [*unknown_names("--switch", switches, inventory.switches), *unknown_racks(rack, inventory)]
+
+    run("collector", settings, lambda service: collect(service, interval, switches, rack), check=check)
 
 
 if __name__ == "__main__":

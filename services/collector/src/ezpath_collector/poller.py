@@ -1,10 +1,16 @@
-"""One switch, polled on time: cells in, a sample out. Each switch has its own, so that none waits for another."""
+"""One switch, polled on time: cells in, a sample out. Each switch has its own, so that none waits for another.
+
+Switches are polled at different moments of the interval: a collector of many would otherwise look at them all at once,
+and find out about the last of them half an interval late.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
+from zlib import crc32
 
 import numpy as np
 import structlog
@@ -34,12 +40,18 @@ class Poller:
         publish: Publish,
         collector: str,
         interval_s: float,
+        term: int = 0,
+        certain: Callable[[], bool] = lambda: True,
     ) -> None:
+        """``term``: of the lease of the switch. ``certain``: whether nobody else can have it by now."""
         self._switch = switch
         self._make_source = make_source
         self._publish = publish
         self._collector = collector
         self._interval_s = interval_s
+        self._term = term
+        self._certain = certain
+        self._phase_s = crc32(switch.encode()) / 2**32 * interval_s
         self._sequence = 0
         self._previous_ns: int | None = None
         self._complaint = ""
@@ -68,17 +80,20 @@ class Poller:
 
     async def _poll(self, source: RegisterSource) -> None:
         loop = asyncio.get_running_loop()
-        due = loop.time()
         while True:
+            began = loop.time()
             began_ns = time.monotonic_ns()
             sample = self._sample(await source.read(), began_ns)
             if self._complained_at > float("-inf") or sample.sequence == 1:
                 self._log.info("switch polled", flows=len(sample.vni), interval_s=self._interval_s)
                 self._complained_at = float("-inf")
             await self._send(sample)
-            # A poll that took too long is not made up for: the next one starts on the next beat.
-            due = max(due + self._interval_s, loop.time())
-            await asyncio.sleep(due - loop.time())
+            await asyncio.sleep(max(0.0, self._next(began) - loop.time()))
+
+    def _next(self, began: float) -> float:
+        """The switch's next moment, half an interval away or more. What took too long is not made up for."""
+        beats = math.ceil((began - self._phase_s) / self._interval_s + 0.5)
+        return beats * self._interval_s + self._phase_s
 
     def _sample(self, reading: Reading, began_ns: int) -> FlowSample:
         # The cells were read somewhere in between: the middle is at most half a read away from each.
@@ -101,10 +116,14 @@ class Poller:
             packets=flows.packets,
             bytes=flows.bytes,
             collector=self._collector,
+            term=self._term,
             drops={str(reason): int(reading.drops[reason, 0]) for reason in np.flatnonzero(reading.drops[:, 0])},
         )
 
     async def _send(self, sample: FlowSample) -> None:
+        if not self._certain():
+            self._complain("sample not published", "NATS does not know of this collector: another may have the switch")
+            return
         try:
             await self._publish(sample)
         except BusError as error:

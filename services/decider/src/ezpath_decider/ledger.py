@@ -18,6 +18,7 @@ from typing import TypeVar
 import structlog
 from ezpath.bus import FENCE, Bus, BusError, Conflict, Unavailable
 from ezpath.events import DESIRED_BUCKET, SAGA_BUCKET
+from ezpath.leases import Deposed
 from ezpath.shards import Shard
 
 RETRY_AFTER_S = 0.5
@@ -25,14 +26,6 @@ REFUSED_MOST = 20
 """So many refusals in a row of puts behind a fence that is ours are no accident."""
 
 T = TypeVar("T")
-
-
-class Deposed(BusError):
-    """Somebody else leads the shard by now. What was not written yet will not be."""
-
-    def __init__(self, message: str, epoch: int) -> None:
-        self.epoch = epoch
-        super().__init__(message)
 
 
 class Emptied(BusError):

@@ -30,6 +30,7 @@ class Polls:
     heard_at: float = 0.0
     """When a sample last told how much its counters had grown; 0 before that."""
     collector: str = ""
+    term: int = 0
     sequence: int = 0
     monotonic_ns: int = 0
     wall_ns: int = 0
@@ -42,7 +43,7 @@ class Polls:
         if isinstance(seconds, Ignored):
             return seconds
         self.number += 1
-        self.collector = sample.collector
+        self.collector, self.term = sample.collector, sample.term
         self.sequence, self.monotonic_ns, self.wall_ns = sample.sequence, sample.monotonic_ns, sample.wall_ns
         self.taken_at = now
         if seconds > 0:
@@ -54,6 +55,8 @@ class Polls:
             return 0.0
         if sample.collector != self.collector:
             # Two clocks cannot be compared: the new one's first sample is a start only.
+            if sample.term > self.term:
+                return 0.0
             patience_s = PATIENCE * self.interval_s
             return 0.0 if now - self.taken_at > patience_s else Ignored.SECOND
         passed_ns = sample.monotonic_ns - self.monotonic_ns

@@ -9,10 +9,9 @@ from collections.abc import Mapping
 import structlog
 from ezpath.bus import Bus, Conflict
 from ezpath.events import LEASE_BUCKET, SAGA_BUCKET
+from ezpath.leases import DECIDERS, Leases
+from ezpath.process import is_gone
 from ezpath.service import ConfigurationRefused
-
-from ezpath_decider.lease import BEAT_S, TTL_S, Leases
-from ezpath_decider.process import is_gone
 
 KEY = "shards"
 
@@ -48,12 +47,13 @@ def check(found: Mapping[str, tuple[bytes, int]], shards: int) -> None:
 
 async def _refuse_unless_idle(bus: Bus, number: int, shards: int) -> None:
     loop = asyncio.get_running_loop()
-    watch = Leases("", number, "", is_gone)
-    until = loop.time() + TTL_S + BEAT_S
-    while others := watch.leading(await bus.kv_items(LEASE_BUCKET), loop.time()):
+    watch = Leases("", list(map(str, range(number))), DECIDERS, is_gone=is_gone)
+    beat_s = watch.timing.beat_s
+    until = loop.time() + watch.timing.ttl_s + beat_s
+    while others := watch.holding(await bus.kv_items(LEASE_BUCKET), loop.time()):
         if loop.time() > until:
             raise _refused(shards, number, f"{', '.join(others)} leads by it")
-        await asyncio.sleep(BEAT_S)
+        await asyncio.sleep(beat_s)
     under_way = [key for key, (value, _) in (await bus.kv_items(SAGA_BUCKET)).items() if _under_way(value)]
     if under_way:
         first = ", ".join(sorted(under_way)[:5])

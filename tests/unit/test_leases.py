@@ -1,26 +1,36 @@
-"""Who leads which shard, as one decider sees it: leases that are renewed, left, lost, and shared out."""
+"""Who has what, as one member sees it: leases that are renewed, left, lost, shared out. Shown on deciders' shards."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
+from typing import Any
 
 import pytest
-from ezpath_decider.lease import BEAT_S, TTL_S, Leases
+from ezpath.leases import DECIDERS, Leases, Member, Timing
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+BEAT_S, TTL_S = Timing().beat_s, Timing().ttl_s
 
 
 class Bucket:
     """What NATS keeps, with revisions; and deciders that look at it, each with a clock of its own."""
 
-    def __init__(self, shards: int, *names: str) -> None:
+    def __init__(self, shards: int | dict[str, str], *names: str) -> None:
+        things = {str(number): "" for number in range(shards)} if isinstance(shards, int) else shards
         self.kept: dict[str, tuple[bytes, int]] = {}
         self.revision = 0
         self.now = 100.0
-        self.shards = shards
-        self.deciders = {name: Leases(name, shards) for name in names}
-        self.epochs: dict[int, int] = {}
+        self.things = things
+        self.deciders: dict[str, Leases] = {}
+        self.epochs: dict[str, int] = {}
+        for name in names:
+            self.join(name)
+
+    def join(self, name: str, rack: str = "", *only: str, process: str = "", **options: Any) -> None:
+        member = Member(process, rack, only)
+        self.deciders[name] = Leases(name, self.things, DECIDERS, member=member, **options)
 
     def beat(self, *names: str, seconds: float = BEAT_S) -> None:
         """Time passes, and these of the deciders (all, where none is named) look and write, one after the other."""
@@ -45,15 +55,14 @@ class Bucket:
     def check_epoch(self, key: str, value: bytes) -> None:
         """Whoever takes a lease does so in a later epoch than anybody before."""
         if key.startswith("shard."):
-            number, lease = int(key.partition(".")[2]), json.loads(value)
-            newest = self.epochs.get(number, 0)
-            assert lease["epoch"] >= newest
-            self.epochs[number] = lease["epoch"]
+            thing, lease = key.partition(".")[2], json.loads(value)
+            assert lease["epoch"] >= self.epochs.get(thing, 0)
+            self.epochs[thing] = lease["epoch"]
 
     def holders(self) -> list[str]:
         return [
-            json.loads(self.kept[f"shard.{n}"][0])["holder"] if f"shard.{n}" in self.kept else ""
-            for n in range(self.shards)
+            json.loads(self.kept[f"shard.{thing}"][0])["holder"] if f"shard.{thing}" in self.kept else ""
+            for thing in self.things
         ]
 
     def led(self) -> Counter[str]:
@@ -64,14 +73,14 @@ def test_given_nobody_then_the_first_leads_all_at_once() -> None:
     bucket = Bucket(3, "a")
     bucket.beat()
     assert bucket.holders() == ["a"] * 3
-    assert bucket.deciders["a"].held == {0: 1, 1: 1, 2: 1}
+    assert bucket.deciders["a"].held == {"0": 1, "1": 1, "2": 1}
 
 
 def test_given_a_leader_that_renews_then_nobody_takes_its_lease() -> None:
     bucket = Bucket(1, "a", "b")
     for _ in range(20):
         bucket.beat()
-    assert bucket.holders() == ["a"] and bucket.deciders["a"].held == {0: 1} and not bucket.deciders["b"].held
+    assert bucket.holders() == ["a"] and bucket.deciders["a"].held == {"0": 1} and not bucket.deciders["b"].held
 
 
 def test_given_a_leader_that_is_silent_then_another_leads_after_the_lease_and_in_a_later_epoch() -> None:
@@ -82,7 +91,7 @@ def test_given_a_leader_that_is_silent_then_another_leads_after_the_lease_and_in
         bucket.beat("b")
         beats += 1
     assert TTL_S <= beats * BEAT_S <= TTL_S + 2 * BEAT_S
-    assert bucket.deciders["b"].held == {0: 2}
+    assert bucket.deciders["b"].held == {"0": 2}
     # and when the first one looks again, it knows that it leads no longer
     bucket.beat("a")
     assert not bucket.deciders["a"].held and bucket.holders() == ["b"]
@@ -106,7 +115,8 @@ def test_given_a_leader_that_leaves_then_another_leads_at_the_next_beat() -> Non
 def test_given_a_process_of_this_machine_that_has_ended_then_nobody_waits_for_its_lease() -> None:
     bucket = Bucket(1)
     ended: set[str] = set()
-    bucket.deciders = {name: Leases(name, 1, f"process-{name}", ended.__contains__) for name in ("a", "b")}
+    for name in ("a", "b"):
+        bucket.join(name, process=f"process-{name}", is_gone=ended.__contains__)
     bucket.beat()
     ended.add("process-a")
     bucket.beat("b")
@@ -121,16 +131,16 @@ def test_given_a_decider_that_could_not_look_for_a_while_then_it_takes_nothing_b
     bucket.beat("b", seconds=60)
     assert bucket.holders() == ["a"]
     bucket.beat("a", seconds=0)
-    assert bucket.deciders["a"].held == {0: 1}
+    assert bucket.deciders["a"].held == {"0": 1}
 
 
 def test_given_a_leader_that_the_fence_deposed_then_it_begins_in_an_epoch_after_that() -> None:
     bucket = Bucket(1, "a")
     bucket.beat()
-    bucket.deciders["a"].deposed(0, 40)
+    bucket.deciders["a"].deposed("0", 40)
     assert not bucket.deciders["a"].held
     bucket.beat()
-    assert bucket.deciders["a"].held == {0: 41}
+    assert bucket.deciders["a"].held == {"0": 41}
 
 
 def test_given_a_store_that_was_lost_then_the_leader_has_the_time_of_a_lease_to_write_it_again() -> None:
@@ -141,7 +151,7 @@ def test_given_a_store_that_was_lost_then_the_leader_has_the_time_of_a_lease_to_
     bucket.beat("b")
     assert bucket.holders() == [""]
     bucket.beat("a")
-    assert bucket.holders() == ["a"] and bucket.deciders["a"].held == {0: 1}
+    assert bucket.holders() == ["a"] and bucket.deciders["a"].held == {"0": 1}
 
 
 @pytest.mark.parametrize("value", [b"", b"[", b"7", b'{"holder": 1}', b'{"epoch": "x", "holder": "a"}'])
@@ -155,7 +165,7 @@ def test_given_a_lease_that_cannot_be_read_then_it_is_nobodys(value: bytes) -> N
 def test_given_one_that_joins_then_it_gets_its_part_and_no_more_moves_than_that() -> None:
     bucket = Bucket(4, "a")
     bucket.beat()
-    bucket.deciders["b"] = Leases("b", 4)
+    bucket.join("b")
     for _ in range(12):
         bucket.beat()
     assert bucket.led() == {"a": 2, "b": 2}
@@ -164,6 +174,54 @@ def test_given_one_that_joins_then_it_gets_its_part_and_no_more_moves_than_that(
         bucket.beat()
     assert bucket.epochs == epochs, "at rest"
     assert sum(epoch - 1 for epoch in epochs.values()) == 2, "two leases changed hands"
+
+
+def test_given_one_that_runs_where_a_thing_is_then_that_one_has_it_and_when_it_is_gone_another_has() -> None:
+    bucket = Bucket({"tor1": "r1", "tor2": "r2", "tor3": "r2"})
+    bucket.join("a", "r1")
+    bucket.beat()
+    assert bucket.holders() == ["a", "a", "a"]
+    bucket.join("b", "r2")
+    for _ in range(4):
+        bucket.beat()
+    assert bucket.holders() == ["a", "b", "b"]
+    del bucket.deciders["b"]
+    for _ in range(8):
+        bucket.beat()
+    assert bucket.holders() == ["a", "a", "a"]
+
+
+def test_given_one_that_can_have_some_things_only_then_the_others_have_the_rest_and_nothing_goes_to_and_fro() -> None:
+    bucket = Bucket(4)
+    bucket.join("a", "", "0")
+    bucket.join("b")
+    for _ in range(6):
+        bucket.beat()
+    assert bucket.holders() == ["a", "b", "b", "b"]
+    epochs = dict(bucket.epochs)
+    for _ in range(10):
+        bucket.beat()
+    assert bucket.epochs == epochs
+
+
+def test_given_one_whose_inventory_lacks_a_thing_then_it_is_offered_once_and_stays_with_who_knows_it() -> None:
+    bucket = Bucket(4, "b")
+    bucket.beat()
+    bucket.deciders["a"] = Leases("a", ["0"], DECIDERS)
+    for _ in range(10):
+        bucket.beat()
+    assert bucket.led()["b"] >= 3 and set(bucket.holders()) <= {"a", "b"}
+    epochs = dict(bucket.epochs)
+    for _ in range(20):
+        bucket.beat()
+    assert bucket.epochs == epochs
+
+
+def test_given_one_that_slept_then_it_is_not_certain_of_what_it_has_until_it_has_looked() -> None:
+    bucket = Bucket(1, "a")
+    bucket.beat()
+    assert bucket.deciders["a"].certain(bucket.now + TTL_S - 0.1)
+    assert not bucket.deciders["a"].certain(bucket.now + TTL_S)
 
 
 @settings(deadline=None, max_examples=50)
@@ -191,6 +249,6 @@ def test_given_any_history_then_epochs_only_grow_and_peace_leads_to_an_even_shar
     led = bucket.led()
     assert set(led) <= alive
     assert max(led[name] for name in alive) - min(led[name] for name in alive) <= 1
-    for number, holder in enumerate(bucket.holders()):
-        assert bucket.deciders[holder].held[number] == bucket.epochs[number]
-        assert not any(number in bucket.deciders[name].held for name in alive - {holder})
+    for thing, holder in zip(bucket.things, bucket.holders(), strict=True):
+        assert bucket.deciders[holder].held[thing] == bucket.epochs[thing]
+        assert not any(thing in bucket.deciders[name].held for name in alive - {holder})

@@ -6,7 +6,11 @@ Adapter. A process id means something within one pid namespace, between two boot
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
+
+_FIRST_NAMESPACE = 0xEFFFFFFC
+"""The number that the kernel gives the machine's own."""
 
 
 def this_process() -> str:
@@ -26,6 +30,16 @@ def is_gone(process: str) -> bool:
     except OSError:
         pass
     return False
+
+
+def pid_namespace() -> int:
+    """The number of the pid namespace; 0 for the machine's own, or where it cannot be told."""
+    try:
+        found = re.search(r"\d+", str(Path("/proc/self/ns/pid").readlink()))
+    except OSError:
+        return 0
+    number = int(found[0]) if found else 0
+    return 0 if number == _FIRST_NAMESPACE else number
 
 
 def _place() -> str:
