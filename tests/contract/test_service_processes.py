@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -82,6 +83,22 @@ async def test_ready_and_stopped_by_a_signal(service, nats_server, inventory_fil
         process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(process.wait(), 12) == 0
     assert not ready_file.exists()
+
+
+@pytest.mark.parametrize("name", ["{path}", "@ezpath-test-{pid}"], ids=["a path", "an abstract name"])
+async def test_systemd_is_told_when_it_is_ready_and_when_it_stops(nats_server, inventory_file, tmp_path, name):
+    # Given a service manager that wants to be told (Type=notify)
+    address = name.format(path=tmp_path / "notify", pid=os.getpid())
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(address.replace("@", "\0"))
+        manager.settimeout(20)
+        settings = {"EZPATH_NATS": nats_server.url, "EZPATH_INVENTORY": inventory_file, "NOTIFY_SOCKET": address}
+        # When a service starts and is stopped, then it says both
+        async with running("ezpath-collector", **settings) as process:
+            assert await asyncio.to_thread(manager.recv, 100) == b"READY=1"
+            process.send_signal(signal.SIGTERM)
+            assert await asyncio.to_thread(manager.recv, 100) == b"STOPPING=1"
+            assert await asyncio.wait_for(process.wait(), 12) == 0
 
 
 @pytest.mark.parametrize("service", SERVICES)

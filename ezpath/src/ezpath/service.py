@@ -11,7 +11,7 @@ A service is a click command with :func:`service_options` that ends in :func:`ru
 Exit codes: 0 stopped by SIGTERM or SIGINT, 1 failed at run time, 2 configuration refused (nothing was started).
 
 Readiness: :meth:`Service.ready` logs the event ``ready`` and, with ``--ready-file FILE``, creates FILE (it is removed
-when the service stops): wait for either; a container's health check tests for the file.
+when the service stops): wait for either; a container's health check tests for the file. systemd is told as well.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from typing import Any, NoReturn, TypeVar, cast
 import click
 import structlog
 
+from ezpath import systemd
 from ezpath.answers import ASK_STATUS, SagaCounts, ServiceStatus, to_document
 from ezpath.bus import Bus
 from ezpath.condition import Condition
@@ -103,6 +104,7 @@ class Service:
         if self.settings.ready_file is not None:
             self.settings.ready_file.parent.mkdir(parents=True, exist_ok=True)
             self.settings.ready_file.write_text(f"{os.getpid()}\n")
+        systemd.tell(systemd.READY)
         self._is_ready = True
         self.log.info("ready", **details)
 
@@ -238,6 +240,7 @@ async def _run(name: str, settings: Settings, inventory: Inventory, main: Callab
     stopping.cancel()
     if stop.is_set() and not work.done():
         log.info("stopping", reason="signal")
+        systemd.tell(systemd.STOPPING)
         await _cancel(work, log)
     if settings.ready_file is not None:
         settings.ready_file.unlink(missing_ok=True)
