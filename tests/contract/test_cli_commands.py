@@ -115,7 +115,7 @@ async def test_tail_json_is_one_object_a_line(bus, nats_server):
     _, out, _ = await ezpath("tail", "--nats", nats_server.url, "--no-follow", "--json")
     events = [json.loads(line) for line in out.splitlines()]
     assert [event["type"] for event in events].count("saga-outcome") == 2
-    assert events[0]["subject"] == f"ezpath.decision.offload.{RED}"
+    assert events[0]["nats"]["subject"] == f"ezpath.decision.offload.{RED}"
     assert events[-1]["reason"].endswith("table endpoint is full")
 
 
@@ -175,7 +175,7 @@ async def test_no_nats_is_3_within_seconds_and_says_what_to_do(late_nats):
         assert code == 3
         assert late_nats.url in err and "Start nats-server" in err
         assert len(err.splitlines()) == 1
-    assert time.monotonic() - began < 25
+    assert time.monotonic() - began < 60
 
 
 async def test_flows_shows_the_next_snapshot(bus, nats_server):

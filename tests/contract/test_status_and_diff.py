@@ -47,7 +47,7 @@ def alarms_of(said: dict[str, Any], start: str) -> list[str]:
 
 
 async def diff(services: Services, *arguments: str) -> tuple[int, dict[str, dict[str, Any]]]:
-    code, out, err = await services.ezpath("diff", "-o", "json", *PATIENCE, *arguments)
+    code, out, err = await services.ezpath("diff", "-o", "jsonl", *PATIENCE, *arguments)
     assert not err, err
     return code, {line["target"]: line for line in map(json.loads, out.splitlines())}
 

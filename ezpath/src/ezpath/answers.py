@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from ezpath.events import PhaseName, TargetState
+from ezpath.events import PhaseName, SwitchTables, TargetState
 from ezpath.malformed import MalformedEvent, check_name, check_pair, check_target
 from ezpath.names import PairId
 from ezpath.samples import VERSION
@@ -75,6 +75,8 @@ class ServiceStatus:
     """See :class:`SagaCounts`."""
     owns: tuple[str, ...] = ()
     """Targets that it alone polls or writes, of several that could."""
+    tables: tuple[SwitchTables, ...] = ()
+    """Of the switches that it writes, as they were last read back."""
     type: Literal["service-status"] = "service-status"
 
 
@@ -165,6 +167,8 @@ def _check_names(answer: Answer) -> None:
             check_name("service", answer.service)
             _check_targets(state.target for state in answer.targets)
             _check_targets(answer.owns)
+            for tables in answer.tables:
+                check_name("tables.switch", tables.switch)
             for saga in answer.sagas:
                 check_pair("sagas.pair", saga.pair)
                 _check_targets(saga.waiting)

@@ -12,7 +12,7 @@ from typing import Literal, NoReturn
 import structlog
 
 from ezpath.bus import Bus, BusError
-from ezpath.events import TargetState
+from ezpath.events import SwitchTables, TargetState
 
 TELL_EVERY_S = 2.0
 """On core NATS nothing is kept: who comes later, or missed it, hears it again after this, seconds."""
@@ -31,6 +31,8 @@ class Condition:
         self._compared_at: float | None = None
         self._items = 0
         self._changed = asyncio.Event()
+        self.tables: SwitchTables | None = None
+        """Of a switch: how full it was when it was last read back."""
 
     def is_now(self, state: State, reason: str = "") -> None:
         """``since`` stays while the state does, whatever the reason is by now."""

@@ -96,6 +96,7 @@ class Service:
             active=counts.active,
             under_way=counts.under_way,
             sagas=counts.longest,
+            tables=tuple(condition.tables for condition in self.conditions if condition.tables is not None),
         )
         return to_document(status)
 

@@ -16,4 +16,14 @@ from ezpath.bus.consumer import Delivery
 from ezpath.bus.errors import BusError, Conflict, Unavailable
 from ezpath.bus.kv import FENCE, KvChange, KvWrite
 
-__all__ = ["FENCE", "Bus", "BusError", "Conflict", "Delivery", "KvChange", "KvWrite", "Saying", "Unavailable"]
+__all__ = [
+    "FENCE",
+    "Bus",
+    "BusError",
+    "Conflict",
+    "Delivery",
+    "KvChange",
+    "KvWrite",
+    "Saying",
+    "Unavailable",
+]

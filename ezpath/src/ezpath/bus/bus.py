@@ -43,6 +43,7 @@ from ezpath.events import (
     encode_sample,
     subject_of,
 )
+from ezpath.lag import StreamUse
 from ezpath.samples import FLOW_BYTES, Assembler, split
 
 PATIENCE_S = 30.0
@@ -55,6 +56,7 @@ SAMPLE_HEAD_BYTES = 4096
 E = TypeVar("E")
 OnSample = Callable[[FlowSample], Awaitable[None]]
 OnFlows = Callable[[FlowsSnapshot], Awaitable[None]]
+OnHeard = Callable[[str, JsonEvent | FlowSample], Awaitable[None]]
 
 
 class Bus:
@@ -322,6 +324,29 @@ class Bus:
         except BusError as error:
             self._log.error("dead letter lost", on=message.subject, reason=str(error))
 
+    async def overhear(self, subjects: Iterable[str], callback: OnHeard) -> None:
+        """Call ``callback`` with the subject of each event on core NATS and the event from now on, as a bystander.
+
+        What is no event is passed over: whoever it was for buries it.
+        """
+        assembler = Assembler()
+
+        async def on_message(message: Msg) -> None:
+            event: JsonEvent | FlowSample | None
+            try:
+                if message.subject.startswith(f"{SAMPLES_SUBJECT}."):
+                    event = assembler.add(decode_sample(message.data))
+                else:
+                    event = decode(message.data)
+            except MalformedEvent as error:
+                self._log.debug("passed over", on=message.subject, reason=str(error))
+                return
+            if event is not None:
+                await callback(message.subject, event)
+
+        for subject in subjects:
+            await self._subscribe(subject, on_message)
+
     # ---- asking -----------------------------------------------------------
 
     async def ask(self, what: str, question: Mapping[str, Any], within_s: float) -> dict[str, Any] | None:
@@ -355,6 +380,10 @@ class Bus:
     async def last_sequence(self) -> int:
         """The sequence of the newest event in the stream, 0 where there is none."""
         return await reader.last_sequence(self._link, self._patience_s)
+
+    async def stream_use(self) -> StreamUse:
+        """What the stream holds, and how far its consumers are behind. Raises :class:`Unavailable`."""
+        return await reader.stream_use(self._link, self._patience_s)
 
     # ---- remembering ------------------------------------------------------
 

@@ -16,6 +16,7 @@ from ezpath.bus.errors import Unavailable, heed_cancellation
 from ezpath.bus.link import Link
 from ezpath.bus.pull import Lost, Pull
 from ezpath.events import STREAM, JsonEvent
+from ezpath.lag import Backlog, StreamUse
 
 BATCH = 500
 LINGER_S = 0.01
@@ -35,6 +36,35 @@ async def last_sequence(link: Link, patience_s: float) -> int:
     except _TROUBLE as error:
         raise _unavailable(link, error) from None
     return int(info.state.last_seq)
+
+
+async def stream_use(link: Link, patience_s: float) -> StreamUse:
+    """Raises :class:`Unavailable`."""
+    client = await link.client(patience_s)
+    js = client.jetstream(timeout=TIMEOUT_S)
+    try:
+        stream = await js.stream_info(STREAM)
+        found: list[Backlog] = []
+        page = await js.consumers_info(STREAM)
+        seen = 0
+        while page:
+            found += [_backlog(info) for info in page if info.config.durable_name]
+            seen += len(page)
+            page = await js.consumers_info(STREAM, offset=seen) if seen < stream.state.consumer_count else []
+    except _TROUBLE as error:
+        raise _unavailable(link, error) from None
+    ordered = tuple(sorted(found, key=lambda each: each.consumer))
+    return StreamUse(stream.state.messages, stream.state.bytes, stream.config.max_bytes or -1, ordered)
+
+
+def _backlog(info: api.ConsumerInfo) -> Backlog:
+    return Backlog(
+        info.config.durable_name or info.name,
+        info.num_pending or 0,
+        info.num_ack_pending or 0,
+        info.num_redelivered or 0,
+        bool(info.num_waiting),
+    )
 
 
 async def history(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -10,28 +9,36 @@ from pathlib import Path
 import click
 
 from ezpath.cli.common import EXIT_REFUSED
+from ezpath.cli.output import Format, for_people, output_option, show_documents
 from ezpath.inventory import InventoryError, load
 
 EXAMPLES = """\b
-Example:
+Examples:
   ezpath check-config network.yaml && systemctl restart ezpath
+  ezpath check-config network.yaml --json | jq -r .remedy
 
+\b
 Exit status: 0 fine, 1 problems found (one a line: file:line: field: cause. remedy), 2 wrong usage.
 """
 
 
 @click.command("check-config", epilog=EXAMPLES)
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line and problem.")
-def check_config(file: Path, as_json: bool) -> None:
+@output_option
+def check_config(file: Path, output: Format) -> None:
     """Check an inventory FILE as the services do, the settings of its sources included. No source is asked."""
     try:
         inventory = load(file)
     except InventoryError as error:
-        for problem in error.problems:
-            click.echo(json.dumps(asdict(problem)) if as_json else str(problem))
+        if for_people(output):
+            for problem in error.problems:
+                click.echo(str(problem))
+        else:
+            show_documents([asdict(problem) for problem in error.problems], output)
         sys.exit(EXIT_REFUSED)
-    if not as_json:
+    if not for_people(output):
+        show_documents([], output)
+    else:
         counts = (
             f"{len(inventory.tenants)} tenants, {len(inventory.switches)} switches, "
             f"{len(inventory.hosts)} hosts, {len(inventory.endpoints)} endpoints"

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
 
 import click
-from rich.console import Console
 
 from ezpath.bus import Bus, BusError, Unavailable
 from ezpath.inventory import Inventory, InventoryError, load
@@ -22,7 +21,6 @@ EXIT_REFUSED = 1
 EXIT_USAGE = 2
 """The command line or the inventory given with it is wrong."""
 EXIT_NO_NATS = 3
-PIPED_WIDTH = 1000
 CONNECT_S = 3.0
 """A person is waiting: no longer than this for NATS, seconds."""
 
@@ -59,28 +57,11 @@ def inventory_option(command: _F) -> _F:
     return cast(_F, with_inventory)
 
 
-def output_option(command: _F) -> _F:
-    """`-o table|json`; the command gets it as ``output``."""
-    return click.option(
-        "-o",
-        "--output",
-        type=click.Choice(("table", "json")),
-        default="table",
-        show_default=True,
-        help="For people, or for programs.",
-    )(command)
-
-
 def _load(file: Path) -> Inventory:
     try:
         return load(file)
     except InventoryError as error:
         fail(str(error), EXIT_USAGE)
-
-
-def console() -> Console:
-    """For tables and lines. Where nobody looks, nothing is cut off or folded to fit a screen."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 
 
 def fail(message: str, code: int) -> NoReturn:

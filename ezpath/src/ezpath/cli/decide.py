@@ -13,6 +13,7 @@ from rich.console import Console
 
 from ezpath.bus import Bus
 from ezpath.cli.common import EXIT_REFUSED, EXIT_USAGE, fail, inventory_option, nats_option, with_bus
+from ezpath.cli.completing import PAIRS
 from ezpath.cli.lines import line
 from ezpath.events import OffloadRequested, OutcomeName, RevertRequested, SagaOutcome
 from ezpath.inventory import NAME, Inventory
@@ -36,7 +37,7 @@ def _options(command: _F) -> _F:
         click.option("--reason", default="operator", show_default=True, help="What the event says."),
         inventory_option,
         nats_option,
-        click.argument("pair"),
+        click.argument("pair", **PAIRS),
     ):
         command = decorate(command)
     return command

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
-from collections.abc import Mapping
+from dataclasses import asdict
 
 import click
-from rich.table import Table
 from rich.text import Text
 
 from ezpath.answers import ASK_STATUS, Installed, ask_installed, from_document
 from ezpath.bus import Bus
 from ezpath.cli import differences, targets
-from ezpath.cli.common import EXIT_USAGE, console, fail, inventory_option, nats_option, output_option, with_bus
+from ezpath.cli.common import EXIT_USAGE, fail, inventory_option, nats_option, with_bus
+from ezpath.cli.completing import HOSTS, SWITCHES
+from ezpath.cli.output import Column, Format, Listing, for_people, output_option, show_documents
 from ezpath.inventory import Inventory
 from ezpath.malformed import MalformedEvent
 
 _STYLES = {"same": "green", "missing": "red", "surplus": "yellow", "changed": "yellow", "unknown": "magenta"}
+LISTING: Listing[differences.Line] = Listing(
+    (
+        Column("TARGET", lambda line: line.target),
+        Column("DIFFERENCE", lambda line: Text(line.kind, style=_STYLES[line.kind])),
+        Column("WHAT", lambda line: line.what, fold=True),
+    ),
+    asdict,
+    empty="no switch or host is known: give --inventory",
+)
+"""One line a difference."""
 ROLL_CALL_S = 1.0
 """How long writers are given to name their targets, where no inventory does, seconds."""
 
@@ -26,7 +36,7 @@ EXAMPLES = """\b
 Examples:
   ezpath diff --inventory network.yaml      every switch and host of the inventory
   ezpath diff --switch tor1 --host h11      these two
-  ezpath diff -o json | jq 'select(.verdict != "same") | .target'
+  ezpath diff -o jsonl | jq 'select(.verdict != "same") | .target'
 
 The writers read back what is there now and compare it with what the decider wants there. While a pair is on its way,
 its items differ for moments: ask again. A target that cannot be read, or whose writer is silent, is unknown.
@@ -38,8 +48,8 @@ Exit status: 0 no difference, 1 a difference or an unknown target, 2 wrong usage
 @click.command(epilog=EXAMPLES)
 @nats_option
 @inventory_option
-@click.option("--switch", "switches", multiple=True, metavar="NAME", help="Only this ToR; repeatable.")
-@click.option("--host", "hosts", multiple=True, metavar="NAME", help="Only this host; repeatable.")
+@click.option("--switch", "switches", multiple=True, metavar="NAME", help="Only this ToR; repeatable.", **SWITCHES)
+@click.option("--host", "hosts", multiple=True, metavar="NAME", help="Only this host; repeatable.", **HOSTS)
 @output_option
 @click.option(
     "--timeout",
@@ -54,7 +64,7 @@ def diff(
     inventory: Inventory | None,
     switches: tuple[str, ...],
     hosts: tuple[str, ...],
-    output: str,
+    output: Format,
     timeout: float,
 ) -> None:
     """Show how what is installed differs from what ought to be."""
@@ -66,11 +76,10 @@ def diff(
         asked = sorted(named or await _all_targets(bus, inventory))
         answers = dict(zip(asked, await asyncio.gather(*(_ask(bus, each, timeout) for each in asked)), strict=True))
         silent = f"no writer answered within {timeout:g} s: see that its ezpath-…-writer runs, and `ezpath status`"
-        if output == "json":
-            for line in differences.as_json(answers, silent):
-                click.echo(json.dumps(line, separators=(",", ":")))
+        if for_people(output):
+            LISTING.show(differences.lines(answers, silent), output)
         else:
-            console().print(table(answers, silent))
+            show_documents(list(differences.as_json(answers, silent)), output)
         sys.exit(differences.status(answers.values()))
 
     with_bus(nats, work)
@@ -92,16 +101,3 @@ async def _ask(bus: Bus, target: str, within_s: float) -> Installed | None:
     except MalformedEvent as error:
         return Installed(target, 0.0, problem=f"answer not understood: {error}")
     return answer if isinstance(answer, Installed) and answer.target == target else None
-
-
-def table(answers: Mapping[str, Installed | None], silent: str) -> Table:
-    """One line a difference."""
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("TARGET", "DIFFERENCE"):
-        shown.add_column(name, no_wrap=True)
-    shown.add_column("WHAT", overflow="fold")
-    for line in differences.lines(answers, silent):
-        shown.add_row(Text(line.target), Text(line.kind, style=_STYLES[line.kind]), Text(line.what))
-    if not answers:
-        shown.caption = "no switch or host is known: give --inventory"
-    return shown

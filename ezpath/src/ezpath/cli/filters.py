@@ -1,20 +1,22 @@
-"""Which events somebody wants to see: by tenant, host and switch. Pure.
+"""Which events somebody wants to see: by kind, tenant, endpoint, host, switch and saga. Pure.
 
-Several values of one kind widen, several kinds narrow: ``--tenant red --host h11 --host h12`` is what red does on
+Several values of one sort widen, several sorts narrow: ``--tenant red --host h11 --host h12`` is what red does on
 either host.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
+from ezpath.catalogue import Event
+from ezpath.cli.seen import kind
 from ezpath.events import (
     DeadLetter,
     FlowLine,
+    FlowSample,
     FlowsSnapshot,
     HostCommand,
-    JsonEvent,
     SagaStep,
     StepReport,
     SwitchCommand,
@@ -23,6 +25,8 @@ from ezpath.events import (
 )
 from ezpath.inventory import Inventory
 from ezpath.names import PairId
+
+_NOT_OF_A_PAIR = DeadLetter | FlowSample | FlowsSnapshot | SwitchTables | TargetState
 
 
 @dataclass(slots=True)
@@ -33,45 +37,72 @@ class Filter:
     hosts: Collection[str] = ()
     switches: Collection[str] = ()
     inventory: Inventory | None = None
+    endpoints: Collection[str] = ()
+    sagas: Collection[str] = ()
+    """Of a saga (``red.red-1.red-3.2``) or of all of a pair (``red.red-1.red-3``)."""
+    kinds: Collection[str] = ()
     _learned: dict[str, set[str]] = field(default_factory=dict)
     """Targets seen so far for each pair: where an inventory does not say, its sagas do."""
 
-    def matches(self, event: JsonEvent) -> bool:
+    def matches(self, event: Event) -> bool:
         """Whether ``event`` is asked for. Remembers the targets it names."""
         self._learn(event)
-        if isinstance(event, DeadLetter):
-            return self._matches_subject(event.subject)
-        if isinstance(event, FlowsSnapshot):
-            return True
-        if isinstance(event, SwitchTables):
-            return not self.switches or event.switch in self.switches
-        if isinstance(event, TargetState):
-            return not self.tenants and self._matches("", {event.target})
-        return self._matches(event.pair.split(".", 1)[0], self._places(event.pair) | _targets(event))
+        return (not self.kinds or kind(event) in self.kinds) and self._is_of_what_is_asked(event)
 
     def matches_flow(self, flow: FlowLine) -> bool:
         """Whether a line of the flows table is asked for."""
-        places = self._places(flow.pair) | {f"switch:{name}" for name in flow.switches}
-        return self._matches(flow.tenant, places)
+        return self.matches_pair(flow.pair, [f"switch:{name}" for name in flow.switches])
 
-    def _matches(self, tenant: str, places: set[str]) -> bool:
+    def matches_pair(self, pair: PairId, places: Iterable[str]) -> bool:
+        """Whether a pair is, that is known to be at ``places`` (``switch:tor1``, ``host:h11``)."""
+        return self._matches_pair(pair, self._places(pair) | set(places))
+
+    def _is_of_what_is_asked(self, event: Event) -> bool:
+        match event:
+            case DeadLetter():
+                return self._matches_subject(event.subject)
+            case FlowsSnapshot():
+                return not event.flows or any(map(self.matches_flow, event.flows))
+            case SwitchTables() | FlowSample():
+                return not self._of_pairs and self._matches_places({f"switch:{event.switch}"})
+            case TargetState():
+                return not self._of_pairs and self._matches_places({event.target})
+            case _:
+                places = self._places(event.pair) | _targets(event)
+                return self._matches_pair(event.pair, places) and self._matches_saga(event)
+
+    @property
+    def _of_pairs(self) -> bool:
+        """Whether something is asked for that only pairs have."""
+        return bool(self.tenants or self.endpoints or self.sagas)
+
+    def _matches_pair(self, pair: PairId, places: set[str]) -> bool:
+        tenant, *ends = pair.split(".")
+        named = {*ends, *(f"{tenant}.{end}" for end in ends)}
         return (
             (not self.tenants or tenant in self.tenants)
-            and (not self.hosts or any(f"host:{name}" in places for name in self.hosts))
-            and (not self.switches or any(f"switch:{name}" in places for name in self.switches))
+            and (not self.endpoints or not named.isdisjoint(self.endpoints))
+            and self._matches_places(places)
+        )
+
+    def _matches_saga(self, event: Event) -> bool:
+        if not self.sagas:
+            return True
+        return {getattr(event, "saga", ""), getattr(event, "pair", "")}.intersection(self.sagas) != set()
+
+    def _matches_places(self, places: set[str]) -> bool:
+        return (not self.hosts or any(f"host:{name}" in places for name in self.hosts)) and (
+            not self.switches or any(f"switch:{name}" in places for name in self.switches)
         )
 
     def _matches_subject(self, subject: str) -> bool:
         """A dead letter belongs to whom its subject names."""
         tokens = subject.split(".")
-        return all(
-            not wanted or any(name in tokens for name in wanted) for wanted in (self.tenants, self.hosts, self.switches)
-        )
+        asked = (self.tenants, self.endpoints, self.hosts, self.switches)
+        return not self.sagas and all(not wanted or any(name in tokens for name in wanted) for wanted in asked)
 
-    def _learn(self, event: JsonEvent) -> None:
-        if not isinstance(event, DeadLetter | FlowsSnapshot | SwitchTables | TargetState) and (
-            targets := _targets(event)
-        ):
+    def _learn(self, event: Event) -> None:
+        if not isinstance(event, _NOT_OF_A_PAIR) and (targets := _targets(event)):
             self._learned.setdefault(event.pair, set()).update(targets)
 
     def _places(self, pair: PairId) -> set[str]:
@@ -83,7 +114,7 @@ class Filter:
         return places
 
 
-def _targets(event: JsonEvent) -> set[str]:
+def _targets(event: Event) -> set[str]:
     match event:
         case SagaStep():
             return set(event.targets)

@@ -3,43 +3,77 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 
 from ezpath.bus import Bus
-from ezpath.cli.common import EXIT_REFUSED, fail, inventory_option, nats_option, with_bus
+from ezpath.cli.common import EXIT_REFUSED, fail, nats_option, with_bus
 from ezpath.cli.filters import Filter
 from ezpath.cli.lines import bit_rate
+from ezpath.cli.output import Column, Format, Listing, for_people, output_option, show_document
 from ezpath.cli.parts import Parts
+from ezpath.cli.watching import place_options
 from ezpath.events import FlowLine, FlowsSnapshot
-from ezpath.inventory import Inventory
 
 _STYLES = {"overlay": "", "moving": "yellow", "switch": "green"}
 
 EXAMPLES = """\b
 Examples:
-  ezpath flows                     what the decider sees now
-  ezpath flows --watch             the same, renewed as it changes
-  ezpath flows --tenant red --json | jq .rate_bps
+  ezpath flows                           what the decider sees now
+  ezpath flows --watch --top 10          the ten busiest, renewed as it changes
+  ezpath flows --sort where --tenant red
+  ezpath flows --json | jq .rate_bps     one object a line and flow
 
+\b
 Exit status: 0 done or interrupted, 1 no decider spoke in time, 2 wrong usage, 3 NATS not reachable.
 """
+
+ORDERS: dict[str, Callable[[FlowLine], Any]] = {
+    "rate": lambda flow: (-flow.rate_bps, flow.pair),
+    "packets": lambda flow: (-flow.packets_s, flow.pair),
+    "pair": lambda flow: flow.pair,
+    "where": lambda flow: (list(_STYLES).index(flow.where), -flow.rate_bps, flow.pair),
+}
+"""Ways to sort; whoever has the most comes first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A flow, and when the decider saw it so."""
+
+    flow: FlowLine
+    at: float
+
+
+LISTING: Listing[Row] = Listing(
+    (
+        Column("TENANT", lambda row: row.flow.tenant),
+        Column("A", lambda row: row.flow.a),
+        Column("B", lambda row: row.flow.b),
+        Column("RATE", lambda row: bit_rate(row.flow.rate_bps), right=True),
+        Column("PACKETS/S", lambda row: f"{row.flow.packets_s:.0f}", right=True),
+        Column("WHERE", lambda row: row.flow.where),
+        Column("PHASE", lambda row: row.flow.phase or "-"),
+        Column("SWITCHES", lambda row: " ".join(row.flow.switches)),
+        Column("PAIR", lambda row: row.flow.pair, wide=True),
+    ),
+    lambda row: {"at": row.at, **asdict(row.flow)},
+    lambda row: _STYLES[row.flow.where],
+    empty="no flows",
+)
 
 
 @click.command(epilog=EXAMPLES)
 @nats_option
-@inventory_option
-@click.option("--watch", is_flag=True, help="Go on with every new snapshot until interrupted.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line and flow.")
-@click.option("--tenant", "tenants", multiple=True, metavar="NAME", help="Only this tenant; repeatable.")
-@click.option("--host", "hosts", multiple=True, metavar="NAME", help="Only pairs on this host; repeatable.")
-@click.option("--switch", "switches", multiple=True, metavar="NAME", help="Only pairs behind this ToR; repeatable.")
+@place_options
+@click.option("--watch", "-w", is_flag=True, help="Go on with every new snapshot until interrupted.")
+@click.option("--sort", type=click.Choice(list(ORDERS)), default="rate", show_default=True, help="What comes first.")
+@click.option("--top", type=click.IntRange(min=1), metavar="N", help="Only the first N.")
 @click.option(
     "--timeout",
     default=5.0,
@@ -48,88 +82,59 @@ Exit status: 0 done or interrupted, 1 no decider spoke in time, 2 wrong usage, 3
     metavar="SECONDS",
     help="How long to wait for the first snapshot; the decider sends one a round.",
 )
-def flows(
-    nats: str,
-    inventory: Inventory | None,
-    watch: bool,
-    as_json: bool,
-    tenants: tuple[str, ...],
-    hosts: tuple[str, ...],
-    switches: tuple[str, ...],
-    timeout: float,
-) -> None:
+@output_option
+def flows(nats: str, wanted: Filter, watch: bool, sort: str, top: int | None, timeout: float, output: Format) -> None:
     """Show current flows, their rates, and whether hosts or switches carry them."""
-    wanted = Filter(tenants, hosts, switches, inventory)
+
+    def rows(snapshot: FlowsSnapshot) -> list[Row]:
+        return [Row(flow, snapshot.at) for flow in chosen(snapshot.flows, wanted, sort)[:top]]
 
     async def work(bus: Bus) -> None:
-        snapshots: asyncio.Queue[FlowsSnapshot] = asyncio.Queue()
-        parts = Parts()
-
-        async def on_flows(snapshot: FlowsSnapshot) -> None:
-            if (whole := parts.add(snapshot)) is not None:
-                await snapshots.put(whole)
-
-        await bus.subscribe_flows(on_flows)
+        snapshots = await snapshots_of(bus)
         try:
             async with asyncio.timeout(timeout):
-                first = await snapshots.get()
+                snapshot = await snapshots.get()
         except TimeoutError:
             fail(f"No flows were published within {timeout:g} s. Is ezpath-decider running on {nats}?", EXIT_REFUSED)
         if not watch:
-            _show(first, wanted, as_json)
-        elif as_json:
-            await _follow_json(first, snapshots, wanted)
+            LISTING.show(rows(snapshot), output)
+        elif for_people(output):
+            await _follow(snapshot, snapshots, rows, output)
         else:
-            await _follow(first, snapshots, wanted)
+            while True:
+                for row in rows(snapshot):
+                    show_document(LISTING.raw(row), output)
+                snapshot = await snapshots.get()
 
     with_bus(nats, work)
 
 
-def _show(snapshot: FlowsSnapshot, wanted: Filter, as_json: bool) -> None:
-    lines = [flow for flow in snapshot.flows if wanted.matches_flow(flow)]
-    if as_json:
-        for flow in lines:
-            click.echo(json.dumps({"at": snapshot.at, **asdict(flow)}, separators=(",", ":")))
-        return
-    console = Console()
-    # Where nobody looks, nothing is cut off to fit a screen.
-    console.print(table(lines), width=None if console.is_terminal else 240)
+async def snapshots_of(bus: Bus) -> asyncio.Queue[FlowsSnapshot]:
+    """All flows, whenever every decider has told of its own."""
+    snapshots: asyncio.Queue[FlowsSnapshot] = asyncio.Queue()
+    parts = Parts()
+
+    async def on_flows(snapshot: FlowsSnapshot) -> None:
+        if (whole := parts.add(snapshot)) is not None:
+            await snapshots.put(whole)
+
+    await bus.subscribe_flows(on_flows)
+    return snapshots
 
 
-async def _follow_json(first: FlowsSnapshot, later: asyncio.Queue[FlowsSnapshot], wanted: Filter) -> None:
-    snapshot = first
-    while True:
-        _show(snapshot, wanted, as_json=True)
-        snapshot = await later.get()
+def chosen(flows: Iterable[FlowLine], wanted: Filter, sort: str) -> list[FlowLine]:
+    """Those that are wanted, in order."""
+    return sorted((flow for flow in flows if wanted.matches_flow(flow)), key=ORDERS[sort])
 
 
-async def _follow(first: FlowsSnapshot, later: asyncio.Queue[FlowsSnapshot], wanted: Filter) -> None:
+async def _follow(
+    first: FlowsSnapshot,
+    later: asyncio.Queue[FlowsSnapshot],
+    rows: Callable[[FlowsSnapshot], list[Row]],
+    output: Format,
+) -> None:
     snapshot = first
     with Live(console=Console(), auto_refresh=False) as live:
         while True:
-            live.update(table([flow for flow in snapshot.flows if wanted.matches_flow(flow)]), refresh=True)
+            live.update(LISTING.table(rows(snapshot), output), refresh=True)
             snapshot = await later.get()
-
-
-def table(lines: Sequence[FlowLine]) -> Table:
-    """The busiest first."""
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    for name, justify in (("TENANT", "left"), ("A", "left"), ("B", "left"), ("RATE", "right"), ("PACKETS/S", "right")):
-        shown.add_column(name, justify="right" if justify == "right" else "left", no_wrap=True)
-    for name in ("WHERE", "PHASE", "SWITCHES"):
-        shown.add_column(name, no_wrap=True)
-    for flow in sorted(lines, key=lambda flow: -flow.rate_bps):
-        shown.add_row(
-            flow.tenant,
-            flow.a,
-            flow.b,
-            bit_rate(flow.rate_bps),
-            f"{flow.packets_s:.0f}",
-            flow.where,
-            flow.phase or "-",
-            " ".join(flow.switches),
-            style=_STYLES[flow.where],
-        )
-    if not lines:
-        shown.caption = "no flows"
-    return shown

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 
 from ezpath.answers import SagaUnderWay, ServiceStatus
 from ezpath.cli.lines import duration
-from ezpath.events import TargetState
+from ezpath.events import SwitchTables, TargetState
+from ezpath.lag import Backlog, StreamUse
 
 SERVICES = ("collector", "decider", "switch-writer", "host-writer")
+MUCH = 1000
+"""Messages that wait for one consumer: more than a burst leaves for a moment."""
 _BEST_FIRST = ("in-sync", "differs", "starting", "unreachable", "standby")
 """Of several writers' words on one target the best is believed: one of them has it, the others stand by."""
 
@@ -25,6 +28,8 @@ class Health:
     at: float
     services: tuple[ServiceStatus, ...]
     targets: tuple[TargetState, ...]
+    tables: tuple[SwitchTables, ...]
+    stream: StreamUse | None
     active: int
     under_way: int
     sagas: tuple[SagaUnderWay, ...]
@@ -37,7 +42,9 @@ class Health:
         return not self.alarms
 
 
-def judge(answers: Iterable[ServiceStatus], expected: Collection[str], at: float) -> Health:
+def judge(
+    answers: Iterable[ServiceStatus], expected: Collection[str], at: float, stream: StreamUse | None = None
+) -> Health:
     """``expected``: the switches and hosts that somebody has to write. ``at``: now, Unix time."""
     services = tuple(sorted(answers, key=lambda each: (each.service, each.instance)))
     states = _best(state for each in services for state in each.targets)
@@ -49,9 +56,11 @@ def judge(answers: Iterable[ServiceStatus], expected: Collection[str], at: float
         *(f"{target}: no writer answers for it" for target in sorted(set(expected) - {s.target for s in states})),
         *_of_targets(states, at),
         *_of_sagas(sagas, at),
+        *_of_backlogs(stream.backlogs if stream else ()),
     )
+    tables = _newest(tables for each in services for tables in each.tables)
     active, under_way = sum(each.active for each in services), sum(each.under_way for each in services)
-    return Health(at, services, states, active, under_way, sagas, alarms, owners)
+    return Health(at, services, states, tables, stream, active, under_way, sagas, alarms, owners)
 
 
 def owners_of(services: Iterable[ServiceStatus]) -> dict[str, dict[str, str]]:
@@ -83,6 +92,22 @@ def _best(states: Iterable[TargetState]) -> tuple[TargetState, ...]:
         if other is None or _BEST_FIRST.index(state.state) < _BEST_FIRST.index(other.state):
             best[state.target] = state
     return tuple(sorted(best.values(), key=lambda state: (state.target.startswith("host:"), state.target)))
+
+
+def _newest(told: Iterable[SwitchTables]) -> tuple[SwitchTables, ...]:
+    """One word for each switch: of several writers', the last."""
+    newest: dict[str, SwitchTables] = {}
+    for tables in told:
+        if tables.switch not in newest or newest[tables.switch].at < tables.at:
+            newest[tables.switch] = tables
+    return tuple(newest[name] for name in sorted(newest))
+
+
+def _of_backlogs(backlogs: Iterable[Backlog]) -> Iterator[str]:
+    for each in backlogs:
+        if each.waiting >= MUCH:
+            idle = "" if each.hungry else ", and nobody asks for them"
+            yield f"{each.consumer}: {each.waiting} messages wait{idle}. See that its service runs and keeps up"
 
 
 def _of_services(services: Collection[ServiceStatus], at: float) -> Iterator[str]:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
+from ezpath.catalogue import Event
 from ezpath.events import (
     Account,
     DeadLetter,
     DryRunDecision,
+    FlowSample,
     FlowsSnapshot,
     HostCommand,
-    JsonEvent,
     OffloadRequested,
     RevertRequested,
     SagaOutcome,
@@ -40,17 +41,22 @@ class Line:
     style: str = ""
 
 
-def heading() -> Text:
+def heading(wide: bool = False) -> Text:
     """The names of the columns."""
-    return Text(_row(*_HEADINGS), style="bold")
+    return Text(_row(*_HEADINGS, *(("SUBJECT",) if wide else ())), style="bold")
 
 
-def line(event: JsonEvent, at: float) -> Text:
-    """``event`` as one line; ``at`` is Unix time, seconds, shown as local time."""
+def line(event: Event, at: float, subject: str | None = None) -> Text:
+    """``event`` as one line; ``at`` is Unix time, seconds, shown as local time. ``subject`` comes last, where given."""
     columns = columns_of(event)
-    clock = time.strftime("%H:%M:%S", time.localtime(at)) + f".{int(at * 1000) % 1000:03d}"
     took = "" if columns.took_ms is None else duration(columns.took_ms)
-    return Text(_row(clock, columns.pair, columns.what, took, columns.why), style=columns.style)
+    last = () if subject is None else (f"[{subject}]",)
+    return Text(_row(clock(at), columns.pair, columns.what, took, columns.why, *last), style=columns.style)
+
+
+def clock(at: float) -> str:
+    """Local time, to the millisecond."""
+    return time.strftime("%H:%M:%S", time.localtime(at)) + f".{int(at * 1000) % 1000:03d}"
 
 
 def _row(*cells: str) -> str:
@@ -58,7 +64,7 @@ def _row(*cells: str) -> str:
     return "  ".join([*padded, *cells[len(_WIDTHS) :]]).rstrip()
 
 
-def columns_of(event: JsonEvent) -> Line:
+def columns_of(event: Event) -> Line:
     """What is said about ``event``."""
     match event:
         case OffloadRequested():
@@ -95,6 +101,13 @@ def columns_of(event: JsonEvent) -> Line:
             return Line(
                 "-", "tables", why=f"{event.switch}: " + ", ".join(f"{t.table} {t.used}/{t.size}" for t in event.tables)
             )
+        case FlowSample():
+            octets = int(event.bytes.sum())
+            lost = sum(event.drops.values())
+            dropped = f", {lost} frames dropped" if lost else ""
+            before = f"the poll before was {event.interval_s:.1f} s ago"
+            why = f"{len(event.vni)} flows, {octets} bytes so far{dropped}; {before}"
+            return Line("-", f"sample {event.switch}", why=why, style="dim")
         case TargetState():
             return Line("-", f"{event.target} {event.state}", why=event.reason)
 

@@ -1,42 +1,58 @@
-"""`ezpath`: the commands together."""
+"""`ezpath`: the commands together. Each is imported when it is needed: a shell that completes names waits for none."""
 
 from __future__ import annotations
 
 import click
 
-from ezpath.cli.check import check_config
-from ezpath.cli.decide import offload, revert
-from ezpath.cli.diff import diff
-from ezpath.cli.flows import flows
-from ezpath.cli.pause import pause, resume
 from ezpath.cli.plugins import WithPlugins
-from ezpath.cli.policy import policy
-from ezpath.cli.status import status
-from ezpath.cli.tail import tail
-from ezpath.cli.why import why
 
 EXAMPLES = """\b
 Examples:
   ezpath flows --watch                  who talks, how much, carried by whom
   ezpath tail --tenant red              what is decided and done, as it happens
+  ezpath offloads                       what is on the switches, and on its way
+  ezpath trace red.red-1.red-3          one offload, step by step
   ezpath status                         who runs, what is in sync, what is wrong
-  ezpath diff                           what ought to be installed against what is
-  ezpath check-config network.yaml      find mistakes before the services refuse them
+  ezpath doctor                         what this machine, NATS and the hosts lack, with the remedy
   ezpath why red.red-1.red-3            why a flow is where it is
+  ezpath diff                           what ought to be installed against what is
   ezpath pause --rack r1                the decider keeps its hands off; `ezpath resume --rack r1` lifts it
-  ezpath policy set policy.yaml         another strategy or other budgets, without a restart
-  ezpath sim                            what a strategy is worth, without a network
   ezpath offload red.red-1.red-3        by hand, and `ezpath revert` back
+  ezpath policy set policy.yaml         another strategy or other budgets, without a restart
+  ezpath record capture.jsonl           for a colleague, who runs `ezpath tail --input capture.jsonl`
+  ezpath check-config network.yaml      find mistakes before the services refuse them
+  ezpath sim                            what a strategy is worth, without a network
+  eval "$(ezpath completion bash)"      names and options at the Tab key
 
+\b
+Exit status of all commands: 0 done, 1 asked, and the answer is no, 2 wrong usage, 3 NATS not reachable.
 Settings may come from the environment: EZPATH_NATS, EZPATH_INVENTORY; NO_COLOR is honoured.
 """
 
+COMMANDS = {
+    "check-config": "check:check_config",
+    "completion": "completion:completion",
+    "diff": "diff:diff",
+    "doctor": "doctor:doctor",
+    "flows": "flows:flows",
+    "offload": "decide:offload",
+    "offloads": "offloads:offloads",
+    "pause": "pause:pause",
+    "policy": "policy:policy",
+    "record": "record:record",
+    "resume": "pause:resume",
+    "revert": "decide:revert",
+    "status": "status:status",
+    "tail": "tail:tail",
+    "trace": "trace:trace",
+    "why": "why:why",
+}
+"""Name to module and attribute, in this package."""
 
-@click.group(cls=WithPlugins, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+
+@click.group(
+    cls=WithPlugins, commands_at=COMMANDS, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(package_name="ezpath")
 def main() -> None:
     """Watch EZPath move container tunnels between hosts and switches."""
-
-
-for command in (tail, flows, status, diff, why, check_config, policy, pause, resume, offload, revert):
-    main.add_command(command)

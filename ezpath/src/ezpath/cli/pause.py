@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from typing import TypeVar
 
 import click
 
 from ezpath.bus import Bus, Conflict
 from ezpath.cli.common import EXIT_REFUSED, EXIT_USAGE, fail, nats_option, with_bus
+from ezpath.cli.completing import RACKS, TENANTS
+from ezpath.cli.output import Column, Format, Listing, output_option
 from ezpath.controls import PAUSE_KEYS, Pause, Scope, pause_from_json, pause_to_json
 from ezpath.events import CONTROL_BUCKET
 
 _F = TypeVar("_F", bound=Callable[..., object])
 ANSWER_S = 3.0
+
+LISTING: Listing[Pause] = Listing(
+    (
+        Column("PAUSED", str),
+        Column("SINCE", lambda pause: time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(pause.since))),
+        Column("WHY", lambda pause: pause.reason, fold=True),
+    ),
+    asdict,
+    empty="nothing is paused",
+)
 
 WHAT_IT_MEANS = """\b
 The flows concerned stay where they are: the decider begins no move. What is under way is carried through, and
@@ -24,8 +37,12 @@ The flows concerned stay where they are: the decider begins no move. What is und
 
 def _scopes(command: _F) -> _F:
     for decorate in (
-        click.option("--tenant", "tenants", multiple=True, metavar="NAME", help="This tenant's flows; repeatable."),
-        click.option("--rack", "racks", multiple=True, metavar="NAME", help="Flows with an end there; repeatable."),
+        click.option(
+            "--tenant", "tenants", multiple=True, metavar="NAME", help="This tenant's flows; repeatable.", **TENANTS
+        ),
+        click.option(
+            "--rack", "racks", multiple=True, metavar="NAME", help="Flows with an end there; repeatable.", **RACKS
+        ),
         nats_option,
     ):
         command = decorate(command)
@@ -48,14 +65,17 @@ Exit status: 0 paused, 1 no such rack or tenant, 2 wrong usage, 3 NATS not reach
 @_scopes
 @click.option("--reason", default="operator", show_default=True, help="What `ezpath why` says of it.")
 @click.option("--list", "listing", is_flag=True, help="Show what is paused, since when and why.")
-def pause(nats: str, racks: tuple[str, ...], tenants: tuple[str, ...], reason: str, listing: bool) -> None:
+@output_option
+def pause(
+    nats: str, racks: tuple[str, ...], tenants: tuple[str, ...], reason: str, listing: bool, output: Format
+) -> None:
     """Have the decider leave flows where they are."""
     if listing and (racks or tenants):
         fail("--list shows all pauses: leave --rack and --tenant out", EXIT_USAGE)
 
     async def work(bus: Bus) -> None:
         if listing:
-            _show(await _pauses(bus))
+            LISTING.show(await _pauses(bus), output)
             return
         answer = await bus.ask("pause", {"racks": racks, "tenants": tenants}, ANSWER_S)
         if answer is not None and answer["unknown"]:
@@ -128,11 +148,3 @@ async def _put(bus: Bus, pause: Pause) -> None:
             return
         except Conflict:
             continue
-
-
-def _show(pauses: list[Pause]) -> None:
-    if not pauses:
-        click.echo("nothing is paused")
-    for pause in pauses:
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(pause.since))
-        click.echo(f"{pause!s:24}  since {since}  {pause.reason}")

@@ -1,26 +1,42 @@
-"""Commands that other packages bring along: entry points of the group `ezpath.commands`, looked up when asked for."""
+"""The commands of `ezpath`, looked up when asked for: its own, and those that other packages bring along.
+
+The latter are entry points of the group `ezpath.commands`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from typing import Any
 
 import click
 
-from ezpath.cli.common import EXIT_REFUSED, fail
-
 GROUP = "ezpath.commands"
+EXIT_BROKEN = 1
 
 
 class WithPlugins(click.Group):
-    """A group with its own commands and everybody's. Own ones outdo others of the same name."""
+    """A group with its own commands and everybody's. Own ones outdo others of the same name.
+
+    ``commands_at``: where own ones are, as ``module:attribute`` in this package.
+    """
+
+    def __init__(self, *args: Any, commands_at: Mapping[str, str] | None = None, **rest: Any) -> None:
+        super().__init__(*args, **rest)
+        self._commands_at = dict(commands_at or {})
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*super().list_commands(ctx), *entry_points(group=GROUP).names})
+        return sorted({*super().list_commands(ctx), *self._commands_at, *entry_points(group=GROUP).names})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         own = super().get_command(ctx, cmd_name)
         if own is not None:
             return own
+        if (place := self._commands_at.get(cmd_name)) is not None:
+            module, attribute = place.split(":")
+            command: click.Command = getattr(import_module(f"ezpath.cli.{module}"), attribute)
+            return command
         found = next(iter(entry_points(group=GROUP, name=cmd_name)), None)
         return None if found is None else load(found)
 
@@ -40,7 +56,8 @@ def _broken(found: EntryPoint, cause: str) -> click.Command:
     package = found.dist.name if found.dist is not None else "unknown"
 
     def callback() -> None:
-        fail(f"{found.name}, of package {package}: {cause}. Repair or remove that package", EXIT_REFUSED)
+        click.echo(f"{found.name}, of package {package}: {cause}. Repair or remove that package", err=True)
+        raise SystemExit(EXIT_BROKEN)
 
     # whatever options it was given: none of them can be known
     settings = {"ignore_unknown_options": True, "allow_extra_args": True}

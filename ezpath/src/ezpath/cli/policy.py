@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from pathlib import Path
 from typing import Any
 
 import click
+import yaml
 
 from ezpath.bus import Bus, Conflict
 from ezpath.cli.common import EXIT_REFUSED, EXIT_USAGE, fail, nats_option, with_bus
+from ezpath.cli.output import Format, for_people, output_option, show_document
 from ezpath.controls import POLICY_KEY, PolicySet, policy_to_json
 from ezpath.events import CONTROL_BUCKET
 
 ANSWER_S = 3.0
 IN_FORCE_S = 10.0
+EPILOG = """\b
+Example:
+  {example}
+
+\b
+Exit status: 0 done, 1 refused (one mistake a line: file:line: field: cause. remedy) or no decider, 2 wrong usage,
+3 NATS not reachable.
+"""
 
 
 @click.group(
@@ -35,23 +44,23 @@ def policy() -> None:
     """The decider's strategy, budgets and lists, without a restart."""
 
 
-@policy.command()
+@policy.command(epilog=EPILOG.format(example="ezpath policy show > policy.yaml"))
 @nats_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def show(nats: str, as_json: bool) -> None:
+@output_option
+def show(nats: str, output: Format) -> None:
     """Print the policy in force, and where it is from."""
 
     async def work(bus: Bus) -> None:
         answer = await _ask(bus, {}, nats)
-        if as_json:
-            click.echo(json.dumps(answer))
+        if not for_people(output):
+            show_document({**answer, "policy": yaml.safe_load(answer["policy"])}, output)
         else:
             click.echo(f"# from {answer['source']}\n{answer['policy']}", nl=False)
 
     with_bus(nats, work)
 
 
-@policy.command("set")
+@policy.command("set", epilog=EPILOG.format(example="ezpath policy set policy.yaml"))
 @nats_option
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 def set_(nats: str, file: Path) -> None:
@@ -72,7 +81,7 @@ def set_(nats: str, file: Path) -> None:
     with_bus(nats, work)
 
 
-@policy.command()
+@policy.command(epilog=EPILOG.format(example="ezpath policy reset"))
 @nats_option
 def reset(nats: str) -> None:
     """Back to what the decider was started with."""

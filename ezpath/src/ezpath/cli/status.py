@@ -1,27 +1,30 @@
-"""`ezpath status`: who runs, what is in sync, what is under way, and what is wrong."""
+"""`ezpath status`: who runs, what is in sync, how full tables are, what is under way, and what is wrong."""
 
 from __future__ import annotations
 
-import json
 import sys
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from typing import Any
 
 import click
-from rich.table import Table
 from rich.text import Text
 
-from ezpath.answers import ASK_STATUS
+from ezpath.answers import ASK_STATUS, ServiceStatus
 from ezpath.bus import Bus
 from ezpath.cli import targets
-from ezpath.cli.common import console, inventory_option, nats_option, output_option, with_bus
+from ezpath.cli.common import inventory_option, nats_option, with_bus
 from ezpath.cli.health import Health, complete, judge
 from ezpath.cli.lines import duration
+from ezpath.cli.output import Column, Format, Listing, console, for_people, output_option, show_document
+from ezpath.events import TableUse
 from ezpath.inventory import Inventory
+from ezpath.lag import Backlog
 
 _STYLES = {"in-sync": "green", "differs": "yellow", "starting": "yellow", "standby": "yellow", "unreachable": "red"}
+NEARLY_FULL, HALF_FULL = 0.95, 0.8
 
 EXAMPLES = """\b
 Examples:
@@ -46,88 +49,149 @@ Exit status: 0 all is well, 1 there are alarms, 2 wrong usage, 3 NATS not reacha
     metavar="SECONDS",
     help="How long services may take to answer; who is later counts as silent.",
 )
-def status(nats: str, inventory: Inventory | None, output: str, timeout: float) -> None:
-    """Show services, switches, hosts, sagas under way, and alarms."""
+def status(nats: str, inventory: Inventory | None, output: Format, timeout: float) -> None:
+    """Show services, switches, hosts, tables, lag, sagas under way, and alarms."""
 
     async def work(bus: Bus) -> None:
-        known = targets.of_inventory(inventory) if inventory else await targets.wanted_somewhere(bus)
-        answers = await bus.ask_all(ASK_STATUS, {}, timeout, lambda some: complete(targets.statuses(some), known))
-        health = judge(targets.statuses(answers), known, time.time())
-        if output == "json":
-            click.echo(json.dumps(asdict(health), separators=(",", ":")))
+        health = await ask(bus, inventory, timeout)
+        if for_people(output):
+            _show(health, output)
         else:
-            _show(health)
+            show_document(asdict(health), output)
         sys.exit(0 if health.well else 1)
 
     with_bus(nats, work)
 
 
-def _show(health: Health) -> None:
+async def ask(bus: Bus, inventory: Inventory | None, within_s: float) -> Health:
+    """How everything is now."""
+    known = targets.of_inventory(inventory) if inventory else await targets.wanted_somewhere(bus)
+    answers = await bus.ask_all(ASK_STATUS, {}, within_s, lambda some: complete(targets.statuses(some), known))
+    return judge(targets.statuses(answers), known, time.time(), await bus.stream_use())
+
+
+def _show(health: Health, output: Format) -> None:
     out = console()
-    parts: list[Table | Text] = [services(health), written(health)]
-    parts.append(Text(f"Pairs on the switches: {health.active}. Sagas under way: {health.under_way}."))
-    if health.sagas:
-        parts.append(sagas(health))
-    for part in parts:
-        out.print(part)
-        out.print()
+    at = health.at
+    for part in (
+        SERVICES.table(health.services, output),
+        WRITTEN.table([Seen(state, at, health.owners.get(state.target, {})) for state in health.targets], output),
+        TABLES.table(list(_tables(health)), output),
+        LAG.table([*health.stream.backlogs] if health.stream else [], output),
+        Text(_sums(health)),
+        SAGAS.table([Seen(saga, at) for saga in health.sagas], output),
+    ):
+        if isinstance(part, Text) or part.row_count:
+            out.print(part)
+            out.print()
     if health.well:
         out.print(Text("All is well.", style="bold green"))
     for alarm in health.alarms:
         out.print(Text(f"ALARM  {alarm}", style="bold red"), soft_wrap=True)
 
 
-def services(health: Health) -> Table:
-    rows = [
-        (each.service, each.instance, each.version, _clock(each.started_at), "ready" if each.ready else "not ready")
-        for each in health.services
-    ]
-    return _table(("SERVICE", "INSTANCE", "VERSION", "SINCE", ""), rows)
+def _sums(health: Health) -> str:
+    sums = f"Pairs on the switches: {health.active}. Sagas under way: {health.under_way}."
+    if (stream := health.stream) is not None:
+        most = f" of {stream.max_bytes / 2**20:.0f}" if stream.max_bytes > 0 else ""
+        sums += f" Stream: {stream.messages} messages, {stream.bytes / 2**20:.1f}{most} MiB."
+    return sums
 
 
-def written(health: Health) -> Table:
-    """Switches and hosts."""
-    rows = [
-        (
-            state.target,
-            Text(state.state, style=_STYLES[state.state]),
-            _clock(state.since),
-            _ago(health.at, state.compared_at),
-            str(state.items),
-            health.owners.get(state.target, {}).get(f"{state.target.partition(':')[0]}-writer", ""),
-            health.owners.get(state.target, {}).get("collector", ""),
-            state.reason,
-        )
-        for state in health.targets
-    ]
-    return _table(("TARGET", "STATE", "SINCE", "COMPARED", "ITEMS", "WRITTEN BY", "POLLED BY", "WHY"), rows)
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A row, and when it was looked at."""
+
+    what: Any
+    at: float
+    owners: Mapping[str, str] = field(default_factory=dict)
+    """Of a switch or host: by service, the instance that has it."""
+
+    def ago(self, at: float | None) -> str:
+        return "never" if at is None else f"{self.since(at)} ago"
+
+    def since(self, at: float) -> str:
+        return duration(max(0.0, self.at - at) * 1000)
 
 
-def sagas(health: Health) -> Table:
-    """The slowest first."""
-    rows = [
-        (saga.pair, saga.phase, _for(health.at, saga.since), " ".join(saga.waiting), str(saga.tries), saga.reason)
-        for saga in health.sagas
-    ]
-    return _table(("PAIR", "PHASE", "FOR", "WAITS FOR", "ASKED AGAIN", "WHY"), rows)
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A table of a switch."""
+
+    switch: str
+    use: TableUse
+
+    @property
+    def share(self) -> float:
+        return self.use.used / self.use.size if self.use.size else 0.0
+
+    @property
+    def style(self) -> str:
+        return "red" if self.share >= NEARLY_FULL else "yellow" if self.share >= HALF_FULL else ""
 
 
-def _table(names: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table:
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    for name in names:
-        shown.add_column(name, no_wrap=name != "WHY", overflow="fold")
-    for row in rows:
-        shown.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
-    return shown
+def _tables(health: Health) -> Iterator[Filled]:
+    for tables in health.tables:
+        yield from (Filled(tables.switch, use) for use in tables.tables)
 
 
-def _clock(at: float) -> str:
+def clock(at: float) -> str:
     return datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _for(now: float, since: float) -> str:
-    return duration(max(0.0, now - since) * 1000)
-
-
-def _ago(now: float, at: float | None) -> str:
-    return "never" if at is None else f"{_for(now, at)} ago"
+SERVICES: Listing[ServiceStatus] = Listing(
+    (
+        Column("SERVICE", lambda each: each.service),
+        Column("INSTANCE", lambda each: each.instance),
+        Column("VERSION", lambda each: each.version),
+        Column("SINCE", lambda each: clock(each.started_at)),
+        Column("", lambda each: "ready" if each.ready else "not ready"),
+    ),
+    asdict,
+)
+WRITTEN: Listing[Seen] = Listing(
+    (
+        Column("TARGET", lambda each: each.what.target),
+        Column("STATE", lambda each: Text(each.what.state, style=_STYLES[each.what.state])),
+        Column("SINCE", lambda each: clock(each.what.since)),
+        Column("COMPARED", lambda each: each.ago(each.what.compared_at)),
+        Column("ITEMS", lambda each: str(each.what.items)),
+        Column("WRITTEN BY", lambda each: each.owners.get(f"{each.what.target.partition(':')[0]}-writer", "")),
+        Column("POLLED BY", lambda each: each.owners.get("collector", "")),
+        Column("WHY", lambda each: each.what.reason, fold=True),
+    ),
+    asdict,
+)
+"""Switches and hosts."""
+TABLES: Listing[Filled] = Listing(
+    (
+        Column("SWITCH", lambda each: each.switch),
+        Column("TABLE", lambda each: each.use.table),
+        Column("USED", lambda each: str(each.use.used), right=True),
+        Column("OF", lambda each: str(each.use.size), right=True),
+        Column("", lambda each: Text(f"{each.share:.1%}", style=each.style), right=True),
+    ),
+    asdict,
+)
+LAG: Listing[Backlog] = Listing(
+    (
+        Column("CONSUMER", lambda each: each.consumer),
+        Column("WAITING", lambda each: str(each.waiting), right=True),
+        Column("AT WORK ON", lambda each: str(each.unacknowledged), right=True),
+        Column("AGAIN", lambda each: str(each.again), right=True),
+    ),
+    asdict,
+)
+"""How many messages each consumer has not been given, and not dealt with."""
+SAGAS: Listing[Seen] = Listing(
+    (
+        Column("PAIR", lambda each: each.what.pair),
+        Column("PHASE", lambda each: each.what.phase),
+        Column("FOR", lambda each: each.since(each.what.since)),
+        Column("WAITS FOR", lambda each: " ".join(each.what.waiting)),
+        Column("ASKED AGAIN", lambda each: str(each.what.tries)),
+        Column("WHY", lambda each: each.what.reason, fold=True),
+    ),
+    asdict,
+)
+"""The slowest first."""

@@ -10,6 +10,8 @@ import click
 from ezpath.bus import Bus
 from ezpath.cli.accounts import headline, lines
 from ezpath.cli.common import EXIT_REFUSED, EXIT_USAGE, fail, nats_option, with_bus
+from ezpath.cli.completing import PAIRS
+from ezpath.cli.output import Format, for_people, output_option, show_document
 from ezpath.events import WHY_STREAM, WHY_SUBJECT, Account, decode, encode
 from ezpath.inventory import NAME
 
@@ -35,10 +37,8 @@ Exit status: 0 answered, 1 no such flow or nothing known of it, 2 wrong usage, 3
 
 @click.command(epilog=EXAMPLES)
 @nats_option
-@click.argument("flow", nargs=-1, required=True, metavar="FLOW...")
-@click.option(
-    "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="For people, or jq."
-)
+@click.argument("flow", nargs=-1, required=True, metavar="FLOW...", **PAIRS)
+@output_option
 @click.option("--dry-run", is_flag=True, help="Ask the decider that only looks on.")
 @click.option(
     "--timeout",
@@ -48,7 +48,7 @@ Exit status: 0 answered, 1 no such flow or nothing known of it, 2 wrong usage, 3
     metavar="SECONDS",
     help="How long to wait for the decider; it answers after its next round.",
 )
-def why(nats: str, flow: tuple[str, ...], output: str, dry_run: bool, timeout: float) -> None:
+def why(nats: str, flow: tuple[str, ...], output: Format, dry_run: bool, timeout: float) -> None:
     """Say why a flow is on the hosts or on the switches: rates, rank, room, and what was decided before."""
     parts = [part for each in flow for part in each.split(".")]
     if len(parts) not in (2, 3) or not all(_PART.fullmatch(part) for part in parts):
@@ -67,11 +67,11 @@ def why(nats: str, flow: tuple[str, ...], output: str, dry_run: bool, timeout: f
                 "the switches or near them, or it is called otherwise. Start ezpath-decider and ask again",
                 EXIT_REFUSED,
             )
-        if output == "json":
-            document = {"now": _raw(now) if now else None, "before": [_raw(each) for each in before]}
-            click.echo(json.dumps(document))
-        else:
+        if for_people(output):
             _show(now, before)
+        else:
+            document = {"now": _raw(now) if now else None, "before": [_raw(each) for each in before]}
+            show_document(document, output)
 
     with_bus(nats, work)
 

@@ -247,8 +247,9 @@ class SwitchWriter:
 
     async def _tell_tables(self, session: Session) -> None:
         """For the decider's budgets. Nobody waits for it, and the next one says the same."""
+        tables = self.condition.tables = SwitchTables(self._switch.name, time.time(), session.occupancy())
         try:
-            await self._bus.publish(SwitchTables(self._switch.name, time.time(), session.occupancy()))
+            await self._bus.publish(tables)
         except BusError as error:
             self._log.warning("how full the tables are was not told", reason=str(error))
 
