@@ -20,7 +20,18 @@ from ezpath.names import mac_from_int, mac_to_int
 PLACE = "nats"
 _MACS = ("src", "dst")
 _NUMBERS = ("vni", "packets", "bytes")
-_SCALARS = ("switch", "sequence", "monotonic_ns", "wall_ns", "interval_s", "collector", "drops", "part", "parts")
+_SCALARS = (
+    "switch",
+    "sequence",
+    "monotonic_ns",
+    "wall_ns",
+    "interval_s",
+    "collector",
+    "drops",
+    "part",
+    "parts",
+    "term",
+)
 
 
 @dataclass(frozen=True, slots=True)
