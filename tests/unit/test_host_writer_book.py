@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, replace
 
 import pytest
-from ezpath.desired import Desired, host_from_json
+from ezpath.desired import Desired, Piece, host_from_json
 from ezpath.events import HostCommand
 from ezpath.items import HostItem, ReceiveRule, SendRule
 from ezpath.names import HostName, Mac, PairId, VlanId, Vni
@@ -158,7 +158,7 @@ class TestDesired:
 
     def test_it_is_read_as_the_decider_writes_it(self) -> None:
         document = json.dumps({"generation": 3, "items": [asdict(SEND), asdict(RECEIVE)]})
-        assert host_from_json(document.encode()) == Desired(3, frozenset({SEND, RECEIVE}))
+        assert host_from_json(document.encode()) == Piece(3, frozenset({SEND, RECEIVE}))
 
     @pytest.mark.parametrize(
         ("document", "complaint"),

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
-from ezpath.desired import Desired, key_of, keys_of, shard_of, union
+from ezpath.desired import Desired, key_of, keys_of, place_of, union
 from ezpath.events import OffloadRequested, RevertRequested, SagaOutcome, StepReport, SwitchCommand
 from ezpath.inventory import Inventory, parse
 from ezpath.items import TenantTag
@@ -154,8 +154,8 @@ def test_given_documents_of_several_shards_then_a_target_ought_to_hold_all_of_th
     }
     assert list(documents) == ["switch.tor1", "switch.tor1.2"] and keys_of("switch:tor1") == (
         "switch.tor1",
-        "switch.tor1.*",
+        "switch.tor1.>",
     )
-    assert [shard_of(key) for key in documents] == [0, 2]
+    assert [place_of(key).shard for key in documents] == [0, 2]
     assert union(documents.values()).items == {one, other}
     assert WHOLE.number == 0

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 
 import grpc
 import pytest
-from ezpath.desired import Desired, switch_from_json
+from ezpath.desired import Desired, Piece, switch_from_json
 from ezpath.events import SwitchCommand
 from ezpath.inventory import parse
 from ezpath.items import EndpointLocal, EndpointRemote, SwitchItem, TenantTag
@@ -221,7 +221,7 @@ def test_each_shard_of_the_deciders_counts_its_own_generations():
 
 def test_the_desired_state_is_read_as_the_decider_writes_it():
     document = {"generation": 7, "items": [asdict(TAG), asdict(LOCAL), asdict(REMOTE)]}
-    assert switch_from_json(json.dumps(document).encode()) == Desired(7, frozenset({TAG, LOCAL, REMOTE}))
+    assert switch_from_json(json.dumps(document).encode()) == Piece(7, frozenset({TAG, LOCAL, REMOTE}))
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ WHY_KEPT = 5
 """Accounts of each flow; the oldest of all go first where there are too many."""
 BUCKETS = {
     SAGA_BUCKET: (5, 64 * 2**20),
-    DESIRED_BUCKET: (5, 64 * 2**20),
+    DESIRED_BUCKET: (1, 64 * 2**20),
     LEASE_BUCKET: (5, 64 * 2**20),
     CONTROL_BUCKET: (5, 64 * 2**20),
     INVENTORY_BUCKET: (1, 256 * 2**20),

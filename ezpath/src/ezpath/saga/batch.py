@@ -39,7 +39,7 @@ class Batch:
                 case Keep():
                     self._sagas[effect.saga.pair] = effect.saga
                 case Want():
-                    self._wants[effect.target] = effect
+                    self._wants[effect.target] = effect.after(self._wants.get(effect.target))
                 case _:
                     self.said.append(effect)
 

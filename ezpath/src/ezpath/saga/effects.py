@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ezpath.desired import to_json
 from ezpath.events import HostCommand, SagaOutcome, SagaStep, SwitchCommand
 from ezpath.items import Item
 from ezpath.saga.holds import Holds
@@ -32,15 +31,19 @@ class Want:
     generation: int
     holds: Holds
     """Of all sagas; what it says of ``target`` is worked out when the document is written, for most never are."""
+    touched: frozenset[str] | None = None
+    """The names of the items that came or went, and may have come back since. None: whatever it is, all of it."""
 
     @property
     def items(self) -> frozenset[Item]:
         return self.holds.items(self.target)
 
-    @property
-    def document(self) -> bytes:
-        """As KV keeps it."""
-        return to_json(self.generation, f"[{','.join(sorted(self.holds.names(self.target)))}]")
+    def after(self, earlier: Want | None) -> Want:
+        """The same, where ``earlier`` was not written."""
+        if earlier is None or self.touched is None:
+            return self
+        touched = None if earlier.touched is None else self.touched | earlier.touched
+        return Want(self.target, self.generation, self.holds, touched)
 
 
 Command = SwitchCommand | HostCommand

@@ -5,7 +5,7 @@ Pure. Nothing of this is stored: it follows from the sagas' records (``phases.HO
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from ezpath.desired import item_to_json
@@ -73,14 +73,18 @@ class Holds:
         """All that somebody holds on ``target``: what ought to be installed there."""
         return frozenset(held.item for held in self._at(target).values())
 
-    def names(self, target: Target) -> Iterable[str]:
+    def names(self, target: Target) -> Collection[str]:
         """The same, each item as it is in JSON."""
-        return iter(self._at(target))
+        return self._at(target)
 
-    def changed(self, before: Holds, among: Iterable[tuple[Target, Item]]) -> set[Target]:
-        """The targets that ought to hold something else than they did ``before``, as far as ``among`` says it."""
-        named = ((target, item_to_json(item)) for target, item in among)
-        return {t for t, name in named if (name in self._at(t)) != (name in before._at(t))}
+    def changed(self, before: Holds, among: Iterable[tuple[Target, Item]]) -> dict[Target, set[str]]:
+        """What targets ought to hold and did not ``before``, or did and ought not to, as far as ``among`` says it."""
+        changed: dict[Target, set[str]] = {}
+        for target, item in among:
+            name = item_to_json(item)
+            if (name in self._at(target)) != (name in before._at(target)):
+                changed.setdefault(target, set()).add(name)
+        return changed
 
     def _at(self, target: Target) -> AtTarget:
         return self.by_target.get(target, _NOTHING)

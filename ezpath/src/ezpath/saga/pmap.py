@@ -7,6 +7,7 @@ the work. Keys are spread over rows by a hash that is the same in every process,
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, TypeVar, overload
 from zlib import crc32
 
@@ -43,7 +44,7 @@ class PMap(Mapping[K, V]):
         return self._rows[_row(key)].get(key, default)
 
     def __contains__(self, key: object) -> bool:
-        return key in self._rows[_row(key)]  # type: ignore[arg-type]
+        return key in self._rows[_row(key)]
 
     def __iter__(self) -> Iterator[K]:
         for row in self._rows:
@@ -76,5 +77,6 @@ class PMap(Mapping[K, V]):
         return f"PMap({dict(self)!r})"
 
 
+@lru_cache(maxsize=1 << 17)
 def _row(key: str) -> int:
     return crc32(key.encode()) % _ROWS

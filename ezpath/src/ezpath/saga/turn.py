@@ -31,13 +31,16 @@ class Turn:
         self._said: list[Said] = []
 
     def result(self, wants: Iterable[Target] = ()) -> tuple[World, Effects]:
-        """The new world, and the effects in their order. ``wants`` are targets to write about in any case."""
+        """The new world, and the effects in their order. ``wants`` are targets to write all about in any case."""
         holds, generation = self.world.holds, self.world.generation
         moved = [self.world.sagas[pair] for pair in self._moved]
-        changed = holds.changed(self._before.holds, self._touched)
+        touched: dict[Target, frozenset[str] | None] = {
+            target: frozenset(names) for target, names in holds.changed(self._before.holds, self._touched).items()
+        }
+        touched |= dict.fromkeys(wants)
         return self.world, (
             *(Keep(but(saga, told=False) if saga.told else saga) for saga in moved),
-            *(Want(target, generation, holds) for target in sorted({*wants, *changed})),
+            *(Want(target, generation, holds, touched[target]) for target in sorted(touched)),
             *self._said,
             *(Keep(saga) for saga in moved if saga.told),
         )

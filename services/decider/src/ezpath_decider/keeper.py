@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import structlog
 from ezpath.bus import Bus, Saying
-from ezpath.desired import generation_of, key_of
+from ezpath.desired import generation_of
 from ezpath.events import (
     DESIRED_BUCKET,
     SAGA_BUCKET,
@@ -43,6 +43,7 @@ from ezpath.saga import (
 )
 from ezpath.saga.batch import Batch, batches
 
+from ezpath_decider.cabinet import Cabinet
 from ezpath_decider.ledger import Emptied, Ledger
 
 Clock = Callable[[], float]
@@ -59,6 +60,7 @@ class Keeper:
         self._clock = clock
         self._waiting: list[tuple[tuple[SagaInput, ...], asyncio.Future[None]]] = []
         self._arrived = asyncio.Event()
+        self._cabinet = Cabinet(settings.shard.number)
         self._log = structlog.get_logger().bind(shard=str(settings.shard))
         self.world = World()
 
@@ -81,8 +83,9 @@ class Keeper:
                 mine.append(saga)
             else:
                 foreign.append(rested_anew(saga, until))
-        for value in (await self._ledger.read(DESIRED_BUCKET)).values():
-            generation = max(generation, generation_of(value))
+        pieces = await self._ledger.read(DESIRED_BUCKET)
+        generation = max([generation, *map(generation_of, pieces.values())])
+        self._cabinet = Cabinet.found(self._settings.shard.number, pieces)
         self.world = world_of(mine, generation, foreign)
         self.world, effects = resume(self.world, self._clock(), self._inventory, self._settings)
         await self._carry_out(effects)
@@ -138,9 +141,7 @@ class Keeper:
         await self._put(SAGA_BUCKET, {saga.pair: saga_to_json(saga) for saga in sagas})
 
     async def _want(self, wants: Iterable[Want]) -> None:
-        shard = self._settings.shard.number
-        documents = {key_of(want.target, shard): want.document for want in wants}
-        await self._put(DESIRED_BUCKET, documents)
+        await self._put(DESIRED_BUCKET, self._cabinet.file(wants))
 
     async def _put(self, bucket: str, values: dict[str, bytes]) -> None:
         try:
@@ -150,8 +151,10 @@ class Keeper:
             await self._ledger.open()
             await self._keep(self.world.sagas.values())
             generation, holds = self.world.generation, self.world.holds
+            self._cabinet.lost()
             await self._want(Want(target, generation, holds) for target in desired(self.world, self._inventory))
-            await self._put(bucket, values)
+            if bucket != DESIRED_BUCKET:  # the documents are those of this moment
+                await self._put(bucket, values)
 
     def _tell(self, event: JsonEvent) -> None:
         match event:

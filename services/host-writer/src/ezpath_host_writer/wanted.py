@@ -10,9 +10,10 @@ from collections.abc import Mapping
 
 import structlog
 from ezpath.bus import Bus, BusError
-from ezpath.desired import Desired, host_from_json, keys_of, shard_of
-from ezpath.events import DESIRED_BUCKET
+from ezpath.desired import Desired, host_from_json
 from ezpath.items import HostItem
+from ezpath.wanted import Documents as Kept
+from ezpath.wanted import NotWhole
 
 SOON_S = 2.0
 """How long KV may take before a host is put right by what is known, seconds."""
@@ -25,18 +26,14 @@ class Wanted:
     """For one host. Nothing is the answer where KV says nothing, or where not all of it is understood."""
 
     def __init__(self, bus: Bus, target: str) -> None:
-        self._bus = bus
-        self._target = target
+        self._kept = Kept[HostItem](bus, target, host_from_json)
         self._log = structlog.get_logger().bind(target=target)
 
     async def ask(self) -> Documents:
         """Raises BusError."""
-        found: dict[str, tuple[bytes, int]] = {}
-        for keys in keys_of(self._target):
-            found |= await self._bus.kv_items(DESIRED_BUCKET, keys)
         try:
-            return {shard_of(key): host_from_json(document) for key, (document, _) in found.items()}
-        except ValueError as error:
+            return await self._kept.ask()
+        except NotWhole as error:
             self._log.error("desired state not understood, left alone", reason=str(error))
             return {}
 

@@ -29,6 +29,11 @@ class Guards:
     _by_shard: dict[int, Guard] = field(default_factory=dict)
 
     @property
+    def spoken(self) -> bool:
+        """Any shard has said what it wants."""
+        return any(guard.desired is not None for guard in self._by_shard.values())
+
+    @property
     def desired(self) -> Desired[SwitchItem] | None:
         """All that any shard wants there; None where none has said anything."""
         documents = [guard.desired for guard in self._by_shard.values() if guard.desired is not None]

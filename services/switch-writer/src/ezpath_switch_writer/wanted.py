@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import structlog
 from ezpath.bus import Bus, BusError
-from ezpath.desired import Desired, keys_of, shard_of, switch_from_json
-from ezpath.events import DESIRED_BUCKET
+from ezpath.desired import Desired, switch_from_json
 from ezpath.items import SwitchItem
+from ezpath.wanted import Documents, NotWhole
 
 from ezpath_switch_writer.guard import Guards
 
@@ -30,22 +30,26 @@ class Wanted:
     """For one switch."""
 
     def __init__(self, bus: Bus, target: str, guards: Guards) -> None:
-        self._bus = bus
-        self._target = target
+        self._documents = Documents[SwitchItem](bus, target, switch_from_json)
         self._guards = guards
         self._log = structlog.get_logger().bind(target=target)
 
     async def ask(self) -> Word | None:
         """KV's word, which is remembered; None where it says nothing. Raises BusError.
 
-        Where a document is not understood, or all of them are gone, that is no word: what was heard before stands.
+        Where a document is not whole, or all of them are gone, that is no word: what was heard before stands.
         """
-        found: dict[str, tuple[bytes, int]] = {}
-        for keys in keys_of(self._target):
-            found |= await self._bus.kv_items(DESIRED_BUCKET, keys)
-        understood = [self._learn(key, document) is not None for key, (document, _) in found.items()]
+        whole = True
+        try:
+            await self._documents.ask()
+        except NotWhole as error:
+            whole = False
+            self._log.error("desired state not understood, left alone", reason=str(error))
+        shards = self._documents.heard
+        for shard in shards:
+            self._learn(shard)
         desired = self._guards.desired
-        return Word(desired, True) if understood and all(understood) and desired else self.remembered()
+        return Word(desired, True) if whole and shards and desired else self.remembered()
 
     async def within(self, seconds: float) -> Word | None:
         """The same, and what is remembered where KV takes longer than that or cannot be asked; the log says so."""
@@ -69,22 +73,17 @@ class Wanted:
     @property
     def keys(self) -> tuple[str, ...]:
         """Where KV has documents about the switch; each for :meth:`changes`."""
-        return keys_of(self._target)
+        return self._documents.keys
 
     async def changes(self, keys: str) -> AsyncIterator[bool]:
         """Remember each new document. Yields True where commands alone will not bring the switch there."""
-        async for change in self._bus.kv_watch(DESIRED_BUCKET, keys):
-            if change.value is None:
-                continue
-            first = self._guards.desired is None
-            anew = self._learn(change.key, change.value)
+        async for shard in self._documents.changes(keys):
+            first = not self._guards.spoken
+            anew = self._learn(shard)
             if anew is not None:
                 yield anew or first
 
-    def _learn(self, key: str, document: bytes) -> bool | None:
-        """Take note of it. Says whether generations count from anew; None where it cannot be understood."""
-        try:
-            return self._guards.learn(shard_of(key), switch_from_json(document))
-        except ValueError as error:
-            self._log.error("desired state not understood, left alone", key=key, reason=str(error))
-            return None
+    def _learn(self, shard: int) -> bool | None:
+        """Take note of what was heard. Says whether generations count from anew; None where that is no document yet."""
+        document = self._documents.heard.get(shard)
+        return None if document is None else self._guards.learn(shard, document)
