@@ -227,9 +227,15 @@ class Network:
         assert {t: items for t, items in self.installed.items() if items} == {t: i for t, i in wanted.items() if i}
         assert any(wanted.values()) is not empty
         assert not self.reused
-        for key, (value, _) in (await self.bus.kv_items(SAGA_BUCKET)).items():
-            record = json.loads(value)
-            assert record["told"], f"{key}: the outcome is not told: {record}"
+        # The record that says so comes a moment behind the outcome.
+        deadline = time.monotonic() + 5
+        while untold := await self._untold():
+            assert time.monotonic() < deadline, f"the outcome is not told: {untold}"
+            await asyncio.sleep(0.1)
+
+    async def _untold(self) -> list[str]:
+        records = await self.bus.kv_items(SAGA_BUCKET)
+        return [key for key, (value, _) in records.items() if not json.loads(value)["told"]]
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from ezpath.inventory import Inventory, parse
 from ezpath.items import SendRule
 from ezpath.names import PairId, Tenant
 from ezpath.saga import (
+    Admit,
     Effects,
     Keep,
     Phase,
@@ -59,7 +60,7 @@ from model.writers import Host, Switch
 
 RACKS, HOSTS_A_RACK = 10, 5
 TENANTS = {"red": 5001, "blue": 5002, "green": 5003}
-TIMES = Settings(step_timeout_s=5, retry_first_s=1, retry_most_s=2, drain_s=1, quarantine_s=6)
+TIMES = Settings(under_way_most=120, step_timeout_s=5, retry_first_s=1, retry_most_s=2, drain_s=1, quarantine_s=6)
 
 
 def network() -> Inventory:
@@ -138,7 +139,7 @@ class LargeWorld(RuleBasedStateMachine):
     @initialize(chance=st.randoms(use_true_random=False))
     def hundreds_are_on_the_switches(self, chance: random.Random) -> None:
         self.offload(chance, 200)
-        self.all_goes_well_for_a_while(6)
+        self.all_goes_well_for_a_while(12)
         assert sum(saga.phase is Phase.ACTIVE for saga in self.world.sagas.values()) >= 200
 
     @rule(chance=st.randoms(use_true_random=False), count=st.integers(10, 100))
@@ -249,6 +250,9 @@ class LargeWorld(RuleBasedStateMachine):
             if isinstance(event, StepReport):
                 self.check_report(event, before, effects)
             yield effects
+        self.world, effects = step(self.world, Admit(), self.now, INVENTORY, TIMES)
+        assert self.world.crowd.under_way <= TIMES.under_way_most
+        yield effects
 
     def carry_out(self, effects: Effects) -> None:
         for effect in effects:
@@ -316,6 +320,7 @@ class LargeWorld(RuleBasedStateMachine):
             assert dict(self.world.holds.by_target.get(name, {})) == dict(anew.holds.by_target.get(name, {}))
         for host in INVENTORY.hosts:
             assert dict(self.world.tags.by_host.get(host, {})) == dict(anew.tags.by_host.get(host, {}))
+        assert self.world.crowd == anew.crowd
 
     def teardown(self) -> None:
         """Peace at last: then every saga comes to rest and says so, and what is installed is what is intended."""

@@ -6,12 +6,13 @@ out the effects, in their order.
 """
 
 from ezpath.saga.effects import Effect, Effects, Keep, Want
-from ezpath.saga.machine import InventoryChanged, SagaInput, Tick, desired, resume, step
+from ezpath.saga.machine import Admit, InventoryChanged, SagaInput, Tick, desired, resume, step
 from ezpath.saga.model import Saga, Settings, World, rested_anew, world_of
 from ezpath.saga.phases import Phase
 from ezpath.saga.records import saga_from_json, saga_to_json
 
 __all__ = [
+    "Admit",
     "Effect",
     "Effects",
     "InventoryChanged",

@@ -29,11 +29,16 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
+class Admit:
+    """Those that wait go on, as far as there is room. A turn of its own: it takes up what others let go in theirs."""
+
+
+@dataclass(frozen=True, slots=True)
 class InventoryChanged:
     """The inventory that comes with it is another one: who is no longer where the record says is brought back."""
 
 
-SagaInput = OffloadRequested | RevertRequested | StepReport | Tick | InventoryChanged
+SagaInput = OffloadRequested | RevertRequested | StepReport | Tick | Admit | InventoryChanged
 
 
 def step(world: World, event: SagaInput, now: float, inventory: Inventory, settings: Settings) -> Result:
@@ -49,6 +54,9 @@ def step(world: World, event: SagaInput, now: float, inventory: Inventory, setti
         case InventoryChanged():
             for pair in sorted(world.sagas):
                 _bring_back(turn, replace(world.sagas[pair], requested_at=now))
+        case Admit():
+            while (waiting := turn.world.crowd.next(settings.under_way_most)) is not None:
+                _grant(turn, turn.world.sagas[waiting])
         case Tick():
             for saga in [saga for saga in world.sagas.values() if saga.deadline <= now]:
                 turn.happen(saga, On.DEADLINE, words.silence(saga, now))
@@ -88,10 +96,21 @@ def _offload(turn: Turn, event: OffloadRequested) -> None:
         rests=merged(current.rests, turn.now) if current else (),
         offload_asked_at=event.at,
         revert_asked_at=current.revert_asked_at if current else float("-inf"),
+        rate_bps=event.rate_bps,
         reason=event.reason,
     )
-    pair = turn.inventory.pair_by_id(event.pair)
-    refusal = words.refusal(pair, event)
+    crowd = turn.world.crowd
+    if crowd.waiting or crowd.under_way >= turn.settings.under_way_most:
+        turn.enter(saga)
+        turn.happen(saga, On.CROWDED, words.crowded(crowd.under_way, len(crowd.waiting)))
+        return
+    _grant(turn, saga)
+
+
+def _grant(turn: Turn, saga: Saga) -> None:
+    """It is its turn: if it can be, it begins."""
+    pair = turn.inventory.pair_by_id(saga.pair)
+    refusal = words.refusal(pair, saga)
     granted = _tags(turn, pair) if pair is not None and not refusal else refusal
     if isinstance(granted, str):
         turn.happen(saga, On.REFUSED, granted)

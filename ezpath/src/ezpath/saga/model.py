@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from ezpath.names import PairId, Tenant, VlanId
+from ezpath.saga.crowd import UNDER_WAY, Crowd, Stands
 from ezpath.saga.holds import Held, Holds
-from ezpath.saga.phases import ENDED, Phase
+from ezpath.saga.phases import ENDED, FORWARD, Phase
 from ezpath.saga.plan import Sides, Target, held
 from ezpath.saga.pmap import PMap
 from ezpath.saga.vlans import IN_USE, Rest, Tags
@@ -32,6 +33,8 @@ class Settings:
     retry_most_s: float = 30.0
     drain_s: float = 2.0
     """From the last host's word that it no longer sends to the first removal of what its frames need."""
+    under_way_most: int = 256
+    """Sagas on the way forward at a time: their steps are answered long before they are given up. The others wait."""
     quarantine_s: float = 30.0
     """How long a VLAN id rests on a host before another tenant may have it (I3)."""
     shard: Shard = WHOLE
@@ -65,6 +68,8 @@ class Saga:
     offload_asked_at: float = float("-inf")
     """The time in the request that began it, by the asker's clock: the same one again is a repetition."""
     revert_asked_at: float = float("-inf")
+    rate_bps: float = 0.0
+    """What the request said: the busiest are first where many wait. None was measured where a person asks."""
     told: bool = False
     """At rest: the outcome is on the bus."""
     reason: str = ""
@@ -102,21 +107,33 @@ class World:
     generation: int = 0
     holds: Holds = field(default_factory=Holds)
     tags: Tags = field(default_factory=Tags)
+    crowd: Crowd = field(default_factory=Crowd)
 
     def with_saga(self, saga: Saga) -> World:
         """The world with this record of its pair."""
         before, pair = self.sagas.get(saga.pair), saga.pair
-        holds, tags = self.holds, self.tags
+        holds, tags, crowd = self.holds, self.tags, self.crowd
+        if before is None or before.phase is not saga.phase:
+            crowd = crowd.moved(_stands(before), _stands(saga))
         if before is None or before.phase is not saga.phase or before.sides is not saga.sides:
             holds = holds.moved(pair, held_by(before), held_by(saga))
         if before is None or before.sides is not saga.sides or before.rests is not saga.rests:
             tags = tags.moved(pair, _tags(before), _tags(saga))
-        return World(self.sagas.put(pair, saga), max(self.generation, saga.generation), holds, tags)
+        return World(self.sagas.put(pair, saga), max(self.generation, saga.generation), holds, tags, crowd)
 
 
 def held_by(saga: Saga | None) -> Held:
     """What ``saga`` needs to stay where it is."""
     return held(saga.sides, saga.phase) if saga and saga.sides else frozenset()
+
+
+def _stands(saga: Saga | None) -> Stands:
+    """Where in the crowd: who waits has a turn. A person's wish goes first, then what is busiest, then the oldest."""
+    if saga is None or saga.phase not in FORWARD:
+        return None
+    if saga.phase is not Phase.REQUESTED:
+        return UNDER_WAY
+    return (-saga.rate_bps if saga.rate_bps else float("-inf"), saga.offload_asked_at, saga.pair)
 
 
 def _tags(saga: Saga | None) -> tuple[Rest, ...]:

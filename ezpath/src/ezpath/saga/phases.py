@@ -28,8 +28,10 @@ class Phase(StrEnum):
 class On(StrEnum):
     """What can happen to a saga."""
 
+    CROWDED = "crowded"
+    """An offload was asked for, and as many are on their way as may be."""
     GRANTED = "granted"
-    """An offload was asked for, and there are tags for it."""
+    """An offload was asked for, there is room for it, and there are tags."""
     REFUSED = "refused"
     """An offload was asked for, and cannot be."""
     CONFIRMED = "confirmed"
@@ -78,8 +80,10 @@ AT_REST = (P.ACTIVE, P.REVERTED, P.ROLLED_BACK)
 
 _ROWS: tuple[tuple[Phase | tuple[Phase, ...], tuple[On, ...], tuple[Do, ...], Phase | None], ...] = (
     # in                  on                           does                         and is then in (None: where it was)
+    (P.REQUESTED,         (On.CROWDED,),               (Do.SAY,),                   None),
     (P.REQUESTED,         (On.GRANTED,),               (Do.ASK,),                   P.SWITCH_RECEIVE),
     (P.REQUESTED,         (On.REFUSED,),               (Do.GIVE_UP, Do.TELL),       P.ROLLED_BACK),
+    (P.REQUESTED,         (On.REVERT,),                (Do.TURN_BACK, Do.TELL),     P.REVERTED),
     # The way there. Both ToRs hold everything before a host is touched; every receiver is ready before a sender is.
     (P.SWITCH_RECEIVE,    (On.CONFIRMED,),             (Do.ASK,),                   P.SWITCH_SEND),
     (P.SWITCH_SEND,       (On.CONFIRMED,),             (Do.ASK,),                   P.HOST_RECEIVE),

@@ -64,6 +64,11 @@ class Turn:
         if Do.ASK in move.do or Do.ASK_AGAIN in move.do:
             self.confirmed(saga)  # at once, where there was nobody to ask
 
+    def enter(self, saga: Saga) -> None:
+        """It is there from now on, and nothing follows yet."""
+        self.world = self.world.with_saga(saga)
+        self._moved[saga.pair] = None
+
     def say(self, said: Said) -> None:
         self._said.append(said)
 

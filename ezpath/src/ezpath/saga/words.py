@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ezpath.events import HostCommand, OffloadRequested, OutcomeName, SagaOutcome, SagaStep, SwitchCommand
+from ezpath.events import HostCommand, OutcomeName, SagaOutcome, SagaStep, SwitchCommand
 from ezpath.inventory import Inventory, Pair
 from ezpath.items import HostItem, Item, SwitchItem
 from ezpath.names import HostName, PairId, SwitchName
@@ -71,12 +71,17 @@ def silence(saga: Saga, now: float) -> str:
     return f"waiting: no answer from {silent}, asked again"
 
 
-def refusal(pair: Pair | None, event: OffloadRequested) -> str:
+def crowded(under_way: int, waiting: int) -> str:
+    """Why an offload does not begin yet."""
+    return f"{under_way} sagas are under way, {waiting} wait already"
+
+
+def refusal(pair: Pair | None, saga: Saga) -> str:
     """Why the offload cannot be; empty where it can."""
     if pair is None:
-        return f"pair {event.pair} is not in the inventory"
-    if pair.tenant != event.tenant:
-        return f"pair {event.pair} is not of tenant {event.tenant}"
+        return f"pair {saga.pair} is not in the inventory"
+    if pair.tenant != saga.tenant:
+        return f"pair {saga.pair} is not of tenant {saga.tenant}"
     if pair.a.host == pair.b.host:
         return f"both endpoints are on host {pair.a.host}: their frames meet no switch"
     return ""

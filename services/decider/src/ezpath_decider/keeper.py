@@ -26,6 +26,7 @@ from ezpath.events import (
 from ezpath.inventory import Inventory
 from ezpath.names import PairId
 from ezpath.saga import (
+    Admit,
     Effects,
     InventoryChanged,
     Saga,
@@ -61,6 +62,8 @@ class Keeper:
         self._waiting: list[tuple[tuple[SagaInput, ...], asyncio.Future[None]]] = []
         self._arrived = asyncio.Event()
         self._cabinet = Cabinet(settings.shard.number)
+        self._told: tuple[Saga, ...] = ()
+        """Sagas whose outcome is on the bus, and whose records do not say so yet."""
         self._log = structlog.get_logger().bind(shard=str(settings.shard))
         self.world = World()
 
@@ -118,8 +121,13 @@ class Keeper:
 
     def _steps(self, inputs: Iterable[SagaInput]) -> Iterator[Effects]:
         for event in inputs:
-            self.world, effects = step(self.world, event, self._clock(), self._inventory, self._settings)
-            yield effects
+            yield self._step(event)
+        if self.world.crowd.next(self._settings.under_way_most):
+            yield self._step(Admit())
+
+    def _step(self, event: SagaInput) -> Effects:
+        self.world, effects = step(self.world, event, self._clock(), self._inventory, self._settings)
+        return effects
 
     async def _carry_out(self, effects: Effects) -> None:
         batch = Batch()
@@ -127,15 +135,20 @@ class Keeper:
         await self._carry_out_batch(batch)
 
     async def _carry_out_batch(self, batch: Batch) -> None:
-        """In the order that makes a crash at any point harmless."""
-        await self._keep(batch.records)
+        """In the order that makes a crash at any point harmless.
+
+        That an outcome is on the bus is written with the records of the next batch, which the next tick brings at the
+        latest: nobody waits for it. A crash before that is one before the record, and the outcome is told again.
+        """
+        told, self._told = self._told, ()
+        await self._keep((*told, *batch.records))
         await self._want(batch.documents)
         sayings = [Saying(event, _msg_id(event)) for event in batch.said]
         if sayings:
             await self._ledger.insist(lambda: self._bus.publish_all(sayings))
             for event in batch.said:
                 self._tell(event)
-        await self._keep(batch.told)
+        self._told = batch.told
 
     async def _keep(self, sagas: Iterable[Saga]) -> None:
         await self._put(SAGA_BUCKET, {saga.pair: saga_to_json(saga) for saga in sagas})

@@ -103,6 +103,13 @@ Examples:
     "--quarantine-s", default=30.0, type=NOT_NEGATIVE, show_default=True, help="Rest of a VLAN id between two tenants."
 )
 @click.option(
+    "--under-way",
+    default=256,
+    type=click.IntRange(min=1),
+    show_default=True,
+    help="Offloads of a shard that are on their way at a time; the busiest of those that wait are next.",
+)
+@click.option(
     "--shards",
     default=1,
     type=click.IntRange(min=1, max=MAX_SHARDS),
@@ -138,6 +145,7 @@ def main(
     gone_after_s: float,
     drain_s: float,
     quarantine_s: float,
+    under_way: int,
     shards: int,
     dry_run: bool,
     record: Path | None,
@@ -161,7 +169,9 @@ def main(
     if dry_run and share_flows:
         raise click.UsageError("--dry-run counts for itself: leave --share-flows out")
     policy = PolicyFile(policy_file, defaults)
-    saga = SagaSettings(step_timeout_s=step_timeout_s, drain_s=drain_s, quarantine_s=quarantine_s)
+    saga = SagaSettings(
+        step_timeout_s=step_timeout_s, under_way_most=under_way, drain_s=drain_s, quarantine_s=quarantine_s
+    )
     run(
         "decider",
         settings,
