@@ -25,7 +25,7 @@ from ezpath_host_writer.compare import compare
 from ezpath_host_writer.endpoints import needed
 from ezpath_host_writer.host import HostOvs
 from ezpath_host_writer.rules import items_of
-from ezpath_host_writer.wanted import Wanted
+from ezpath_host_writer.wanted import Documents, Wanted
 
 FIRST_BACKOFF_S = 0.2
 MAX_BACKOFF_S = 2.0
@@ -139,8 +139,10 @@ class HostWorker:
             while not lost.done():
                 await self._wait_for_reason(ovs, lost)
                 if not lost.done():
+                    # Before the lock, for commands wait for that: what is older than one of them counts for nothing.
+                    desired = await self._wanted.soon()
                     async with self._lock:
-                        await self._audit(ovs)
+                        await self._audit(ovs, desired)
             raise OvsUnreachable(lost.result())
         finally:
             lost.cancel()
@@ -167,11 +169,10 @@ class HostWorker:
         changed = await self._put_right(ovs) + await self._remove_strays(ovs)
         self._log.info("host ready", items=len(self._book.items), rules_changed=changed)
 
-    async def _audit(self, ovs: HostOvs) -> None:
+    async def _audit(self, ovs: HostOvs, desired: Documents) -> None:
         """Rules stay as they ought to be: whoever removes one, whatever port is renumbered, whatever was lost."""
         assert self._book is not None
         renumbered = await ovs.refresh()
-        desired = await self._wanted.soon()
         news = sum(self._book.hear(document, shard) for shard, document in desired.items())
         changed = await self._put_right(ovs) + await self._remove_strays(ovs)
         if changed:
