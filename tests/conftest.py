@@ -82,3 +82,13 @@ def no_mount_left() -> Iterator[None]:
 def needs() -> object:
     """The function :func:`require`, for tests that cannot import this file."""
     return require
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests measured (``record_property``) is shown below the results."""
+    figures = [
+        f"{name}: {value}" for report in terminalreporter.getreports("passed") for name, value in report.user_properties
+    ]
+    if figures:
+        terminalreporter.section("figures")
+        terminalreporter.write("\n".join((*figures, "")))

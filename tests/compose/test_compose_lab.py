@@ -1,0 +1,204 @@
+"""`docker compose up` for real: a Docker daemon, images built from nothing, the whole story told in containers.
+
+The tests share one lab and are in the order of a session with it: the last ones stop it and take it down.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from compose_rig import TOOLS, Compose, wait_until
+from docker_daemon import AS_IT_COMES, DockerDaemon
+
+pytestmark = [pytest.mark.root, pytest.mark.lab, pytest.mark.timeout(600)]
+
+SERVICES = ("collector", "decider", "switch-writer", "host-writer")
+UNPRIVILEGED = ("nats", *SERVICES)
+PAIR = "red.red-11.red-21"
+STORY_S = 240
+CORE_NETWORK = "/etc/ezpath/network.yaml"
+OVER = "The story is over"
+SIZES_MB = {
+    "nats": 110,
+    "collector": 280,
+    "decider": 340,
+    "switch-writer": 280,
+    "host-writer": 300,
+    "lab": 750,
+}
+"""What an image may come to."""
+
+
+@pytest.fixture(scope="module")
+def compose(needs: Callable[..., None]) -> Iterator[Compose]:
+    """Images built as the documentation says for a machine without a registry."""
+    needs(*TOOLS, root=True)
+    # Not pytest's own, which would be kept: the daemon's store is more than a gigabyte.
+    with TemporaryDirectory(prefix="ezpath-docker-") as name:
+        directory = Path(name)
+        daemon = DockerDaemon(directory, AS_IT_COMES, way_out=True)
+        compose = Compose(daemon, directory / "checkout", KEEP="1")
+        try:
+            daemon.start()
+            compose.prepare()
+            compose.base_image()
+            compose.build()
+            yield compose
+        finally:
+            daemon.stop()
+
+
+@pytest.fixture(scope="module")
+def story(compose: Compose) -> str:
+    """What the lab said, until its story was over; everything still runs then."""
+    with compose.timed("the story"):
+        compose("up", "-d")
+        return compose.wait_said("lab", OVER, STORY_S)
+
+
+def test_the_story_is_told_and_no_packet_is_lost(compose: Compose, story: str) -> None:
+    # Given a lab that nobody told anything but `docker compose up`
+    # When its story is over, then all was as it should be
+    assert f"{OVER} (status 0)" in story, story
+    assert "All as it should be" in story
+    summary = json.loads(compose.exec("lab", "cat", "/run/ezpath/summary.json"))
+    assert summary["passed"] is True
+    # And pairs were offloaded, one was rolled back, all were reverted, and every act lost nothing
+    acts = {act["act"]: act for act in summary["acts"]}
+    assert {"overlay", "offload", "on the switch", "rollback", "revert", "overlay again"} <= set(acts)
+    for act in acts.values():
+        assert act["sent"] > 1000, act
+        assert (act["lost"], act["duplicated"]) == (0, 0), act
+    assert summary["decision_to_active_ms"]["count"] == 3
+    assert summary["foreign"] == 0
+
+
+def test_every_container_is_healthy(compose: Compose, story: str) -> None:
+    containers = compose.containers()
+    assert set(containers) == {*UNPRIVILEGED, "lab"}
+    health = {name: container["State"]["Health"]["Status"] for name, container in containers.items()}
+    assert set(health.values()) == {"healthy"}, health
+    assert {name for name, container in containers.items() if container["RestartCount"]} == set()
+    assert compose("ps").count("Up (healthy)") == len(containers)
+
+
+def test_a_pair_goes_to_the_switches_and_back_when_an_operator_says_so(compose: Compose, story: str) -> None:
+    # Given a decider that leaves flows where they are
+    compose.exec("decider", "ezpath", "pause")
+    # When an operator moves a pair
+    compose.exec("decider", "ezpath", "offload", PAIR)
+    # Then that is where it is, until it is moved back
+    assert where(compose)[PAIR] == "switch"
+    compose.exec("decider", "ezpath", "revert", PAIR)
+    assert where(compose).get(PAIR, "overlay") == "overlay"
+    compose.exec("decider", "ezpath", "resume")
+    # And whoever follows what happens, in whatever container, sees it told
+    told = [
+        line
+        for line in compose.exec("collector", "ezpath", "tail", "--since", "60s", "--no-follow").splitlines()
+        if PAIR in line
+    ]
+    assert any("active" in line for line in told), told
+    assert any("reverted" in line for line in told), told
+    # And what is installed is what ought to be
+    compose.exec("decider", "ezpath", "diff")
+    compose.exec("decider", "ezpath", "status")
+
+
+def where(compose: Compose) -> Mapping[str, str]:
+    """What carries each flow that the decider knows of; a pair on the overlay that says nothing is none."""
+    lines = compose.exec("decider", "ezpath", "flows", "--json").splitlines()
+    return {flow["pair"]: flow["where"] for flow in map(json.loads, lines)}
+
+
+@pytest.mark.parametrize("service", UNPRIVILEGED)
+def test_a_service_has_no_privilege_and_cannot_write(compose: Compose, story: str, service: str) -> None:
+    # Given a container that runs, then all its processes are an ordinary user's, who has no capability and gets none
+    for status in processes(compose, service):
+        assert set(status["Uid"].split()) == set(status["Gid"].split()) == {"10001"}, status
+        assert {int(status[name], 16) for name in ("CapPrm", "CapEff", "CapBnd", "CapAmb")} == {0}, status
+        assert status["NoNewPrivs"] == "1", status
+    # When it tries to write where no service has to, then it cannot
+    places = ("/usr/bin", "/etc", "/opt", "/run/ezpath", "/var/tmp", "/tmp")
+    tried = [f"touch {place}/x && echo may write: {place}" for place in places]
+    said = compose.exec(service, "sh", "-c", f"{'; '.join(tried)}; true").splitlines()
+    assert [line for line in said if line.startswith("may write")] == ["may write: /tmp"]
+    assert sum("Read-only file system" in line for line in said) == len(places) - 1, said
+    # And Docker says so too
+    host = compose.containers()[service]["HostConfig"]
+    assert (host["ReadonlyRootfs"], host["Privileged"], host["CapAdd"]) == (True, False, None)
+
+
+def processes(compose: Compose, service: str) -> list[dict[str, Any]]:
+    """/proc/PID/status of all that runs in the container, what looks included."""
+    said = compose.exec(service, "sh", "-c", "grep -h . /proc/[0-9]*/status 2>/dev/null || true")
+    found: list[dict[str, Any]] = []
+    for line in said.splitlines():
+        name, _, value = line.partition(":")
+        if name == "Name":
+            found.append({})
+        found[-1][name] = value.strip()
+    assert len(found) >= 2, said
+    return found
+
+
+def test_images_are_small(compose: Compose, record_property: Callable[[str, object], None]) -> None:
+    sizes = {name: compose.image_size(f"ezpath-{name}") / 1e6 for name in SIZES_MB}
+    record_property("images, MB", ", ".join(f"{name} {size:.0f}" for name, size in sizes.items()))
+    record_property("containers, seconds", ", ".join(f"{what} {took:.0f}" for what, took in compose.took_s.items()))
+    assert {name: size for name, size in sizes.items() if size > SIZES_MB[name]} == {}
+
+
+def test_stopped_everything_ends_by_itself(compose: Compose, story: str) -> None:
+    # When everything is asked to stop
+    began = time.monotonic()
+    compose("stop")
+    took_s = time.monotonic() - began
+    # Then everything ends by itself, none is killed, and the lab ends with its story's status
+    state = {name: container["State"] for name, container in compose.containers().items()}
+    assert {name: s["ExitCode"] for name, s in state.items()} == dict.fromkeys(state, 0)
+    assert not any(s["OOMKilled"] or s["Running"] for s in state.values())
+    assert took_s < 60
+
+
+def test_down_leaves_nothing_but_the_images(compose: Compose, story: str) -> None:
+    # When it is taken down
+    compose("down", "-v")
+    # Then nothing of it is left
+    assert left(compose) == ""
+    assert "ezpath-decider" in compose.daemon.docker("images", "--format", "{{.Repository}}")
+
+
+def left(compose: Compose) -> str:
+    """Containers, volumes and networks."""
+    docker = compose.daemon.docker
+    networks = docker("network", "ls", "--quiet", "--filter", "name=ezpath")
+    return docker("ps", "--all", "--quiet") + docker("volume", "ls", "--quiet") + networks
+
+
+def test_core_runs_the_services_alone_on_a_network_of_ones_own(compose: Compose) -> None:
+    # Given the example of a network of one's own, whose switches are nowhere
+    core = compose.with_settings(COMPOSE_PROFILES="core", OPEN_VSWITCH="./deploy/core")
+    core_only = ("--env-file", "deploy/core/core.env")
+    core(*core_only, "run", "--rm", "--no-deps", "--entrypoint", "ezpath", "decider", "check-config", CORE_NETWORK)
+    # When the services are started on it
+    core(*core_only, "up", "-d")
+    # Then there is no lab, every service is there, and says by name what it does not reach
+    assert set(core.containers()) == set(UNPRIVILEGED)
+    status: dict[str, Any] = {}
+
+    def answered() -> bool:
+        said = core.tried("decider", "ezpath", "status", "-o", "json").stdout
+        status.update(json.JSONDecoder().raw_decode(said)[0] if said.startswith("{") else {})
+        return len(status.get("services", ())) == len(SERVICES) and "switch:tor1" in str(status["targets"])
+
+    wait_until(answered, 60, lambda: f"not all services answered: {status}")
+    assert any("tor1" in alarm for alarm in status["alarms"]), status["alarms"]
+    core(*core_only, "down", "-v")
+    assert left(core) == ""
