@@ -33,7 +33,7 @@ class Settings:
     retry_most_s: float = 30.0
     drain_s: float = 2.0
     """From the last host's word that it no longer sends to the first removal of what its frames need."""
-    under_way_most: int = 256
+    under_way_most: int = 1000
     """Sagas on the way forward at a time: their steps are answered long before they are given up. The others wait."""
     quarantine_s: float = 30.0
     """How long a VLAN id rests on a host before another tenant may have it (I3)."""

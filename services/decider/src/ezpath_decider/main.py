@@ -104,7 +104,7 @@ Examples:
 )
 @click.option(
     "--under-way",
-    default=256,
+    default=1000,
     type=click.IntRange(min=1),
     show_default=True,
     help="Offloads of a shard that are on their way at a time; the busiest of those that wait are next.",
