@@ -14,7 +14,7 @@ CHAOS_OPTIONS ?=
 PYTEST_OPTIONS ?=
 WORKERS ?= 2
 
-.PHONY: help setup setup-tests lab lab-down chaos test model fuzz check format bench-dataplane bench-control bench-monitor bench-saga bench-decider \
+.PHONY: help setup setup-tests lab lab-down chaos test model fuzz check format bench-dataplane bench-control bench-collectors bench-monitor bench-saga bench-decider \
 	sim p4 p4-check saga-doc events-doc record-docker clean
 
 help: ## List the targets
@@ -65,6 +65,9 @@ bench-decider: setup ## Measure one decision round over up to a million flows, o
 
 bench-monitor: setup ## Measure the flow monitor's recall and byte error (minutes); BENCH_OPTIONS=--quick
 	@$(BIN)/ezpath-bench monitor $(BENCH_OPTIONS)
+
+bench-collectors: setup ## Measure what polling a switch costs a collector, and that it grows linearly (a minute)
+	@$(BIN)/ezpath-bench collectors $(BENCH_OPTIONS)
 
 bench-saga: setup ## Measure sagas a second, their latency, and what a sick switch costs others (needs root, minutes)
 	@$(BIN)/ezpath-bench saga $(BENCH_OPTIONS)

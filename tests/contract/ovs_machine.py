@@ -24,6 +24,7 @@ _SOL_PACKET, _PACKET_AUXDATA, _PACKET_IGNORE_OUTGOING = 263, 8, 23
 _AUXDATA = struct.Struct("=IIIHHHH")
 _VLAN_VALID = 1 << 4
 _serial = 0
+FENCE_COOKIE = "cookie=0xe25f"
 
 
 def mac(text: str) -> bytes:
@@ -178,7 +179,14 @@ class OvsMachine:
         self.ofctl("add-flow", bridge, flow)
 
     def flows(self, bridge: str) -> list[str]:
-        """All rules, without what changes by itself."""
+        """All rules that are there for frames, without what changes by itself."""
+        return [flow for flow in self._dumped(bridge) if FENCE_COOKIE not in flow]
+
+    def fence(self, bridge: str) -> list[str]:
+        """The rules that keep earlier writers out: others for each writer."""
+        return [flow for flow in self._dumped(bridge) if FENCE_COOKIE in flow]
+
+    def _dumped(self, bridge: str) -> list[str]:
         target = f"unix:{self.directory / bridge}.mgmt"
         text = run("ovs-ofctl", "-O", "OpenFlow14", "--no-stats", "--no-names", "dump-flows", target)
         return sorted(line.strip() for line in text.splitlines() if "actions=" in line)

@@ -13,7 +13,7 @@ from contract.ovs_machine import OvsMachine, Wire, frame, wait_until
 from ezpath.inventory import Host, Inventory, parse
 from ezpath.items import HostItem, ReceiveRule, SendRule
 from ezpath.names import HostName, Mac, VlanId, Vni
-from ezpath.ovs import OvsMisfit, OvsUnreachable, patch
+from ezpath.ovs import OvsFenced, OvsMisfit, OvsUnreachable, patch
 from ezpath_host_writer.cleanup import clean_up
 from ezpath_host_writer.host import HostOvs
 
@@ -52,10 +52,10 @@ def host_of(machine: OvsMachine) -> Host:
     return inventory_of(machine).hosts[HostName("h1")]
 
 
-async def connect(machine: OvsMachine) -> HostOvs:
+async def connect(machine: OvsMachine, term: int = 0) -> HostOvs:
     inventory = inventory_of(machine)
     endpoints = [endpoint for endpoint in inventory.endpoints.values() if endpoint.host == "h1"]
-    return await HostOvs.connect(inventory.hosts[HostName("h1")], endpoints)
+    return await HostOvs.connect(inventory.hosts[HostName("h1")], endpoints, term)
 
 
 @pytest.fixture
@@ -376,3 +376,37 @@ class TestCleanup:
         (reason,) = await clean_up(list(inventory_of(machine).hosts.values()))
         assert "host h2: Open vSwitch is not reachable: unix:/nowhere/db.sock: No such file" in reason
         assert machine.ours("br-int") == []
+
+
+async def test_given_a_writer_of_a_later_term_then_the_earlier_one_changes_nothing_any_more(machine, red1, blue1):
+    # given one that wrote, and is ready for the quick way, when another comes
+    earlier = await connect(machine, term=3)
+    await earlier.apply([RED_RECEIVE, RED_SEND])
+    await earlier.advance([RED_RECEIVE])
+    later = await connect(machine, term=4)
+    await later.apply([RED_RECEIVE, RED_SEND])
+    there = machine.ours("br-int") + machine.ours("br-phy")
+    # then the bridges refuse the first one, quickly or at length, and say whose they are
+    for change in (earlier.advance, earlier.apply, earlier.apply):
+        with pytest.raises(OvsFenced, match="has a writer of term 4"):
+            await change([])
+    with pytest.raises(OvsFenced):
+        await connect(machine, term=3)
+    assert machine.ours("br-int") + machine.ours("br-phy") == there
+    # and the second one goes on, as does one that comes after it
+    await later.advance([RED_RECEIVE])
+    await later.advance([RED_RECEIVE, RED_SEND])
+    latest = await connect(machine, term=5)
+    assert await latest.apply([]) > 0
+    for ovs in (earlier, later, latest):
+        await ovs.close()
+
+
+async def test_given_a_fence_that_somebody_removed_then_it_is_put_up_again_and_cleaning_up_takes_it_away(machine):
+    ovs = await connect(machine, term=6)
+    machine.ofctl("del-flows", "br-int", "table=253")
+    await ovs.refresh()
+    assert machine.fence("br-int")
+    await ovs.close()
+    assert await clean_up([host_of(machine)]) == []
+    assert not [flow for b in ("br-int", "br-phy") for flow in (*machine.fence(b), *machine.ours(b))]

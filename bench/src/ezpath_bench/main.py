@@ -7,6 +7,7 @@ from importlib import import_module
 import click
 
 BENCHMARKS = {
+    "collectors": "collectors.command",
     "control": "control",
     "dataplane": "dataplane.command",
     "decider": "decider",

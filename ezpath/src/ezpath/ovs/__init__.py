@@ -3,7 +3,8 @@
 Adapters, and the values they deal in. The service that decides what to install is ``ezpath_host_writer``.
 """
 
-from ezpath.ovs.errors import OvsError, OvsMisfit, OvsRefused, OvsUnreachable
+from ezpath.ovs.errors import OvsError, OvsFenced, OvsMisfit, OvsRefused, OvsUnreachable
+from ezpath.ovs.fence import Fence
 from ezpath.ovs.flows import COOKIE, COOKIE_MASK, Change, Flow, Role, difference
 from ezpath.ovs.ofconn import CannotTalk, OpenFlowConnection
 from ezpath.ovs.ofctl import OpenFlowBridge
@@ -16,11 +17,13 @@ __all__ = [
     "COOKIE_MASK",
     "CannotTalk",
     "Change",
+    "Fence",
     "Flow",
     "Interface",
     "OpenFlowBridge",
     "OpenFlowConnection",
     "OvsError",
+    "OvsFenced",
     "OvsMisfit",
     "OvsRefused",
     "OvsUnreachable",

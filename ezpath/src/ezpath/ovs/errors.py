@@ -15,5 +15,13 @@ class OvsRefused(OvsError):
     """Open vSwitch answered no; the message has its own words."""
 
 
+class OvsFenced(Exception):
+    """The bridge refused a change: a writer of a later ``term`` has it. Nothing to try again, so not an OvsError."""
+
+    def __init__(self, message: str, term: int) -> None:
+        self.term = term
+        super().__init__(message)
+
+
 class OvsMisfit(OvsError):
     """What the inventory says of a host and what its Open vSwitch has do not fit together."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ezpath.ovs import openflow as of
 from ezpath.ovs.errors import OvsUnreachable
+from ezpath.ovs.fence import Fence
 from ezpath.ovs.flows import COOKIE, COOKIE_MASK, GUARD_PRIORITY, PRIORITY, Flow
 
 CONNECT_TIMEOUT_S = 3.0
@@ -28,8 +29,11 @@ class CannotTalk(Exception):
 class OpenFlowConnection:
     """Made by :meth:`open`; :meth:`close` it. For one task at a time."""
 
-    def __init__(self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, behind: Fence | None = None
+    ) -> None:
         self.name = name
+        self._first = () if behind is None else of.marked(behind.mark)
         self._reader = reader
         self._writer = writer
         self._xid = 0
@@ -42,12 +46,12 @@ class OpenFlowConnection:
         self._pump: asyncio.Task[None] | None = None
 
     @classmethod
-    async def open(cls, name: str, socket: Path) -> OpenFlowConnection:
+    async def open(cls, name: str, socket: Path, behind: Fence | None = None) -> OpenFlowConnection:
         """Connect to a bridge's management socket. Raises :class:`CannotTalk`, :class:`OvsUnreachable`."""
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 reader, writer = await asyncio.open_unix_connection(socket)
-                self = cls(name, reader, writer)
+                self = cls(name, reader, writer, behind)
                 try:
                     await self._begin()
                 except BaseException:
@@ -89,6 +93,7 @@ class OpenFlowConnection:
 
         Raises :class:`OvsUnreachable`, :class:`~ezpath.ovs.openflow.Unspoken`.
         """
+        mods = (*self._first, *mods)
         if len(mods) > _BUNDLE_AT_MOST:
             return False
         self._bundles = self._bundles % 0xFFFFFFFF + 1

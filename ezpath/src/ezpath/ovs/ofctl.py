@@ -9,8 +9,10 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from ezpath.ovs.errors import OvsError, OvsRefused, OvsUnreachable
-from ezpath.ovs.flows import COOKIE, COOKIE_MASK, Change, Flow, parse_dump
+from ezpath.ovs import fence
+from ezpath.ovs.errors import OvsError, OvsFenced, OvsRefused, OvsUnreachable
+from ezpath.ovs.fence import Fence
+from ezpath.ovs.flows import COOKIE, COOKIE_MASK, Change, Flow, difference, parse_dump
 from ezpath.ovs.ofconn import OpenFlowConnection
 
 PROTOCOL = "OpenFlow14"
@@ -21,13 +23,37 @@ TIMEOUT_S = 5.0
 class OpenFlowBridge:
     """One bridge, by the management socket that ovs-vswitchd keeps for it."""
 
-    def __init__(self, name: str, run_dir: Path) -> None:
+    def __init__(self, name: str, run_dir: Path, behind: Fence | None = None) -> None:
+        """``behind`` a fence, changes raise :class:`OvsFenced` once a later writer has put up its own."""
         self.name = name
+        self._fence = behind
         self._socket = run_dir / f"{name}.mgmt"
 
     async def connection(self) -> OpenFlowConnection:
         """A connection that stays. Raises :class:`~ezpath.ovs.ofconn.CannotTalk`, :class:`OvsUnreachable`."""
-        return await OpenFlowConnection.open(self.name, self._socket)
+        return await OpenFlowConnection.open(self.name, self._socket, self._fence)
+
+    async def put_up_fence(self) -> None:
+        """From now on no writer of an earlier term changes anything here. Raises :class:`OvsFenced`. Idempotent."""
+        if self._fence is None:
+            return
+        there, wall = await self._fences(), self._fence.wall
+        change = difference(wall, there)
+        if change and fence.term_of(there) <= self._fence.term:
+            await self.change(change)
+        elif change:
+            raise await self._fenced()
+
+    async def remove_fence(self) -> None:
+        """Whoever's it is."""
+        await self.change(Change(deletes=tuple(await self._fences())))
+
+    async def _fences(self) -> list[Flow]:
+        return await self._dump(f"cookie={fence.COOKIE:#x}/{COOKIE_MASK:#x}")
+
+    async def _fenced(self) -> OvsFenced:
+        term = fence.term_of(await self._fences())
+        return OvsFenced(f"bridge {self.name} has a writer of term {term}", term)
 
     async def ours(self) -> list[Flow]:
         """All rules under our cookie, in all tables."""
@@ -44,8 +70,14 @@ class OpenFlowBridge:
 
     async def bundle(self, lines: Sequence[str]) -> None:
         """``lines`` as one transaction. Raises :class:`OvsRefused` with Open vSwitch's words."""
-        text = "".join(f"{line}\n" for line in lines)
-        await self._ofctl("--bundle", "add-flows", self._target, "-", stdin=text)
+        first = self._fence.lines if self._fence is not None else []
+        text = "".join(f"{line}\n" for line in (*first, *lines))
+        try:
+            await self._ofctl("--bundle", "add-flows", self._target, "-", stdin=text)
+        except OvsRefused as error:
+            if self._fence is None or fence.REFUSED not in str(error):
+                raise
+            raise await self._fenced() from error
 
     async def no_flood(self, port: str) -> None:
         """Keep ``port`` out of what rules flood. ovs-vswitchd forgets this when it restarts.

@@ -34,6 +34,7 @@ _INITIAL_AND_CHANGES = 15
 _MONITOR = struct.Struct("!IIIHBB")
 _UPDATE = struct.Struct("!HHBBHHH4xQ")
 _ATOMIC_AND_ORDERED = 3
+_CHECK_OVERLAP = 2
 
 
 class Type(IntEnum):
@@ -91,6 +92,13 @@ class Mod:
 
     command: Command
     flow: Flow
+    alone: bool = False
+    """To be refused where another rule of its priority overlaps it."""
+
+
+def marked(flow: Flow) -> tuple[Mod, ...]:
+    """For the beginning of a bundle: refused, all of it, where another rule overlaps ``flow``; else nothing stays."""
+    return Mod(Command.ADD, flow, alone=True), Mod(Command.DELETE_STRICT, flow)
 
 
 def bundle(mods: Sequence[Mod], number: int, first_xid: int) -> bytes:
@@ -147,7 +155,7 @@ def _flow_mod(mod: Mod, xid: int) -> bytes:
         _NO_BUFFER,
         _ANY,
         _ANY,
-        0,
+        _CHECK_OVERLAP if mod.alone else 0,
         0,
     )
     instructions = b"" if command is Command.DELETE_STRICT else _instructions(flow.actions)

@@ -56,5 +56,6 @@ async def _remove_all(host: Host, ovsdb: Ovsdb) -> int:
     await patch.remove(ovsdb)
     for bridge in bridges.values():
         await bridge.change(Change(deletes=tuple(await bridge.ours())))
+        await bridge.remove_fence()
         removed = present.count
     return removed

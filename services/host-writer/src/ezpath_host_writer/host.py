@@ -16,6 +16,7 @@ from ezpath.inventory import Endpoint, Host
 from ezpath.items import HostItem
 from ezpath.ovs import (
     CannotTalk,
+    Fence,
     Flow,
     OpenFlowBridge,
     OpenFlowConnection,
@@ -47,7 +48,13 @@ class HostOvs:
     """Made by :meth:`connect`; :meth:`close` it."""
 
     def __init__(
-        self, host: Host, endpoints: Iterable[Endpoint], ovsdb: Ovsdb, vswitchd: Vswitchd, changed: asyncio.Event
+        self,
+        host: Host,
+        endpoints: Iterable[Endpoint],
+        ovsdb: Ovsdb,
+        vswitchd: Vswitchd,
+        changed: asyncio.Event,
+        term: int = 0,
     ) -> None:
         self.host = host
         self.changed = changed
@@ -56,9 +63,10 @@ class HostOvs:
         self._ovsdb = ovsdb
         self._vswitchd = vswitchd
         directory = run_dir(host)
+        fence = Fence(term) if term else None
         self._bridges: Mapping[BridgeRole, OpenFlowBridge] = {
-            "integration": OpenFlowBridge(host.config.integration_bridge, directory),
-            "physical": OpenFlowBridge(host.config.physical_bridge, directory),
+            "integration": OpenFlowBridge(host.config.integration_bridge, directory, fence),
+            "physical": OpenFlowBridge(host.config.physical_bridge, directory, fence),
         }
         self._ports: Ports | None = None
         self._present: Rules | None = None
@@ -69,8 +77,11 @@ class HostOvs:
         self._log = structlog.get_logger().bind(host=host.name)
 
     @classmethod
-    async def connect(cls, host: Host, endpoints: Iterable[Endpoint]) -> HostOvs:
+    async def connect(cls, host: Host, endpoints: Iterable[Endpoint], term: int = 0) -> HostOvs:
         """Connect to ``host``'s Open vSwitch and make the patch pair, guarded before it exists. Idempotent.
+
+        From then on no writer of an earlier ``term`` changes rules there; one of a later has :class:`OvsFenced`
+        raised, here and by all that changes any.
 
         Raises :class:`OvsUnreachable`, :class:`OvsMisfit`, :class:`OvsRefused`.
         """
@@ -81,7 +92,7 @@ class HostOvs:
         except BaseException:
             await ovsdb.close()
             raise
-        self = cls(host, endpoints, ovsdb, vswitchd, changed)
+        self = cls(host, endpoints, ovsdb, vswitchd, changed, term)
         try:
             await self.refresh()
         except BaseException:
@@ -100,6 +111,8 @@ class HostOvs:
         self._blocked.clear()
         self._quick = None
         check_bridges(self._ovsdb.view, self.host)
+        for bridge in self._bridges.values():
+            await bridge.put_up_fence()
         config = self.host.config
         pair = patch.plan(self._ovsdb.view, config.integration_bridge, config.physical_bridge)
         if self._ports is None or not patch.is_up(self._ovsdb.view, pair):

@@ -7,10 +7,21 @@ import sys
 
 import click
 import structlog
-from ezpath.answers import ask_installed
 from ezpath.inventory import Host, Inventory
+from ezpath.leases import HOST_WRITERS
+from ezpath.leases.writers import Writers
 from ezpath.names import HostName
-from ezpath.service import EXIT_FAILED, EXIT_STOPPED, Service, Settings, load_inventory, run, service_options
+from ezpath.service import (
+    EXIT_FAILED,
+    EXIT_STOPPED,
+    Service,
+    Settings,
+    load_inventory,
+    rack_option,
+    run,
+    service_options,
+    unknown_racks,
+)
 from ezpath.telemetry import configure_logging
 
 from ezpath_host_writer.cleanup import clean_up
@@ -40,33 +51,45 @@ from ezpath_host_writer.worker import HostWorker
 @click.option(
     "--cleanup", is_flag=True, help="Remove EZPath's rules and ports from the hosts, and exit. Needs no NATS."
 )
-def main(settings: Settings, names: tuple[str, ...], audit_s: float, cleanup: bool) -> None:
+@rack_option
+def main(settings: Settings, names: tuple[str, ...], audit_s: float, cleanup: bool, rack: str) -> None:
     """Change Open vSwitch's rules as commands on ezpath.command.host.<host> say, and confirm them.
 
     Touches nothing but rules under EZPath's cookie and its own patch ports. On SIGTERM everything stays as it is:
-    traffic goes on flowing.
+    traffic goes on flowing. Any number of them share the hosts; each host is written by one.
     """
     inventory = load_inventory(settings.inventory)
     hosts = _choose(inventory, names)
     if cleanup:
         configure_logging(settings.log_level)
         sys.exit(_report(asyncio.run(clean_up(hosts))))
-    run("host-writer", settings, lambda service: serve(service, hosts, audit_s))
+    run(
+        "host-writer",
+        settings,
+        lambda service: serve(service, hosts, audit_s, rack),
+        check=lambda inventory: unknown_racks(rack, inventory),
+    )
 
 
-async def serve(service: Service, hosts: list[Host], audit_s: float) -> None:
-    """A worker for each of ``hosts``, until cancelled."""
-    workers = [HostWorker(service.bus, host, service.inventory, audit_s) for host in hosts]
-    service.conditions += [worker.condition for worker in workers]
+async def serve(service: Service, hosts: list[Host], audit_s: float, rack: str = "") -> None:
+    """A worker for each of ``hosts`` that is ours, until cancelled."""
+    inventory = service.inventory
+    racks = {str(host.name): inventory.switches[host.switch].rack for host in inventory.hosts.values()}
+    only = tuple(host.name for host in hosts) if len(hosts) < len(racks) else ()
+
+    def make(name: str, term: int) -> HostWorker:
+        return HostWorker(service.bus, inventory.hosts[HostName(name)], inventory, audit_s, term)
+
+    workers = Writers(service, HOST_WRITERS, racks, make, rack=rack, only=only)
     async with asyncio.TaskGroup() as tasks:
-        for worker in workers:
-            tasks.create_task(worker.run(), name=f"host-{worker.host.name}")
-            tasks.create_task(service.bus.answer(ask_installed(worker.target), worker.on_installed))
-        for worker in workers:
+        tasks.create_task(workers.run())
+        await workers.settled.wait()
+        ours = list(workers.current.values())
+        for worker in ours:
             await worker.first_attempt.wait()
         service.ready(
-            hosts=[worker.host.name for worker in workers if worker.connected],
-            not_ready=[worker.host.name for worker in workers if not worker.connected],
+            hosts=[worker.host.name for worker in ours if worker.connected],
+            not_ready=[worker.host.name for worker in ours if not worker.connected],
         )
 
 

@@ -17,8 +17,10 @@ from ezpath.condition import Condition
 from ezpath.desired import union
 from ezpath.events import HostCommand, StepReport
 from ezpath.inventory import Endpoint, Host, Inventory
+from ezpath.leases import Deposed
+from ezpath.leases.writers import take_place
 from ezpath.live import endpoints_of, follow_host
-from ezpath.ovs import OvsError, OvsRefused, OvsUnreachable
+from ezpath.ovs import OvsError, OvsFenced, OvsRefused, OvsUnreachable
 
 from ezpath_host_writer.book import Book, Entries
 from ezpath_host_writer.compare import compare
@@ -35,7 +37,8 @@ SAY_EVERY_S = 10.0
 class HostWorker:
     """Made once for each host; :meth:`run` it."""
 
-    def __init__(self, bus: Bus, host: Host, inventory: Inventory, audit_s: float) -> None:
+    def __init__(self, bus: Bus, host: Host, inventory: Inventory, audit_s: float, term: int = 0) -> None:
+        """``term``: of the lease of the host."""
         self.host = host
         self.target = f"host:{host.name}"
         self.condition = Condition(self.target)
@@ -45,6 +48,9 @@ class HostWorker:
         self._inventory = inventory
         self._endpoints: tuple[Endpoint, ...] = ()
         self._audit_s = audit_s
+        self._term = term
+        self._later_term = 0
+        self._fenced = asyncio.Event()
         self._wanted = Wanted(bus, self.target)
         self._book: Book | None = None
         self._ovs: HostOvs | None = None
@@ -58,7 +64,7 @@ class HostWorker:
         return self._ovs is not None
 
     async def run(self) -> None:
-        """Until cancelled. What is installed stays installed."""
+        """Until cancelled. What is installed stays installed. Raises :class:`Deposed` where another has the host."""
         self._endpoints = await endpoints_of(self._bus, self._inventory, self.host.name)
         # No command before the desired state is known: it says which of the commands in the stream are old.
         desired = await self._wanted.insist()
@@ -69,11 +75,14 @@ class HostWorker:
         name = self.host.name
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._keep_connected(), name=f"{name}-link")
+            tasks.create_task(self._until_fenced(), name=f"{name}-fence")
             tasks.create_task(self._follow_endpoints(), name=f"{name}-endpoints")
             tasks.create_task(self.condition.run(self._bus), name=f"{name}-condition")
             await self.first_attempt.wait()
             commands = f"ezpath.command.host.{name}"
-            await self._bus.consume(f"host-writer-{name}", commands, HostCommand, self._on_commands)
+            durable = f"host-writer-{name}"
+            start = await take_place(self._bus, durable)
+            await self._bus.consume(durable, commands, HostCommand, self._on_commands, start=start)
 
     async def on_installed(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
         """The answer to :func:`ezpath.answers.ask_installed`."""
@@ -102,6 +111,8 @@ class HostWorker:
         while True:
             try:
                 await self._session()
+            except OvsFenced as error:
+                self._notice(error)
             except OvsError as error:
                 self._why_not = self._words(error)
                 self.condition.is_now("unreachable" if isinstance(error, OvsUnreachable) else "differs", self._why_not)
@@ -118,6 +129,16 @@ class HostWorker:
             await asyncio.sleep(backoff)
             backoff = min(backoff * 2, MAX_BACKOFF_S)
 
+    def _notice(self, error: OvsFenced) -> None:
+        self._why_not = f"host {self.host.name}: {error}"
+        self.condition.is_now("standby", self._why_not)
+        self._later_term = max(self._later_term, error.term)
+        self._fenced.set()
+
+    async def _until_fenced(self) -> NoReturn:
+        await self._fenced.wait()
+        raise Deposed(self._why_not, self._later_term)
+
     def _words(self, error: OvsError) -> str:
         name = self.host.name
         if not isinstance(error, OvsUnreachable):
@@ -129,7 +150,7 @@ class HostWorker:
 
     async def _session(self) -> NoReturn:
         """From connecting to losing the connection, which is an :class:`OvsError` with the reason."""
-        ovs = await HostOvs.connect(self.host, self._endpoints)
+        ovs = await HostOvs.connect(self.host, self._endpoints, self._term)
         lost = asyncio.create_task(ovs.until_lost())
         try:
             async with self._lock:
@@ -222,7 +243,11 @@ class HostWorker:
         commands = [delivery.event for delivery in deliveries if delivery.event.host == self.host.name]
         async with self._lock:
             began = time.perf_counter()
-            reasons = await self._carry_out(commands)
+            try:
+                reasons = await self._carry_out(commands)
+            except OvsFenced as error:
+                self._notice(error)  # whoever has the host gets them again
+                raise
             took_ms = (time.perf_counter() - began) * 1e3
         answered = zip(commands, reasons, strict=True)
         await self._bus.publish_all(Saying(self._report(command, reason, took_ms)) for command, reason in answered)

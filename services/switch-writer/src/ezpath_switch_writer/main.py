@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 import structlog
-from ezpath.answers import ask_installed
 from ezpath.inventory import Inventory, Switch
+from ezpath.leases import SWITCH_WRITERS, Deposed
+from ezpath.leases.writers import Writers
 from ezpath.names import SwitchName
-from ezpath.service import Service, Settings, run, service_options, unknown_names
+from ezpath.service import Service, Settings, rack_option, run, service_options, unknown_names, unknown_racks
 
 from ezpath_switch_writer.program import load_programs, missing_programs
 from ezpath_switch_writer.writer import AUDIT_S, SwitchWriter
@@ -18,24 +19,33 @@ from ezpath_switch_writer.writer import AUDIT_S, SwitchWriter
 RESTART_AFTER_S = 2.0
 
 
-async def write(service: Service, p4_dir: Path, names: tuple[str, ...], audit_interval_s: float) -> None:
-    """Write the switches of ``names`` until cancelled. Ready when each of them has been in sync once."""
+async def write(
+    service: Service, p4_dir: Path, names: tuple[str, ...], audit_interval_s: float, rack: str = ""
+) -> None:
+    """Write those switches of the inventory (or of ``names``) that are ours, until cancelled.
+
+    Ready when each of them has been in sync once, or it turned out that others have them.
+    """
     inventory = service.inventory
-    switches = _switches(inventory, names)
-    programs = load_programs(p4_dir, switches)
-    writers = [
-        SwitchWriter(switch, inventory, programs[switch.name], service.bus, audit_interval_s=audit_interval_s)
-        for switch in switches
-    ]
-    service.conditions += [writer.condition for writer in writers]
+    programs = load_programs(p4_dir, _switches(inventory, names))
+
+    def make(name: str, term: int) -> IsolatedWriter:
+        switch = inventory.switches[SwitchName(name)]
+        return IsolatedWriter(
+            SwitchWriter(
+                switch, inventory, programs[switch.name], service.bus, audit_interval_s=audit_interval_s, term=term
+            )
+        )
+
+    racks = {str(switch.name): switch.rack for switch in inventory.switches.values()}
+    writers = Writers(service, SWITCH_WRITERS, racks, make, rack=rack, only=names)
     async with asyncio.TaskGroup() as tasks:
-        for writer in writers:
-            tasks.create_task(_isolated(writer))
-            tasks.create_task(service.bus.answer(ask_installed(writer.target), writer.on_installed))
-        for writer in writers:
-            await writer.in_sync.wait()
+        tasks.create_task(writers.run())
+        await writers.settled.wait()
+        for each in list(writers.current.values()):
+            await each.writer.in_sync.wait()
         cookies = {name: f"{program.cookie:#x}" for name, program in programs.items()}
-        service.ready(switches=list(names), cookies=cookies)
+        service.ready(switches=list(names or inventory.switches), written=sorted(writers.current), cookies=cookies)
 
 
 def _switches(inventory: Inventory, names: tuple[str, ...]) -> list[Switch]:
@@ -43,14 +53,22 @@ def _switches(inventory: Inventory, names: tuple[str, ...]) -> list[Switch]:
     return [inventory.switches[SwitchName(name)] for name in dict.fromkeys(names or inventory.switches)]
 
 
-async def _isolated(writer: SwitchWriter) -> None:
+class IsolatedWriter:
     """A fault that nobody foresaw stays with the one switch it concerns."""
-    while True:
-        try:
-            await writer.run()
-        except Exception as error:  # noqa: BLE001 - reported, and begun anew
-            structlog.get_logger().error("writer failed", exc_info=error, next=f"begun anew in {RESTART_AFTER_S} s")
-        await asyncio.sleep(RESTART_AFTER_S)
+
+    def __init__(self, writer: SwitchWriter) -> None:
+        self.writer = writer
+        self.target, self.condition, self.on_installed = writer.target, writer.condition, writer.on_installed
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self.writer.run()
+            except* Deposed as group:
+                raise group.exceptions[0] from None
+            except* Exception as group:  # noqa: BLE001 - reported, and begun anew
+                structlog.get_logger().error("writer failed", exc_info=group, next=f"begun anew in {RESTART_AFTER_S} s")
+            await asyncio.sleep(RESTART_AFTER_S)
 
 
 @click.command(
@@ -83,17 +101,21 @@ async def _isolated(writer: SwitchWriter) -> None:
     metavar="SECONDS",
     help="How often a switch is compared with what it ought to hold. [env: EZPATH_AUDIT_INTERVAL]",
 )
-def main(settings: Settings, p4_dir: Path, switches: tuple[str, ...], audit_interval: float) -> None:
-    """Be the primary of the switches: program, base configuration, and the entries that sagas command."""
+@rack_option
+def main(settings: Settings, p4_dir: Path, switches: tuple[str, ...], audit_interval: float, rack: str) -> None:
+    """Be the primary of the switches: program, base configuration, and the entries that sagas command.
+
+    Any number of them share the switches; each switch is written by one.
+    """
 
     def check(inventory: Inventory) -> list[str]:
-        unknown = unknown_names("--switch", switches, inventory.switches)
+        unknown = [*unknown_names("--switch", switches, inventory.switches), *unknown_racks(rack, inventory)]
         return unknown or list(missing_programs(p4_dir, _switches(inventory, switches)))
 
     run(
         "switch-writer",
         settings,
-        lambda service: write(service, p4_dir, switches or tuple(service.inventory.switches), audit_interval),
+        lambda service: write(service, p4_dir, switches, audit_interval, rack),
         check=check,
     )
 

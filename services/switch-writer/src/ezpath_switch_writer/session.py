@@ -16,6 +16,7 @@ from ezpath.answers import Gap
 from ezpath.desired import Desired
 from ezpath.events import SwitchCommand, TableUse
 from ezpath.items import SwitchItem
+from ezpath.leases import Deposed
 
 from ezpath_switch_writer.base import GATE
 from ezpath_switch_writer.compare import compare
@@ -24,7 +25,15 @@ from ezpath_switch_writer.program import Program
 from ezpath_switch_writer.wave import EntryKey, Need, needs, undo, updates, verdict
 from p4rt import Client, NotPrimary, TableEntry, Update, UpdateFailure
 
+TERM_SHIFT = 64
+"""An election id has 128 bits: the lease's term, and behind it the time."""
+
 _MIRROR_WAS_WRONG = frozenset({grpc.StatusCode.ALREADY_EXISTS, grpc.StatusCode.NOT_FOUND})
+
+
+def first_election_id(term: int, now_ms: int) -> int:
+    """Of a writer that begins at ``now_ms``, in ``term`` of the lease of its switch."""
+    return term << TERM_SHIFT | now_ms
 
 
 class NotReady(Exception):
@@ -45,8 +54,10 @@ class Session:
     async def become_primary(self, election_id: int) -> int:
         """Returns the election id it took. Raises :class:`NotPrimary` while another controller holds the switch.
 
-        A restarted writer's id is a later time than its predecessor's, so it takes over at once; a predecessor that
-        lives on stands by, and comes back when the switch has no primary any more.
+        The id of a later term of the lease outdoes all of earlier ones, so that its holder takes over at once, and
+        the one before can write nothing any more: the switch itself refuses it. One of the same term that began
+        anew comes back when the switch has no primary. Raises :class:`Deposed` where it has none, and has seen a later
+        term: the lease says less than the switch knows.
         """
         try:
             await self.tor.become_primary(election_id)
@@ -54,6 +65,9 @@ class Session:
             vacant = error.code is grpc.StatusCode.NOT_FOUND
             if not vacant or error.primary_election_id is None:
                 raise
+            seen, ours = (each >> TERM_SHIFT for each in (error.primary_election_id, election_id))
+            if ours and seen > ours:
+                raise Deposed(f"{self.tor.target} has had a writer of term {seen}", seen) from error
             election_id = error.primary_election_id + 1
             await self.tor.become_primary(election_id)
         return election_id

@@ -22,11 +22,13 @@ from ezpath.desired import Desired
 from ezpath.events import StepReport, SwitchCommand, SwitchTables
 from ezpath.inventory import Inventory, Switch
 from ezpath.items import SwitchItem
+from ezpath.leases import Deposed
+from ezpath.leases.writers import take_place
 
 from ezpath_switch_writer.base import base_entries
 from ezpath_switch_writer.guard import Guards
 from ezpath_switch_writer.program import Program
-from ezpath_switch_writer.session import NotReady, Session
+from ezpath_switch_writer.session import NotReady, Session, first_election_id
 from ezpath_switch_writer.wanted import Wanted
 from ezpath_switch_writer.wave import waves
 from p4rt import Client, NotPrimary, P4RuntimeError
@@ -65,7 +67,9 @@ class SwitchWriter:
         *,
         audit_interval_s: float = AUDIT_S,
         kv_wait_s: float = KV_WAIT_S,
+        term: int = 0,
     ) -> None:
+        """``term``: of the lease of the switch."""
         self.target = f"switch:{switch.name}"
         self.in_sync = asyncio.Event()
         """Set while the switch is connected and has been brought to what it should be."""
@@ -81,12 +85,12 @@ class SwitchWriter:
         self._session: Session | None = None
         self._broken = asyncio.Event()
         self._lock = asyncio.Lock()
-        self._election_id = time.time_ns() // 1_000_000
+        self._election_id = first_election_id(term, time.time_ns() // 1_000_000)
         self._said: tuple[str, float] = ("", float("-inf"))
         self._log = structlog.get_logger().bind(switch=switch.name)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Until cancelled. Raises :class:`Deposed` where the switch has heard of a later term."""
         subject = f"ezpath.command.switch.{self._switch.name}"
         durable = f"switch-writer-{self._switch.name}"
         async with asyncio.TaskGroup() as tasks:
@@ -95,7 +99,10 @@ class SwitchWriter:
                 tasks.create_task(self._watch_desired(keys))
             tasks.create_task(self._audit())
             tasks.create_task(self.condition.run(self._bus))
-            tasks.create_task(self._bus.consume(durable, subject, SwitchCommand, self._on_commands, batch=BATCH))
+            start = await take_place(self._bus, durable)
+            tasks.create_task(
+                self._bus.consume(durable, subject, SwitchCommand, self._on_commands, batch=BATCH, start=start)
+            )
 
     async def on_installed(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
         """The answer to :func:`ezpath.answers.ask_installed`."""
@@ -140,6 +147,8 @@ class SwitchWriter:
                 self.condition.is_now("standby", str(error))
                 self._complain("another controller is primary", str(error), next="standing by")
                 wait_s = STANDBY_S
+            except Deposed:
+                raise
             except (P4RuntimeError, NotReady, BusError, OSError) as error:
                 answers = isinstance(error, NotReady | BusError)
                 self.condition.is_now("differs" if answers else "unreachable", str(error))
