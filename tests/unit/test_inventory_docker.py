@@ -170,5 +170,5 @@ def test_given_no_client_library_then_the_remedy_is_named(monkeypatch: pytest.Mo
     import sys
 
     monkeypatch.setitem(sys.modules, "aiodocker", None)
-    with pytest.raises(SourceAway, match=r"source d: the package aiodocker is not installed. pip install 'ezpath\[do"):
+    with pytest.raises(SourceAway, match=r"source d: the package aiodocker is not installed. pip install aiodocker"):
         DockerSource("d", SETTINGS)

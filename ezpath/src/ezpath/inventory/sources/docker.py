@@ -1,6 +1,6 @@
 """A Docker host's containers: listed at first, and again after each event that may concern them.
 
-Needs the package ``aiodocker`` (``pip install 'ezpath[docker]'``). It is imported when a source of this kind is opened.
+Needs the package ``aiodocker`` (``pip install aiodocker``). It is imported when a source of this kind is opened.
 """
 
 from __future__ import annotations
@@ -37,9 +37,7 @@ class DockerSource:
             import aiodocker
             import aiohttp
         except ImportError:
-            raise SourceAway(
-                f"source {name}: the package aiodocker is not installed. pip install 'ezpath[docker]'"
-            ) from None
+            raise SourceAway(f"source {name}: the package aiodocker is not installed. pip install aiodocker") from None
         self._open = aiodocker.Docker
         self._errors = (aiodocker.DockerError, aiohttp.ClientError, OSError, TimeoutError)
 

@@ -1,6 +1,6 @@
 """A Kubernetes cluster's pods: listed page by page, then watched from there.
 
-Needs the package ``kubernetes-asyncio`` (``pip install 'ezpath[kubernetes]'``). It is imported when a source of this
+Needs the package ``kubernetes-asyncio`` (``pip install kubernetes-asyncio``). It is imported when a source of this
 kind is opened. Pods are taken as the API's JSON: turning each into the library's objects takes a millisecond.
 """
 
@@ -42,7 +42,7 @@ class KubernetesSource:
             import kubernetes_asyncio
         except ImportError:
             raise SourceAway(
-                f"source {name}: the package kubernetes-asyncio is not installed. pip install 'ezpath[kubernetes]'"
+                f"source {name}: the package kubernetes-asyncio is not installed. pip install kubernetes-asyncio"
             ) from None
         self._library = kubernetes_asyncio
         self._in_cluster = not settings.kubeconfig and SERVICE_ACCOUNT.exists()

@@ -131,7 +131,7 @@ def _cost(each: Summary, topk: Summary | None) -> tuple[str, ...]:
 def check_plots() -> None:
     """Before hours are spent: is there what plots with? Raises :class:`click.UsageError`."""
     if find_spec("matplotlib") is None:
-        raise click.UsageError("--out draws with matplotlib, and there is none: pip install 'ezpath-decider[plots]'")
+        raise click.UsageError("--out draws with matplotlib, and there is none: pip install matplotlib")
 
 
 def save(result: Result, tallies: Sequence[Tally], out: Path) -> Iterator[Path]:
