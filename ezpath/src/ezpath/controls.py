@@ -1,4 +1,4 @@
-"""What an operator tells the decider while it runs, as it is kept in KV: pauses, and a policy that outdoes its file.
+"""What an operator tells the decider while it runs, as KV keeps it: pauses, pins, and a policy that outdoes its file.
 
 Pure: values, keys and bytes.
 """
@@ -10,11 +10,14 @@ from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from ezpath.malformed import MalformedEvent
+from ezpath.malformed import MalformedEvent, check_pair
+from ezpath.names import PairId
 
 POLICY_KEY = "policy"
 PAUSE_KEYS = "pause."
+PIN_KEYS = "pin."
 Scope = Literal["everywhere", "rack", "tenant"]
+Side = Literal["switches", "hosts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,20 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
+class Pin:
+    """A pair that stays on one side, whatever its rate, until it is unpinned: as if the policy's lists named it."""
+
+    pair: PairId
+    to: Side
+    reason: str
+    since: float
+
+    @property
+    def key(self) -> str:
+        return f"{PIN_KEYS}{self.pair}"
+
+
+@dataclass(frozen=True, slots=True)
 class PolicySet:
     """A policy in place of the decider's file and options."""
 
@@ -47,6 +64,7 @@ class PolicySet:
 
 
 _PAUSE = TypeAdapter(Pause)
+_PIN = TypeAdapter(Pin)
 _POLICY = TypeAdapter(PolicySet)
 
 
@@ -60,6 +78,20 @@ def pause_from_json(data: bytes) -> Pause:
         return _PAUSE.validate_json(data, strict=True)
     except ValidationError as error:
         raise MalformedEvent(_first(error)) from None
+
+
+def pin_to_json(pin: Pin) -> bytes:
+    return _PIN.dump_json(pin)
+
+
+def pin_from_json(data: bytes) -> Pin:
+    """Raises :class:`MalformedEvent`."""
+    try:
+        pin = _PIN.validate_json(data, strict=True)
+    except ValidationError as error:
+        raise MalformedEvent(_first(error)) from None
+    check_pair("pair", pin.pair)
+    return pin
 
 
 def policy_to_json(policy: PolicySet) -> bytes:

@@ -12,7 +12,8 @@ from typing import Any, NoReturn, TypeVar, cast
 
 import click
 
-from ezpath.bus import Bus, BusError, Unavailable
+from ezpath.bus import Bus, BusError, Conflict, Unavailable
+from ezpath.events import CONTROL_BUCKET
 from ezpath.inventory import Inventory, InventoryError, load
 from ezpath.telemetry import configure_logging
 
@@ -62,6 +63,17 @@ def _load(file: Path) -> Inventory:
         return load(file)
     except InventoryError as error:
         fail(str(error), EXIT_USAGE)
+
+
+async def say_to_deciders(bus: Bus, key: str, value: bytes) -> None:
+    """Keep an operator's word under ``key``. The last one counts."""
+    while True:
+        found = await bus.kv_get(CONTROL_BUCKET, key)
+        try:
+            await bus.kv_put_cas(CONTROL_BUCKET, key, value, found[1] if found else None)
+            return
+        except Conflict:
+            continue
 
 
 def fail(message: str, code: int) -> NoReturn:

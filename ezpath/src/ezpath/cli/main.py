@@ -9,6 +9,7 @@ from ezpath.cli.plugins import WithPlugins
 EXAMPLES = """\b
 Examples:
   ezpath flows --watch                  who talks, how much, carried by whom
+  ezpath top                            the same, tunnels, tables and events on one screen
   ezpath tail --tenant red              what is decided and done, as it happens
   ezpath offloads                       what is on the switches, and on its way
   ezpath trace red.red-1.red-3          one offload, step by step
@@ -17,7 +18,7 @@ Examples:
   ezpath why red.red-1.red-3            why a flow is where it is
   ezpath diff                           what ought to be installed against what is
   ezpath pause --rack r1                the decider keeps its hands off; `ezpath resume --rack r1` lifts it
-  ezpath offload red.red-1.red-3        by hand, and `ezpath revert` back
+  ezpath offload red.red-1.red-3        by hand, and `ezpath revert` back; `ezpath pin` keeps it there
   ezpath policy set policy.yaml         another strategy or other budgets, without a restart
   ezpath record capture.jsonl           for a colleague, who runs `ezpath tail --input capture.jsonl`
   ezpath check-config network.yaml      find mistakes before the services refuse them
@@ -38,6 +39,7 @@ COMMANDS = {
     "offload": "decide:offload",
     "offloads": "offloads:offloads",
     "pause": "pause:pause",
+    "pin": "pin:pin",
     "policy": "policy:policy",
     "record": "record:record",
     "resume": "pause:resume",
@@ -45,6 +47,8 @@ COMMANDS = {
     "status": "status:status",
     "tail": "tail:tail",
     "trace": "trace:trace",
+    "top": "top:top",
+    "unpin": "pin:unpin",
     "why": "why:why",
 }
 """Name to module and attribute, in this package."""

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 import click
 
-from ezpath.bus import Bus, Conflict
-from ezpath.cli.common import EXIT_REFUSED, EXIT_USAGE, fail, nats_option, with_bus
+from ezpath.bus import Bus
+from ezpath.cli.common import EXIT_REFUSED, EXIT_USAGE, fail, nats_option, say_to_deciders, with_bus
 from ezpath.cli.completing import RACKS, TENANTS
 from ezpath.cli.output import Column, Format, Listing, output_option
 from ezpath.controls import PAUSE_KEYS, Pause, Scope, pause_from_json, pause_to_json
@@ -81,7 +81,8 @@ def pause(
         if answer is not None and answer["unknown"]:
             fail("\n".join(_unknown(**each) for each in answer["unknown"]), EXIT_REFUSED)
         for scope, name in _named(racks, tenants):
-            await _put(bus, Pause(scope, name, reason, time.time()))
+            made = Pause(scope, name, reason, time.time())
+            await say_to_deciders(bus, made.key, pause_to_json(made))
             click.echo(f"paused: {scope} {name}".rstrip())
         if answer is None:
             click.echo("No decider answers: names were not checked. The next one will heed it", err=True)
@@ -137,14 +138,3 @@ def _unknown(kind: str, name: str, near: list[str]) -> str:
 async def _pauses(bus: Bus) -> list[Pause]:
     items = await bus.kv_items(CONTROL_BUCKET)
     return [pause_from_json(value) for key, (value, _) in sorted(items.items()) if key.startswith(PAUSE_KEYS)]
-
-
-async def _put(bus: Bus, pause: Pause) -> None:
-    """The last word counts."""
-    while True:
-        found = await bus.kv_get(CONTROL_BUCKET, pause.key)
-        try:
-            await bus.kv_put_cas(CONTROL_BUCKET, pause.key, pause_to_json(pause), found[1] if found else None)
-            return
-        except Conflict:
-            continue

@@ -10,8 +10,8 @@ from typing import Any
 import click
 import yaml
 
-from ezpath.bus import Bus, Conflict
-from ezpath.cli.common import EXIT_REFUSED, EXIT_USAGE, fail, nats_option, with_bus
+from ezpath.bus import Bus
+from ezpath.cli.common import EXIT_REFUSED, EXIT_USAGE, fail, nats_option, say_to_deciders, with_bus
 from ezpath.cli.output import Format, for_people, output_option, show_document
 from ezpath.controls import POLICY_KEY, PolicySet, policy_to_json
 from ezpath.events import CONTROL_BUCKET
@@ -75,7 +75,7 @@ def set_(nats: str, file: Path) -> None:
         if problems := answer["problems"]:
             fail("\n".join(problems), EXIT_REFUSED)
         said = PolicySet(str(file), text, time.time())
-        await _write(bus, policy_to_json(said))
+        await say_to_deciders(bus, POLICY_KEY, policy_to_json(said))
         await _until_from(bus, nats, said)
 
     with_bus(nats, work)
@@ -100,16 +100,6 @@ async def _ask(bus: Bus, question: dict[str, Any], nats: str) -> dict[str, Any]:
     if answer is None:
         fail(f"No decider answers on {nats}: it is the decider that checks a policy. Start it", EXIT_REFUSED)
     return answer
-
-
-async def _write(bus: Bus, value: bytes) -> None:
-    while True:
-        found = await bus.kv_get(CONTROL_BUCKET, POLICY_KEY)
-        try:
-            await bus.kv_put_cas(CONTROL_BUCKET, POLICY_KEY, value, found[1] if found else None)
-            return
-        except Conflict:
-            continue
 
 
 async def _until_from(bus: Bus, nats: str, said: PolicySet) -> None:

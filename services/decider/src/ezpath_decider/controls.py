@@ -1,4 +1,4 @@
-"""The shell around an operator's word: watches pauses and the policy in KV, answers `ezpath.ask.pause` and `.policy`.
+"""The shell around an operator's word: watches pauses, pins and the policy in KV; answers what is asked about them.
 
 What is there outlives the decider, and needs no restart of it. The rounds take it over between two of them.
 """
@@ -12,13 +12,24 @@ from typing import Any
 import structlog
 import yaml
 from ezpath.bus import Bus, Unavailable
-from ezpath.controls import PAUSE_KEYS, POLICY_KEY, Pause, PolicySet, pause_from_json, policy_from_json
+from ezpath.controls import (
+    PAUSE_KEYS,
+    PIN_KEYS,
+    POLICY_KEY,
+    Pause,
+    Pin,
+    PolicySet,
+    pause_from_json,
+    pin_from_json,
+    policy_from_json,
+)
 from ezpath.events import CONTROL_BUCKET
 from ezpath.inventory import Inventory, InventoryError
 
 from ezpath_decider.engine import Engine
 from ezpath_decider.lookup import near
 from ezpath_decider.pins import Paused
+from ezpath_decider.policy import ListsConfig, Policy
 from ezpath_decider.policyfile import PolicyFile
 
 
@@ -36,6 +47,7 @@ class Controls:
         self.inventory = inventory
         """With which a policy is tried."""
         self._pauses: dict[str, Pause] = {}
+        self._pins: dict[str, Pin] = {}
         self.policy: PolicySet | None = None
         self._log = structlog.get_logger()
 
@@ -67,6 +79,17 @@ class Controls:
             frozenset(pause.name for pause in pauses if pause.scope == "tenant"),
         )
 
+    def with_pins(self, policy: Policy) -> Policy:
+        """``policy``, its lists naming the pinned pairs as well. What its list ``deny`` names stays denied."""
+        if not self._pins:
+            return policy
+        pins = sorted(self._pins.values(), key=lambda pin: pin.pair)
+        sides = {side: tuple(pin.pair for pin in pins if pin.to == side) for side in ("switches", "hosts")}
+        lists = policy.flows
+        always, deny = (*lists.always, *sides["switches"]), (*lists.deny, *sides["hosts"])
+        allow = (*lists.allow, *sides["switches"]) if lists.allow else ()
+        return policy.model_copy(update={"flows": ListsConfig(always=always, allow=allow, deny=deny)})
+
     def _learn(self, key: str, value: bytes | None) -> None:
         try:
             if key == POLICY_KEY:
@@ -79,6 +102,14 @@ class Controls:
                 if self._pauses.get(key) != pause:
                     self._pauses[key] = pause
                     self._log.info("paused", where=str(pause), reason=pause.reason)
+            elif key.startswith(PIN_KEYS) and value is None:
+                if self._pins.pop(key, None):
+                    self._log.info("unpinned", pair=key.removeprefix(PIN_KEYS))
+            elif key.startswith(PIN_KEYS) and value is not None:
+                pin = pin_from_json(value)
+                if self._pins.get(key) != pin:
+                    self._pins[key] = pin
+                    self._log.info("pinned", pair=pin.pair, to=pin.to, reason=pin.reason)
         except ValueError as error:
             self._log.error("operator's word not understood, the one before holds on", key=key, reason=str(error))
 

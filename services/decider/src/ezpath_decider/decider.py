@@ -185,11 +185,11 @@ class Decider:
     async def _round(self) -> None:
         await self._take_up_inventory()
         self._reread_policy()
-        self._heed_pauses()
+        self._heed_pauses_and_pins()
         now, sagas = self._clock(), self._sagas
         self._standing.learn(sagas, now)
         if self._tape is not None:
-            self._tape.policy(self._policy.policy, self._engine.pins.paused)
+            self._tape.policy(self._controls.with_pins(self._policy.policy), self._engine.pins.paused)
         if self._sharing is None:
             asked, decided = self._questions.asked, self._engine.round(now)
         elif self._decides():
@@ -282,10 +282,11 @@ class Decider:
                 "policy changed", strategy=self._policy.policy.strategy, settings=self._policy.policy.settings
             )
 
-    def _heed_pauses(self) -> None:
+    def _heed_pauses_and_pins(self) -> None:
         pins = self._engine.pins
-        if self._controls.paused != pins.paused:
-            self._engine.pins = Pins(pins.directory, pins.lists, self._controls.paused)
+        lists = self._controls.with_pins(self._policy.policy).flows.lists()
+        if (lists, self._controls.paused) != (pins.lists, pins.paused):
+            self._engine.pins = Pins(pins.directory, lists, self._controls.paused)
 
     def _apply(self, file: PolicyFile) -> None:
         file.policy.apply(self._engine, file.strategy)

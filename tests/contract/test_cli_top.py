@@ -1,0 +1,133 @@
+"""`ezpath top` in a pseudo terminal: what stands on the screen, as a terminal emulator shows it."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import pty
+import struct
+import termios
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pyte
+import pytest
+from cli_process import EZPATH, ezpath
+from ezpath.events import FlowLine, FlowsSnapshot, SwitchTables, TableUse, TargetState
+from ezpath.names import PairId, SwitchName, Tenant
+from saga_story import PAIR, tell
+
+LINES, COLUMNS = 40, 180
+
+
+class Terminal:
+    """Where a program runs that draws on the whole screen."""
+
+    def __init__(self, process: asyncio.subprocess.Process, ours: int) -> None:
+        self.process = process
+        self._ours = ours
+        self._screen = pyte.Screen(COLUMNS, LINES)
+        self._stream = pyte.ByteStream(self._screen)
+        asyncio.get_running_loop().add_reader(ours, self._read)
+
+    def _read(self) -> None:
+        try:
+            self._stream.feed(os.read(self._ours, 65536))
+        except OSError:  # the program has ended
+            asyncio.get_running_loop().remove_reader(self._ours)
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self._screen.display)
+
+    def press(self, keys: str) -> None:
+        os.write(self._ours, keys.encode())
+
+    async def until(self, true: Callable[[str], object], what: str) -> None:
+        deadline = time.monotonic() + 40
+        while not true(self.text):
+            assert time.monotonic() < deadline, f"never: {what}; the screen:\n{self.text}"
+            await asyncio.sleep(0.05)
+
+
+@contextmanager
+def pseudo_terminal() -> Iterator[tuple[int, int]]:
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
+    try:
+        yield ours, theirs
+    finally:
+        asyncio.get_running_loop().remove_reader(ours)
+        os.close(ours)
+        os.close(theirs)
+
+
+def flow(name: str, rate: float, where: str) -> FlowLine:
+    pair, phase = PairId(f"red.a.{name}"), "active" if where == "switch" else None
+    return FlowLine(pair, Tenant("red"), "a", name, rate, 1e9 / rate, where, phase, ("tor1",))  # type: ignore[arg-type]
+
+
+@pytest.mark.timeout(180)
+async def test_top_shows_flows_tables_and_events_and_leaves_the_terminal_as_it_was(bus, nats_server):
+    # Given a system that talks: two flows, a switch with its tables, a story
+    told = (flow("slow", 1e6, "overlay"), flow("fast", 3e8, "switch"))
+
+    async def talk() -> None:
+        while True:
+            await bus.publish(FlowsSnapshot(time.time(), told))
+            await bus.publish(SwitchTables(SwitchName("tor1"), time.time(), (TableUse("endpoint", 100, 97),)))
+            await bus.publish(TargetState("switch:tor1", "in-sync", 1.0, time.time(), items=7))
+            await asyncio.sleep(0.1)
+
+    await tell(bus, time.time())
+    talking = asyncio.create_task(talk())
+    with pseudo_terminal() as (ours, theirs):
+        before = termios.tcgetattr(theirs)
+        process = await asyncio.create_subprocess_exec(
+            *(EZPATH, "top", "--nats", nats_server.url, "--refresh", "0.1"),
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env={**os.environ, "TERM": "xterm-256color"},
+        )
+        terminal = Terminal(process, ours)
+        try:
+            # Then all of it is on one screen, the busiest flow first
+            await terminal.until(
+                lambda text: "fast" in text and "97/100" in text and "REVERTED" in text, "all is shown"
+            )
+            text = terminal.text
+            assert text.index("fast") < text.index("slow")
+            assert "2 flows, 301.00 Mbit/s; on the switches 1, 300.00 Mbit/s (100%)" in text
+            assert "switch:tor1" in text and "in-sync" in text and "7 items" in text
+            assert "offloads: active 1" in text and PAIR in text
+            # and who is missing is an alarm
+            await terminal.until(lambda text: "ALARMS" in text and "collector: no answer" in text, "alarms")
+            # When it is told to sort otherwise, then it does
+            terminal.press("s")
+            await terminal.until(lambda text: "flows by packets" in text, "sorted by packets")
+            assert terminal.text.index("slow") < terminal.text.index("fast")
+            # When it is frozen, then what comes is not shown; and it is when it goes on
+            terminal.press(" ")
+            await terminal.until(lambda text: "space go on" in text, "frozen")
+            told = (flow("newcomer", 5e8, "overlay"),)
+            await asyncio.sleep(0.5)
+            assert "newcomer" not in terminal.text
+            terminal.press(" ")
+            await terminal.until(lambda text: "newcomer" in text, "it goes on")
+            # When it is left, then quietly, and the terminal is as it was
+            terminal.press("q")
+            assert await asyncio.wait_for(process.wait(), 20) == 0
+            assert termios.tcgetattr(theirs) == before
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+    talking.cancel()
+
+
+async def test_without_a_terminal_it_says_what_to_use_instead():
+    code, _, err = await ezpath("top")
+    assert code == 2 and "ezpath flows --watch --json" in err
