@@ -15,7 +15,7 @@ PYTEST_OPTIONS ?=
 WORKERS ?= 2
 
 .PHONY: help setup setup-tests lab lab-down chaos test model fuzz check format bench-dataplane bench-control bench-collectors bench-monitor bench-saga bench-decider \
-	sim p4 p4-check saga-doc events-doc record-docker clean
+	sim p4 p4-check saga-doc events-doc reference record-docker clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -90,6 +90,9 @@ saga-doc: setup ## Make the diagram and the tables of docs/SAGA.md anew
 
 events-doc: setup ## Make docs/asyncapi.yaml and docs/EVENTS.md anew from the event types
 	@$(BIN)/python tools/events-doc
+
+reference: setup ## Make docs/SETTINGS.md and docs/CLI.md anew from the programs' options
+	@$(BIN)/python tools/reference
 
 clean: lab-down ## Remove what the other targets made inside the checkout
 	@rm -rf .venv .tools .lab .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

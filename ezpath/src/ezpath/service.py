@@ -33,10 +33,11 @@ from typing import Any, NoReturn, TypeVar, cast
 import click
 import structlog
 
-from ezpath import systemd
+from ezpath import natsurl, systemd
 from ezpath.answers import ASK_STATUS, SagaCounts, ServiceStatus, to_document
 from ezpath.bus import Bus
 from ezpath.condition import Condition
+from ezpath.configfile import config_option
 from ezpath.inventory import Inventory, InventoryError, load
 from ezpath.process import pid_namespace
 from ezpath.telemetry import LOG_LEVELS, LogLevel, configure_logging
@@ -140,12 +141,14 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 def service_options(command: _F) -> _F:
     """Give a click command the options all services share; it is called with ``settings``."""
 
+    @config_option
     @click.option(
         "--nats",
         envvar="EZPATH_NATS",
         default="nats://127.0.0.1:4222",
         show_default=True,
         metavar="URL",
+        callback=natsurl.checked,
         help="NATS server, with JetStream. The service waits for it. [env: EZPATH_NATS]",
     )
     @click.option(
@@ -162,7 +165,7 @@ def service_options(command: _F) -> _F:
         default="info",
         show_default=True,
         type=click.Choice(LOG_LEVELS),
-        help="[env: EZPATH_LOG_LEVEL]",
+        help="How much the log says. [env: EZPATH_LOG_LEVEL]",
     )
     @click.option(
         "--ready-file",

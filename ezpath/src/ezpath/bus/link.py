@@ -14,6 +14,7 @@ import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.errors import NoServersError
+from nats.js.errors import ServiceUnavailableError
 
 from ezpath.bus.errors import Unavailable
 
@@ -108,6 +109,8 @@ class Link:
                 return client, closed
             except NoServersError:
                 pass  # the error callback has had the reason
+            except ServiceUnavailableError:
+                self._last_error = "it runs without JetStream"
             except (OSError, NatsError, TimeoutError) as error:
                 self._last_error = str(error) or type(error).__name__
             await _close(client)

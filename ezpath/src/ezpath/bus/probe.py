@@ -51,7 +51,8 @@ async def probe(url: str, within_s: float) -> NatsFacts:
 
 
 async def _ask(client: Client, url: str) -> NatsFacts:
-    version = str(client.connected_server_version).removeprefix("v")
+    told = client.connected_server_version
+    version = f"{told.major}.{told.minor}.{told.patch}"
     began, sent = time.monotonic(), time.time()
     try:
         # An answer in any case: that there is no such stream comes with a time too, or JetStream is not there.
@@ -59,8 +60,8 @@ async def _ask(client: Client, url: str) -> NatsFacts:
     except (NatsError, TimeoutError):
         return NatsFacts(url, version=version)
     took = time.monotonic() - began
-    told = json.loads(message.data).get("ts")
-    ahead = None if told is None else _unix(told) - (sent + took / 2)
+    clock = json.loads(message.data).get("ts")
+    ahead = None if clock is None else _unix(clock) - (sent + took / 2)
     return NatsFacts(url, "", version, True, took, ahead)
 
 

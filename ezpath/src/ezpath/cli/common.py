@@ -12,6 +12,7 @@ from typing import Any, NoReturn, TypeVar, cast
 
 import click
 
+from ezpath import natsurl
 from ezpath.bus import Bus, BusError, Conflict, Unavailable
 from ezpath.events import CONTROL_BUCKET
 from ezpath.inventory import Inventory, InventoryError, load
@@ -36,6 +37,7 @@ def nats_option(command: _F) -> _F:
         default="nats://127.0.0.1:4222",
         show_default=True,
         metavar="URL",
+        callback=natsurl.checked,
         help="NATS server. [env: EZPATH_NATS]",
     )(command)
 

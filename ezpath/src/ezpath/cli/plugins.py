@@ -12,6 +12,8 @@ from typing import Any
 
 import click
 
+from ezpath.nearest import meant
+
 GROUP = "ezpath.commands"
 EXIT_BROKEN = 1
 
@@ -28,6 +30,14 @@ class WithPlugins(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*super().list_commands(ctx), *self._commands_at, *entry_points(group=GROUP).names})
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            hint = meant(args[0], self.list_commands(ctx))
+            ctx.fail(f"There is no command {args[0]}. {hint}`{ctx.command_path} --help` lists them")
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         own = super().get_command(ctx, cmd_name)

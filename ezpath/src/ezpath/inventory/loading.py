@@ -40,7 +40,9 @@ def parse(text: str, file: str = "<string>") -> Inventory:
     try:
         document = Document.model_validate(raw)
     except ValidationError as error:
-        raise InventoryError([problem_of(dict(e), lines, file) for e in error.errors(include_url=False)]) from None
+        raise InventoryError(
+            [problem_of(dict(e), lines, file, Document) for e in error.errors(include_url=False)]
+        ) from None
     problems = [
         Problem(file, lines.of(where), field_name(where), cause, remedy)
         for where, cause, remedy in (*contradictions(document), *check_sources(document))

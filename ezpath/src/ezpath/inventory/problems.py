@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel
 
 from ezpath.inventory.lines import Lines, Where
+from ezpath.nearest import meant
 
 
 @dataclass(frozen=True)
@@ -58,10 +61,32 @@ _BOUNDS: Mapping[str, str] = {
 }
 
 
-def problem_of(error: Mapping[str, Any], lines: Lines, file: str) -> Problem:
-    """One of pydantic's errors, said for whoever wrote the file."""
+def problem_of(error: Mapping[str, Any], lines: Lines, file: str, model: type[BaseModel]) -> Problem:
+    """One of pydantic's errors, said for whoever wrote the file, which is to be a ``model``."""
     where = tuple(part for part in error["loc"] if part != "[key]")
-    return Problem(file, lines.of(where), field_name(where), *cause_and_remedy(error))
+    cause, remedy = cause_and_remedy(error)
+    if error["type"] == "extra_forbidden":
+        remedy = meant(str(where[-1]), _beside(model, where)) + remedy
+    return Problem(file, lines.of(where), field_name(where), cause, remedy)
+
+
+def _beside(model: type[BaseModel], where: Where) -> list[str]:
+    """The fields that there are beside the last of ``where``, in a document that is a ``model``."""
+    here: Any = model
+    for part in where[:-1]:
+        here = _below(here, str(part))
+    return list(here.model_fields) if isinstance(here, type) and issubclass(here, BaseModel) else []
+
+
+def _below(annotation: Any, name: str) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        field = annotation.model_fields.get(name)
+        return None if field is None else field.annotation
+    # a mapping's values, or a list's items; None beside them
+    inner = [each for each in get_args(annotation) if each is not type(None) and each is not ...]
+    if get_origin(annotation) is dict:
+        return inner[-1]
+    return inner[0] if inner else None
 
 
 def cause_and_remedy(error: Mapping[str, Any]) -> tuple[str, str]:

@@ -104,7 +104,9 @@ def parse(text: str, file: str, defaults: Policy, inventory: Inventory) -> tuple
     try:
         policy = Policy.model_validate(_over(defaults, raw))
     except ValidationError as error:
-        raise InventoryError([problem_of(dict(e), lines, file) for e in error.errors(include_url=False)]) from None
+        raise InventoryError(
+            [problem_of(dict(e), lines, file, Policy) for e in error.errors(include_url=False)]
+        ) from None
     problems = [
         Problem(file, lines.of(where), field_name(where), *rest) for where, *rest in _unknown(policy, inventory)
     ]

@@ -1,0 +1,34 @@
+"""Where a NATS server is, as it is given on a command line. Pure."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import click
+
+SCHEMES = ("nats", "tls", "ws", "wss")
+
+
+def checked(_: click.Context, param: click.Parameter, value: str) -> str:
+    """For ``click.option(…, callback=checked)``: a URL that can be one, or what is wrong with it."""
+    problem = problem_with(value)
+    if problem:
+        raise click.BadParameter(f"{value!r} {problem}, such as nats://10.0.0.5:4222", param=param)
+    return value
+
+
+def problem_with(url: str) -> str:
+    """What is wrong and what to give instead; empty where nothing is."""
+    if "://" not in url:
+        # as nats-py takes it
+        url = f"nats://{url}"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return "has no port from 1 to 65535: give nats://HOST:PORT"
+    if parts.scheme not in SCHEMES:
+        return f"begins with {parts.scheme}://, where NATS speaks {', '.join(SCHEMES)}: give nats://HOST:PORT"
+    if not parts.hostname or any(letter in parts.hostname for letter in " ,"):
+        return "names no host: give nats://HOST:PORT"
+    return "has port 0: give nats://HOST:PORT" if port == 0 else ""

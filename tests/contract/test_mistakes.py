@@ -1,0 +1,277 @@
+"""The likeliest mistakes of a newcomer, each made: one clear line with the remedy, the right exit status, no traceback.
+
+What hangs on certificates is tried where trust is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from contract.conftest import NatsServer, free_port, nats_binary
+from decider_rig import Decider, World
+from ezpath.answers import ASK_STATUS, ServiceStatus, to_document
+from network import NETWORK
+
+BIN = Path(sys.executable).parent
+NOBODY = 65534
+
+
+@pytest.fixture
+def inventory(tmp_path: Path) -> str:
+    (tmp_path / "network.yaml").write_text(NETWORK)
+    return str(tmp_path / "network.yaml")
+
+
+class Said:
+    """How a program ended, and what it said of it."""
+
+    def __init__(self, code: int, text: str) -> None:
+        self.code, self.text = code, text
+        assert "Traceback" not in text, text
+
+    def line_with(self, *words: str) -> str:
+        """The one line that has all of them."""
+        found = [line for line in self.text.splitlines() if all(word in line for word in words)]
+        assert found, f"no line with {words}:\n{self.text}"
+        return found[0]
+
+
+async def run(*command: str, until: str = "", **variables: str) -> Said:
+    """To its end; with ``until``, to the line that has that."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("EZPATH_")}
+    program = command[0] if command[0].startswith("/") else str(BIN / command[0])
+    process = await asyncio.create_subprocess_exec(
+        program, *command[1:], stdout=-1, stderr=asyncio.subprocess.STDOUT, env={**clean, **variables}
+    )
+    assert process.stdout is not None
+    text = ""
+    try:
+        async with asyncio.timeout(40):
+            async for line in process.stdout:
+                text += line.decode()
+                if until and until in line.decode():
+                    process.send_signal(signal.SIGTERM)
+                    break
+            text += (await process.stdout.read()).decode()
+            return Said(await process.wait(), text)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+# ---- NATS -----------------------------------------------------------------
+
+
+async def test_nats_does_not_run(late_nats: NatsServer) -> None:
+    said = await run("ezpath", "status", "--nats", late_nats.url)
+    assert said.code == 3
+    said.line_with(late_nats.url, "not reachable", "Start nats-server with JetStream (-js)")
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("127.0.0.1:99999", "has no port from 1 to 65535"),
+        ("http://127.0.0.1:4222", "begins with http://, where NATS speaks nats, tls, ws, wss"),
+        ("nats://", "names no host"),
+    ],
+)
+async def test_a_nats_url_that_is_none(url: str, words: str, inventory: str) -> None:
+    for command in (("ezpath", "tail"), ("ezpath-decider", "--inventory", inventory)):
+        said = await run(*command, "--nats", url)
+        assert said.code == 2
+        said.line_with("--nats", words, "give nats://HOST:PORT")
+
+
+@pytest_asyncio.fixture
+async def without_jetstream(needs: object) -> AsyncIterator[str]:
+    if (binary := nats_binary()) is None:
+        needs("nats-server")  # type: ignore[operator]
+    assert binary is not None
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(binary, "-a", "127.0.0.1", "-p", str(port), stderr=-3)
+    while True:
+        with socket.socket() as tried:
+            if tried.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        await asyncio.sleep(0.05)
+    yield f"nats://127.0.0.1:{port}"
+    process.kill()
+    await process.wait()
+
+
+async def test_nats_runs_without_jetstream(without_jetstream: str, inventory: str) -> None:
+    words = (without_jetstream, "it runs without JetStream", "Start nats-server with JetStream (-js)")
+    said = await run("ezpath", "tail", "--nats", without_jetstream)
+    assert said.code == 3
+    said.line_with(*words)
+    # a service waits, for somebody may start another one, and says so at once
+    said = await run("ezpath-decider", "--nats", without_jetstream, "--inventory", inventory, until="waiting for nats")
+    said.line_with(*words)
+    said = await run("ezpath", "doctor", "--nats", without_jetstream)
+    assert said.code == 1
+    said.line_with("jetstream", "wrong", "start nats-server with -js")
+
+
+async def test_a_clock_is_wrong(bus, nats_server: NatsServer) -> None:  # type: ignore[no-untyped-def]
+    async def an_hour_behind(_: object) -> object:
+        return to_document(ServiceStatus("decider", "m-1", "0.1.0", 1.0, time.time() - 3600, True))
+
+    await bus.answer(ASK_STATUS, an_hour_behind)
+    said = await run("ezpath", "doctor", "--nats", nats_server.url)
+    assert said.code == 1
+    said.line_with("clock", "wrong", "decider m-1's clock is 3600", "behind", "keep clocks with NTP")
+
+
+async def test_a_subject_or_a_message_that_no_service_understands(decider: Decider, world: World) -> None:
+    decider.start()
+    await world.next_snapshot()
+    from nats.aio.client import Client
+
+    client = Client()
+    await client.connect(world.nats)
+    await client.publish("ezpath.decision.offload.red.red-1.red-3", b'{"pair": "red.red-1.red-3"}')
+    await client.flush()
+    await client.close()
+    await world.until(lambda event: getattr(event, "type", "") == "dead-letter")
+    said = await run("ezpath", "tail", "--nats", world.nats, "--no-follow", "--kind", "dead-letter")
+    said.line_with("dead letter", "ezpath.decision.offload.red.red-1.red-3: version None, where this service knows 1")
+
+
+# ---- the machine ----------------------------------------------------------
+
+TOR = ("ezpath-tor", "--device-id", "1", "--listen", "127.0.0.1:1", "--port", "1=lo")
+
+
+async def test_not_root() -> None:
+    # The files of a checkout may be root's: it is imported first, and runs as nobody.
+    program = (
+        f"import os, sys; from ezpath_tor.cli import main; os.setuid({NOBODY}); sys.argv[0] = 'ezpath-tor'; main()"
+    )
+    if os.geteuid() != 0:
+        program = "from ezpath_tor.cli import main; main()"
+    said = await run(sys.executable, "-c", program, *TOR[1:])
+    assert said.code == 1
+    said.line_with("not root", "run this with sudo")
+
+
+@pytest.mark.root
+async def test_no_clang(needs: object, tmp_path: Path) -> None:
+    needs("ip", root=True)  # type: ignore[operator]
+    said = await run(*TOR, PATH=str(tmp_path))
+    assert said.code == 1
+    said.line_with("clang is not on PATH", "apt install clang")
+    said = await run("ezpath", "doctor", "--nats", "nats://127.0.0.1:1", PATH=str(tmp_path))
+    assert said.code == 1
+    said.line_with("clang", "wrong", "apt-get install clang libbpf-dev")
+    said.line_with("nats", "wrong")
+
+
+async def test_an_old_kernel(needs: object) -> None:
+    needs("setarch")  # type: ignore[operator]
+    said = await run("/usr/bin/env", "setarch", "--uname-2.6", str(BIN / "ezpath"), "doctor", "--nats", "127.0.0.1:1")
+    assert said.code == 1
+    said.line_with("kernel", "wrong", "is older than 5.13", "boot a kernel of 5.13 or newer")
+
+
+@pytest.mark.root
+async def test_no_such_interface(needs: object) -> None:
+    needs("ip", "clang", root=True)  # type: ignore[operator]
+    said = await run(*TOR[:-1], "1=nosuch")
+    assert said.code == 1
+    said.line_with("no network interface nosuch (port 1)", "it has", "lo")
+
+
+@pytest.mark.root
+async def test_a_port_that_is_in_use(namespace) -> None:  # type: ignore[no-untyped-def]
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        said = await run("ezpath-tor", "--device-id", "1", "--listen", address, "--port", "1=lo")
+    assert said.code == 1
+    said.line_with(f"cannot listen on {address}: it is in use", "choose another --listen")
+
+
+# ---- files, names and options ---------------------------------------------
+
+
+async def test_no_inventory(tmp_path: Path) -> None:
+    said = await run("ezpath-collector")
+    assert said.code == 2
+    said.line_with("Missing option '--inventory'")
+    said = await run("ezpath-collector", "--inventory", str(tmp_path / "nothing.yaml"))
+    assert said.code == 2
+    said.line_with("nothing.yaml", "cannot be read: No such file or directory", "Give the path of a readable file")
+
+
+async def test_a_key_of_the_inventory_is_misspelt(tmp_path: Path) -> None:
+    file = tmp_path / "network.yaml"
+    file.write_text(NETWORK.replace("vtep: 10.255.0.1", "vtpe: 10.255.0.1"))
+    for command in (("ezpath", "check-config", str(file)), ("ezpath-decider", "--inventory", str(file))):
+        said = await run(*command)
+        assert said.code == (1 if command[1] == "check-config" else 2)
+        said.line_with(f"{file}:10: switches.tor1.vtpe: is not known here. Is vtep meant?")
+
+
+async def test_settings_that_are_none(tmp_path: Path, inventory: str) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text("inventroy: network.yaml\ndecider:\n  intervall: 1\n")
+    said = await run("ezpath-decider", "--config", str(file))
+    assert said.code == 2
+    said.line_with(f"{file}:1: inventroy: is not known here. Is inventory meant?")
+    said.line_with(f"{file}:3: decider.intervall: is not known here. Is interval meant?")
+    said = await run("ezpath-decider", "--inventory", inventory, EZPATH_INTERVALL="2")
+    assert said.code == 2
+    said.line_with("EZPATH_INTERVALL in the environment is no setting. Is EZPATH_INTERVAL meant?")
+    said = await run("ezpath-decider", "--inventory", inventory, EZPATH_INTERVAL="often")
+    assert said.code == 2
+    said.line_with("--interval", "'often'")
+
+
+async def test_a_command_or_an_option_is_misspelt() -> None:
+    said = await run("ezpath", "tial")
+    assert said.code == 2
+    said.line_with("There is no command tial. Is tail meant?")
+    said = await run("ezpath", "tail", "--tennant", "red")
+    assert said.code == 2
+    said.line_with("--tennant", "--tenant")
+
+
+async def test_a_switch_or_a_program_that_is_not_there(inventory: str, tmp_path: Path) -> None:
+    said = await run("ezpath-collector", "--inventory", inventory, "--switch", "tor9")
+    assert said.code == 2
+    said.line_with("--switch tor9: not in the inventory. Known: tor1, tor2")
+    said = await run("ezpath-switch-writer", "--inventory", inventory, "--p4-dir", str(tmp_path))
+    assert said.code == 2
+    said.line_with("tor1 is to run ezpath", "is not there", "`make p4` compiles it")
+
+
+async def test_nobody_runs_who_would_answer(nats_server: NatsServer) -> None:
+    said = await run("ezpath", "status", "--nats", nats_server.url, "--timeout", "0.5")
+    assert said.code == 1
+    said.line_with("ALARM", "decider: no answer. See that ezpath-decider runs")
+
+
+async def test_a_switch_and_a_host_that_do_not_answer(nats_server: NatsServer, inventory: str) -> None:
+    both = ("--nats", nats_server.url, "--inventory", inventory)
+    said = await run("ezpath-host-writer", *both, "--host", "h11", until="unix:/run/h11/db.sock")
+    said.line_with("h11", "unix:/run/h11/db.sock")
+    said = await run("ezpath-collector", *both, "--switch", "tor1", until="unix:/run/tor1.sock")
+    said.line_with("tor1", "unix:/run/tor1.sock")
+
+
+async def test_a_pair_that_is_none(inventory: str) -> None:
+    said = await run("ezpath", "offload", "red.red-1.blue-3", "--inventory", inventory)
+    assert said.code == 2
+    said.line_with("red.blue-3.red-1 is not in the inventory", "`ezpath flows`")

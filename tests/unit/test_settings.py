@@ -1,0 +1,127 @@
+"""Settings: file, environment and flags, one model; and the pages that are made from it."""
+
+from __future__ import annotations
+
+import os
+import runpy
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+from ezpath.cli.main import COMMANDS
+from ezpath.cli.main import main as ezpath
+from ezpath.configfile import SHARED, config_option, options_of, service_of, settings_of
+from ezpath_collector.main import main as collector
+from ezpath_decider.main import main as decider
+from ezpath_host_writer.main import main as host_writer
+from ezpath_switch_writer.main import main as switch_writer
+
+from ezpath import referencepage
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = {
+    "ezpath-collector": collector,
+    "ezpath-decider": decider,
+    "ezpath-switch-writer": switch_writer,
+    "ezpath-host-writer": host_writer,
+}
+
+
+def read(text: str, command: click.Command = decider) -> tuple[dict[str, Any], list[str]]:
+    values, problems = settings_of(text, "s.yaml", click.Context(command))
+    return values, [str(problem) for problem in problems]
+
+
+class TestFile:
+    def test_what_all_share_is_at_the_top_and_a_section_is_one_service_s(self) -> None:
+        text = "nats: nats://n:1\nlog-level: debug\ndecider: {interval: 0.5, shards: 4}\n"
+        text += "collector: {switch: [tor1, tor2]}\n"
+        assert read(text) == ({"nats": "nats://n:1", "log_level": "debug", "interval": 0.5, "shards": 4}, [])
+        values, problems = read(text, collector)
+        assert (values["switches"], problems) == (["tor1", "tor2"], [])
+        assert read("") == ({}, [])
+
+    def test_everything_wrong_is_named_at_once_with_line_key_cause_and_remedy(self) -> None:
+        _, problems = read("natz: x\ndecider:\n  intervall: 1\n  shards: many\n  shards: 0\ninterval: 1\n")
+        assert problems[0].startswith("s.yaml:1: natz: is not known here. Is nats meant? There are: ")
+        assert problems[1].startswith("s.yaml:3: decider.intervall: is not known here. Is interval meant? ")
+        assert any("decider.shards: 0 is not in the range 1<=x<=" in problem for problem in problems)
+        assert any("decider.shards: is given twice" in problem for problem in problems)
+        assert any(problem.startswith("s.yaml:6: interval: is not known here") for problem in problems)
+        assert read("nats: [")[1][0].startswith("s.yaml:")
+        assert "is not a mapping" in read("- nats")[1][0]
+
+    @pytest.fixture
+    def program(self) -> click.Command:
+        @click.command()
+        @config_option
+        @click.option("--nats", envvar="EZPATH_NATS", default="default")
+        def main(nats: str) -> None:
+            click.echo(nats)
+
+        return main
+
+    def test_a_flag_outdoes_the_environment_that_the_file_that_the_default(
+        self, program: click.Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in [name for name in os.environ if name.startswith("EZPATH_")]:
+            monkeypatch.delenv(name)
+        file = tmp_path / "s.yaml"
+        file.write_text("nats: file\n")
+
+        def run(*arguments: str, **variables: str) -> str:
+            return CliRunner().invoke(program, arguments, env=variables).output.strip()
+
+        config = ("--config", str(file))
+        assert run() == "default"
+        assert run(*config) == run(EZPATH_CONFIG=str(file)) == "file"
+        assert run(*config, EZPATH_NATS="variable") == "variable"
+        assert run(*config, "--nats", "flag", EZPATH_NATS="variable") == "flag"
+        # and a variable that nearly is one is refused, for it would be passed over in silence
+        slip = CliRunner().invoke(program, [], env={"EZPATH_NTAS": "x"})
+        assert (
+            slip.exit_code == 2 and "EZPATH_NTAS in the environment is no setting. Is EZPATH_NATS meant?" in slip.output
+        )
+        assert run(EZPATH_DECIDER_SERVICE_HOST="10.0.0.1") == "default", "Kubernetes's own are let be"
+
+
+class TestReference:
+    def test_the_committed_pages_are_what_the_programs_say(self) -> None:
+        made = {
+            "SETTINGS.md": referencepage.settings(PROGRAMS),
+            "CLI.md": referencepage.cli(ezpath, sorted(COMMANDS)),
+        }
+        for name, text in made.items():
+            assert (ROOT / "docs" / name).read_text() == text, f"run `make reference` and commit docs/{name}"
+        assert runpy.run_path(str(ROOT / "tools/reference"), run_name="looked at")["PROGRAMS"] == PROGRAMS
+
+    @pytest.mark.parametrize("command", PROGRAMS.values(), ids=PROGRAMS)
+    def test_every_setting_says_what_it_is_and_all_services_share_theirs(self, command: click.Command) -> None:
+        options = options_of(command)
+        assert set(SHARED) <= set(options)
+        assert all((option.help or "").split("[env")[0].strip() for option in options.values())
+        assert f"ezpath-{service_of(command)}" in PROGRAMS
+
+
+def commands(group: click.Group = ezpath, path: str = "ezpath") -> dict[str, click.Command]:
+    context = click.Context(group)
+    found: dict[str, click.Command] = {}
+    for name in sorted(COMMANDS) if group is ezpath else group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        found[f"{path} {name}"] = command
+        if isinstance(command, click.Group):
+            found |= commands(command, f"{path} {name}")
+    return found
+
+
+@pytest.mark.parametrize(("path", "command"), commands().items(), ids=commands())
+def test_every_command_s_help_has_an_example_and_its_exit_status(path: str, command: click.Command) -> None:
+    text = command.get_help(click.Context(command, info_name=path))
+    assert "Example" in text and f"  {path}" in text[text.index("Example") :]
+    assert "Exit status: 0" in text
+    assert all(
+        option.help for option in command.params if isinstance(option, click.Option) and option.name != "timeout"
+    )
