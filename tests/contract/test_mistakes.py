@@ -1,6 +1,7 @@
 """The likeliest mistakes of a newcomer, each made: one clear line with the remedy, the right exit status, no traceback.
 
-What hangs on certificates is tried where trust is.
+Tried elsewhere: a second switch on an address or an interface that is taken (p4runtime/test_p4runtime_process.py), a
+port whose MTU is too small (test_tor_restart.py), what a killed lab left (tests/lab), certificates where trust is.
 """
 
 from __future__ import annotations
@@ -19,7 +20,11 @@ import pytest_asyncio
 from contract.conftest import NatsServer, free_port, nats_binary
 from decider_rig import Decider, World
 from ezpath.answers import ASK_STATUS, ServiceStatus, to_document
+from nats.aio.client import Client as Nats
 from network import NETWORK
+from tor_server import P4, ServerOnly
+
+from p4rt import Client
 
 BIN = Path(sys.executable).parent
 NOBODY = 65534
@@ -136,9 +141,7 @@ async def test_a_clock_is_wrong(bus, nats_server: NatsServer) -> None:  # type: 
 async def test_a_subject_or_a_message_that_no_service_understands(decider: Decider, world: World) -> None:
     decider.start()
     await world.next_snapshot()
-    from nats.aio.client import Client
-
-    client = Client()
+    client = Nats()
     await client.connect(world.nats)
     await client.publish("ezpath.decision.offload.red.red-1.red-3", b'{"pair": "red.red-1.red-3"}')
     await client.flush()
@@ -190,17 +193,6 @@ async def test_no_such_interface(needs: object) -> None:
     said = await run(*TOR[:-1], "1=nosuch")
     assert said.code == 1
     said.line_with("no network interface nosuch (port 1)", "it has", "lo")
-
-
-@pytest.mark.root
-async def test_a_port_that_is_in_use(namespace) -> None:  # type: ignore[no-untyped-def]
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
-        said = await run("ezpath-tor", "--device-id", "1", "--listen", address, "--port", "1=lo")
-    assert said.code == 1
-    said.line_with(f"cannot listen on {address}: it is in use", "choose another --listen")
 
 
 # ---- files, names and options ---------------------------------------------
@@ -275,3 +267,17 @@ async def test_a_pair_that_is_none(inventory: str) -> None:
     said = await run("ezpath", "offload", "red.red-1.blue-3", "--inventory", inventory)
     assert said.code == 2
     said.line_with("red.blue-3.red-1 is not in the inventory", "`ezpath flows`")
+
+
+async def test_two_writers_on_one_switch(nats_server: NatsServer, tmp_path: Path) -> None:
+    switch = ServerOnly(tmp_path)
+    await switch.start()
+    file = tmp_path / "network.yaml"
+    file.write_text(NETWORK.replace("unix:/run/tor1.sock", switch.address))
+    both = ("--nats", nats_server.url, "--inventory", str(file))
+    async with Client(switch.address, switch.device_id) as other:
+        await other.become_primary(2**63)
+        options = ("--switch", "tor1", "--p4-dir", str(P4))
+        said = await run("ezpath-switch-writer", *both, *options, until="another controller is primary")
+    said.line_with("another controller is primary", "standing by")
+    await switch.stop()
