@@ -83,19 +83,11 @@ async def test_nats_does_not_run(late_nats: NatsServer) -> None:
     said.line_with(late_nats.url, "not reachable", "Start nats-server with JetStream (-js)")
 
 
-@pytest.mark.parametrize(
-    ("url", "words"),
-    [
-        ("127.0.0.1:99999", "has no port from 1 to 65535"),
-        ("http://127.0.0.1:4222", "begins with http://, where NATS speaks nats, tls, ws, wss"),
-        ("nats://", "names no host"),
-    ],
-)
-async def test_a_nats_url_that_is_none(url: str, words: str, inventory: str) -> None:
+async def test_a_nats_url_that_is_none(inventory: str) -> None:
     for command in (("ezpath", "tail"), ("ezpath-decider", "--inventory", inventory)):
-        said = await run(*command, "--nats", url)
+        said = await run(*command, "--nats", "127.0.0.1:99999")
         assert said.code == 2
-        said.line_with("--nats", words, "give nats://HOST:PORT")
+        said.line_with("--nats", "has no port from 1 to 65535: give nats://HOST:PORT")
 
 
 @pytest_asyncio.fixture
@@ -199,9 +191,6 @@ async def test_no_such_interface(needs: object) -> None:
 
 
 async def test_no_inventory(tmp_path: Path) -> None:
-    said = await run("ezpath-collector")
-    assert said.code == 2
-    said.line_with("Missing option '--inventory'")
     said = await run("ezpath-collector", "--inventory", str(tmp_path / "nothing.yaml"))
     assert said.code == 2
     said.line_with("nothing.yaml", "cannot be read: No such file or directory", "Give the path of a readable file")
@@ -210,10 +199,9 @@ async def test_no_inventory(tmp_path: Path) -> None:
 async def test_a_key_of_the_inventory_is_misspelt(tmp_path: Path) -> None:
     file = tmp_path / "network.yaml"
     file.write_text(NETWORK.replace("vtep: 10.255.0.1", "vtpe: 10.255.0.1"))
-    for command in (("ezpath", "check-config", str(file)), ("ezpath-decider", "--inventory", str(file))):
-        said = await run(*command)
-        assert said.code == (1 if command[1] == "check-config" else 2)
-        said.line_with(f"{file}:10: switches.tor1.vtpe: is not known here. Is vtep meant?")
+    said = await run("ezpath-decider", "--inventory", str(file))
+    assert said.code == 2
+    said.line_with(f"{file}:10: switches.tor1.vtpe: is not known here. Is vtep meant?")
 
 
 async def test_settings_that_are_none(tmp_path: Path, inventory: str) -> None:
@@ -226,9 +214,6 @@ async def test_settings_that_are_none(tmp_path: Path, inventory: str) -> None:
     said = await run("ezpath-decider", "--inventory", inventory, EZPATH_INTERVALL="2")
     assert said.code == 2
     said.line_with("EZPATH_INTERVALL in the environment is no setting. Is EZPATH_INTERVAL meant?")
-    said = await run("ezpath-decider", "--inventory", inventory, EZPATH_INTERVAL="often")
-    assert said.code == 2
-    said.line_with("--interval", "'often'")
 
 
 async def test_a_command_or_an_option_is_misspelt() -> None:
