@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
+from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
@@ -50,8 +51,14 @@ async def ask(link: Link, what: str, question: Mapping[str, Any], within_s: floa
     return _answer(what, message)
 
 
+class HasClient(Protocol):
+    """A :class:`Link`, or who has a client in hand."""
+
+    async def client(self, patience_s: float | None) -> Client: ...
+
+
 async def ask_all(
-    link: Link, what: str, question: Mapping[str, Any], within_s: float, enough: Enough = never
+    link: HasClient, what: str, question: Mapping[str, Any], within_s: float, enough: Enough = never
 ) -> list[Document]:
     """All answers that come ``within_s`` seconds; none, at once, where nobody listens.
 

@@ -7,12 +7,19 @@ import contextlib
 import datetime
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
+from ezpath.answers import ASK_STATUS
+from ezpath.bus import ask
+from ezpath.bus.errors import BusError
 from ezpath.events import STREAM
+
+ROLL_CALL_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +32,11 @@ class NatsFacts:
     jetstream: bool = False
     round_trip_s: float = 0.0
     ahead_s: float | None = None
-    """Its clock before ours, negative behind it; None where it does not tell the time."""
+    """Its clock before ours, negative behind it; None where it does not tell the time: nobody ever used it."""
+    asked_at: float = 0.0
+    heard_at: float = 0.0
+    services: tuple[Mapping[str, Any], ...] = ()
+    """What they answered, asked how they are, between these two times."""
 
 
 async def probe(url: str, within_s: float) -> NatsFacts:
@@ -42,7 +53,7 @@ async def probe(url: str, within_s: float) -> NatsFacts:
                 url, allow_reconnect=False, max_reconnect_attempts=1, reconnect_time_wait=0, error_cb=on_error
             )
             return await _ask(client, url)
-    except (NatsError, OSError, TimeoutError, ValueError) as error:
+    except (BusError, NatsError, OSError, TimeoutError, ValueError) as error:
         return NatsFacts(url, last if last != "no answer" else str(error) or f"no answer within {within_s:g} s")
     finally:
         with contextlib.suppress(NatsError, OSError, TimeoutError):
@@ -62,7 +73,17 @@ async def _ask(client: Client, url: str) -> NatsFacts:
     took = time.monotonic() - began
     clock = json.loads(message.data).get("ts")
     ahead = None if clock is None else _unix(clock) - (sent + took / 2)
-    return NatsFacts(url, "", version, True, took, ahead)
+    asked_at = time.time()
+    answers = await ask.ask_all(_InHand(client), ASK_STATUS, {}, ROLL_CALL_S)
+    return NatsFacts(url, "", version, True, took, ahead, asked_at, time.time(), tuple(answers))
+
+
+@dataclass(frozen=True, slots=True)
+class _InHand:
+    held: Client
+
+    async def client(self, _: float | None) -> Client:
+        return self.held
 
 
 def _unix(text: str) -> float:

@@ -8,7 +8,6 @@ import platform
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -16,9 +15,7 @@ from pathlib import Path
 import click
 from rich.text import Text
 
-from ezpath.answers import ASK_STATUS
-from ezpath.bus import Bus, BusError
-from ezpath.bus.probe import probe
+from ezpath.bus.probe import ROLL_CALL_S, probe
 from ezpath.cli import targets
 from ezpath.cli.checkup import Finding, Machine, Mtus, of_machine, of_mtus, of_nats, of_services
 from ezpath.cli.common import CONNECT_S, EXIT_REFUSED, inventory_option, nats_option
@@ -102,23 +99,12 @@ def _has_datapath() -> bool:
 
 
 async def _outside(nats: str, inventory: Inventory | None) -> list[Finding]:
-    facts = await probe(nats, CONNECT_S)
+    facts = await probe(nats, CONNECT_S + ROLL_CALL_S)
     found = list(of_nats(nats, facts.problem, facts.version, facts.jetstream, facts.ahead_s))
-    if facts.jetstream:
-        found += await _services(nats)
+    found += of_services(targets.statuses(facts.services), facts.asked_at, facts.heard_at)
     if inventory is not None:
         found += [finding async for finding in _hosts(inventory.hosts.values(), inventory)]
     return found
-
-
-async def _services(nats: str) -> list[Finding]:
-    try:
-        async with await Bus.connect(nats, "cli", wait_s=CONNECT_S, patience_s=CONNECT_S) as bus:
-            asked_at = time.time()
-            answers = targets.statuses(await bus.ask_all(ASK_STATUS, {}, 1.0))
-            return list(of_services(answers, asked_at, time.time()))
-    except BusError as error:
-        return [Finding("jetstream", "wrong", str(error), "see NATS's log")]
 
 
 async def _hosts(hosts: Iterable[Host], inventory: Inventory) -> AsyncIterator[Finding]:
