@@ -207,7 +207,7 @@ async def test_colours_on_a_terminal_only_and_not_with_no_color(bus, nats_server
 BASH = """
 eval "$({ezpath} completion bash)"
 offer() {{
-    COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+    COMPREPLY=(); COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
     _ezpath_completion ezpath
     echo "${{COMPREPLY[@]}}"
 }}
