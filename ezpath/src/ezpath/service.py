@@ -32,6 +32,7 @@ from typing import Any, NoReturn, TypeVar, cast
 
 import click
 import structlog
+from prometheus_client import CollectorRegistry
 
 from ezpath import natsurl, systemd
 from ezpath.answers import ASK_STATUS, SagaCounts, ServiceStatus, to_document
@@ -39,6 +40,7 @@ from ezpath.bus import Bus
 from ezpath.condition import Condition
 from ezpath.configfile import config_option
 from ezpath.inventory import Inventory, InventoryError, load
+from ezpath.metrics import CannotListen, ServiceMetrics, expose
 from ezpath.process import pid_namespace
 from ezpath.telemetry import LOG_LEVELS, LogLevel, configure_logging
 
@@ -60,6 +62,8 @@ class Settings:
     inventory: Path
     log_level: LogLevel = "info"
     ready_file: Path | None = None
+    metrics: str | None = None
+    """Where Prometheus may read, ``address:port``; nowhere by default."""
 
 
 class ConfigurationRefused(Exception):
@@ -69,9 +73,13 @@ class ConfigurationRefused(Exception):
 class Service:
     """What a running service's main gets: its inventory, its bus, its name and the way to say it is ready."""
 
-    def __init__(self, name: str, settings: Settings, inventory: Inventory, bus: Bus) -> None:
+    def __init__(
+        self, name: str, settings: Settings, inventory: Inventory, bus: Bus, registry: CollectorRegistry | None = None
+    ) -> None:
         self.name = name
         self.instance = instance_name()
+        self.registry = registry or CollectorRegistry()
+        """For the service's own metrics."""
         self.settings = settings
         self.inventory = inventory
         self.bus = bus
@@ -84,6 +92,8 @@ class Service:
         self.log: structlog.stdlib.BoundLogger = structlog.get_logger().bind(service=name)
         self._started_at = time.time()
         self._is_ready = False
+        self._metrics = ServiceMetrics(self.registry, name, self.instance, _version())
+        self._metrics.watch(bus.vitals, self.conditions)
 
     async def status(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
         """What it answers when it is asked how it is."""
@@ -91,7 +101,7 @@ class Service:
         status = ServiceStatus(
             service=self.name,
             instance=self.instance,
-            version=importlib.metadata.version("ezpath"),
+            version=_version(),
             started_at=self._started_at,
             at=time.time(),
             ready=self._is_ready,
@@ -112,6 +122,7 @@ class Service:
             self.settings.ready_file.write_text(f"{os.getpid()}\n")
         systemd.tell(systemd.READY)
         self._is_ready = True
+        self._metrics.ready.set(1)
         self.log.info("ready", **details)
 
 
@@ -133,6 +144,10 @@ def instance_name() -> str:
     host = socket.gethostname().split(".")[0] or "localhost"
     space = pid_namespace()
     return f"{host}-{space:x}-{os.getpid()}" if space else f"{host}-{os.getpid()}"
+
+
+def _version() -> str:
+    return importlib.metadata.version("ezpath")
 
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -174,11 +189,23 @@ def service_options(command: _F) -> _F:
         metavar="FILE",
         help="Created when the service is ready, removed when it stops. [env: EZPATH_READY_FILE]",
     )
+    @click.option(
+        "--metrics",
+        envvar="EZPATH_METRICS",
+        metavar="ADDRESS:PORT",
+        help="Serve metrics for Prometheus there, such as 127.0.0.1:9464. Off by default. [env: EZPATH_METRICS]",
+    )
     @functools.wraps(command)
     def with_settings(
-        *args: Any, nats: str, inventory: Path, log_level: LogLevel, ready_file: Path | None, **rest: Any
+        *args: Any,
+        nats: str,
+        inventory: Path,
+        log_level: LogLevel,
+        ready_file: Path | None,
+        metrics: str | None,
+        **rest: Any,
     ) -> Any:
-        return command(*args, settings=Settings(nats, inventory, log_level, ready_file), **rest)
+        return command(*args, settings=Settings(nats, inventory, log_level, ready_file, metrics or None), **rest)
 
     return cast(_F, with_settings)
 
@@ -210,9 +237,15 @@ def run(
         settings.ready_file.unlink(missing_ok=True)
     inventory = load_inventory(settings.inventory)
     problems = list(check(inventory)) if check is not None else []
+    registry = CollectorRegistry()
+    if settings.metrics is not None and not problems:
+        try:
+            expose(settings.metrics, registry)
+        except CannotListen as error:
+            problems.append(str(error))
     if problems:
         _refuse(problems, settings.inventory)
-    sys.exit(asyncio.run(_run(name, settings, inventory, main)))
+    sys.exit(asyncio.run(_run(name, settings, inventory, registry, main)))
 
 
 def unknown_names(option: str, names: Iterable[str], known: Iterable[str]) -> list[str]:
@@ -246,13 +279,19 @@ def _refuse(problems: Iterable[str], path: Path) -> NoReturn:
     sys.exit(EXIT_CONFIG)
 
 
-async def _run(name: str, settings: Settings, inventory: Inventory, main: Callable[[Service], Awaitable[None]]) -> int:
+async def _run(
+    name: str,
+    settings: Settings,
+    inventory: Inventory,
+    registry: CollectorRegistry,
+    main: Callable[[Service], Awaitable[None]],
+) -> int:
     log = structlog.get_logger().bind(service=name)
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    work = asyncio.create_task(_work(name, settings, inventory, main), name=f"{name}-main")
+    work = asyncio.create_task(_work(name, settings, inventory, registry, main), name=f"{name}-main")
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait((work, stopping), return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
@@ -293,9 +332,13 @@ async def _cancel(work: asyncio.Task[None], log: structlog.stdlib.BoundLogger) -
 
 
 async def _work(
-    name: str, settings: Settings, inventory: Inventory, main: Callable[[Service], Awaitable[None]]
+    name: str,
+    settings: Settings,
+    inventory: Inventory,
+    registry: CollectorRegistry,
+    main: Callable[[Service], Awaitable[None]],
 ) -> None:
     async with await Bus.connect(settings.nats, name) as bus:
-        service = Service(name, settings, inventory, bus)
+        service = Service(name, settings, inventory, bus, registry)
         await bus.answer(ASK_STATUS, service.status)
         await main(service)

@@ -15,21 +15,6 @@ from ezpath_lab.ovs_host import OvsHost
 from ezpath_lab.shell import attempt, in_namespace, run
 from ezpath_lab.topology import Topology
 
-REASONS = {
-    1: "unknown tag",
-    2: "unknown destination of a tagged frame",
-    3: "tunnel source not allowed",
-    4: "unknown endpoint in a tunnel",
-    5: "no VXLAN with a VNI",
-    6: "TTL",
-    7: "no route",
-    8: "not for the router",
-    9: "ARP not for us",
-    10: "neither IPv4 nor ARP",
-    11: "cut off inside a header",
-    12: "bad IPv4 header",
-}
-"""What p4/ezpath/headers.p4 calls DROP_*."""
 _SOCKET = re.compile(r"\*:(\S+).*skmem:\(.*,d(\d+)\)")
 _COVERAGE = re.compile(r"^(\S*drop\S*|netdev_\S*error\S*)\s.*total: (\d+)")
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ezpath.drops import reason_of
 from ezpath.events import FlowsSnapshot, JsonEvent
 
 from ezpath_lab import drops, overlay
@@ -242,7 +243,7 @@ class Story:
     def _drop_counters(self) -> dict[str, int]:
         found = drops.counters(self.lab.topology, self.lab.hosts)
         for switch, reasons in self._news().tor_drops.items():
-            found |= {f"{switch} {drops.REASONS.get(int(number), number)}": n for number, n in reasons.items()}
+            found |= {f"{switch} {reason_of(int(number))}": n for number, n in reasons.items()}
         return found
 
     def _begin(self, act: int) -> None:

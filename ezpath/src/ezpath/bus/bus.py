@@ -23,6 +23,7 @@ from ezpath.bus.errors import BusError, Conflict, Unavailable
 from ezpath.bus.kv import Kv, KvChange, KvWrite
 from ezpath.bus.link import Link
 from ezpath.bus.pipeline import Pipelines
+from ezpath.bus.vitals import Lag, Vitals
 from ezpath.events import (
     FLOWS_SUBJECT,
     SAMPLES_SUBJECT,
@@ -95,6 +96,11 @@ class Bus:
     async def close(self) -> None:
         """Let go of the connection. Idempotent."""
         await self._link.close()
+
+    @property
+    def vitals(self) -> Vitals:
+        """How it is doing."""
+        return self._link.vitals
 
     async def __aenter__(self) -> Bus:
         return self
@@ -222,13 +228,14 @@ class Bus:
 
         What cannot be parsed, or is no ``expected`` event, goes to ``ezpath.deadletter.<service>``.
         """
+        lag = self.vitals.lags.setdefault(durable, Lag())
         consumer = Consumer(
             self._link,
             self._service,
             durable,
             subject,
             expected,
-            handler,
+            lambda batch: lag.over(handler, batch),
             self._bury,
             batch=batch,
             linger_s=linger_s,
@@ -317,6 +324,7 @@ class Bus:
 
     async def _bury(self, letter: DeadLetter, msg_id: str | None = None) -> None:
         await self.publish(letter, msg_id=msg_id)
+        self.vitals.buried += 1
 
     async def _bury_quietly(self, message: Msg, reason: str) -> None:
         try:

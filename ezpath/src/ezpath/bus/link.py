@@ -17,6 +17,7 @@ from nats.errors import NoServersError
 from nats.js.errors import ServiceUnavailableError
 
 from ezpath.bus.errors import Unavailable
+from ezpath.bus.vitals import Vitals
 
 CONNECT_TIMEOUT_S = 2
 PROBE_INTERVAL_S = 2.0
@@ -38,6 +39,7 @@ class Link:
     def __init__(self, url: str, name: str, on_up: OnUp) -> None:
         self.url = url
         self.name = name
+        self.vitals = Vitals()
         self._on_up = on_up
         self._client: Client | None = None
         self._up = asyncio.Event()
@@ -91,9 +93,11 @@ class Link:
             client, closed = await self._connect()
             self._client = client
             self._up.set()
+            self.vitals.connected, self.vitals.connections = True, self.vitals.connections + 1
             self._log.info("nats connected")
             reason = await self._until_lost(client, closed)
             self._up.clear()
+            self.vitals.connected = False
             self._last_error = reason
             self._log.warning("nats connection lost", reason=reason, next="reconnecting until it is back")
             await self._drop()

@@ -12,6 +12,7 @@ from ezpath.names import SwitchName
 from ezpath.process import is_gone, this_process
 from ezpath.service import Service, Settings, rack_option, run, service_options, unknown_names, unknown_racks
 
+from ezpath_collector.metrics import PollMetrics
 from ezpath_collector.poller import Poller
 from ezpath_collector.source import P4RuntimeSource, RegisterSource
 from ezpath_collector.thrift_source import ThriftSource
@@ -23,7 +24,7 @@ TIMING = Timing(beat_s=0.25, ttl_s=1.25)
 
 async def collect(service: Service, interval_s: float, names: tuple[str, ...], rack: str) -> None:
     """Poll those switches of the inventory (or of ``names``) that are ours, until cancelled."""
-    switches = service.inventory.switches
+    switches, metrics = service.inventory.switches, PollMetrics(service.registry)
     leases = Leases(
         service.instance,
         {switch.name: switch.rack for switch in switches.values()},
@@ -34,7 +35,7 @@ async def collect(service: Service, interval_s: float, names: tuple[str, ...], r
     )
 
     async def poll(name: str, epoch: int) -> None:
-        await _poller(service, switches[SwitchName(name)], interval_s, epoch, keeper.certain).run()
+        await _poller(service, switches[SwitchName(name)], interval_s, epoch, keeper.certain, metrics).run()
 
     keeper = Keeper(service.bus, leases, poll, what="switch")
     service.owns = lambda: [f"switch:{name}" for name in keeper.held]
@@ -44,7 +45,9 @@ async def collect(service: Service, interval_s: float, names: tuple[str, ...], r
         service.ready(switches=list(names or switches), polled=sorted(keeper.held), interval_s=interval_s)
 
 
-def _poller(service: Service, switch: Switch, interval_s: float, term: int, certain: Callable[[], bool]) -> Poller:
+def _poller(
+    service: Service, switch: Switch, interval_s: float, term: int, certain: Callable[[], bool], metrics: PollMetrics
+) -> Poller:
     timeout_s = max(MIN_TIMEOUT_S, 2 * interval_s)
     return Poller(
         switch.name,
@@ -54,6 +57,7 @@ def _poller(service: Service, switch: Switch, interval_s: float, term: int, cert
         interval_s,
         term,
         certain,
+        metrics,
     )
 
 

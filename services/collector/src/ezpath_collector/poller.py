@@ -19,6 +19,7 @@ from ezpath.events import FlowSample
 from ezpath.names import SwitchName
 
 from ezpath_collector import cells
+from ezpath_collector.metrics import PollMetrics
 from ezpath_collector.source import NoProgram, Reading, RegisterSource, SourceError
 from p4rt import P4RuntimeError
 
@@ -42,9 +43,12 @@ class Poller:
         interval_s: float,
         term: int = 0,
         certain: Callable[[], bool] = lambda: True,
+        metrics: PollMetrics | None = None,
     ) -> None:
         """``term``: of the lease of the switch. ``certain``: whether nobody else can have it by now."""
         self._switch = switch
+        self._metrics = metrics or PollMetrics()
+        self._metrics.watch(switch)
         self._make_source = make_source
         self._publish = publish
         self._collector = collector
@@ -70,6 +74,7 @@ class Poller:
                 self._complain("switch runs no program yet", "polled as soon as its writer has loaded one")
                 backoff_s = FIRST_BACKOFF_S
             except (P4RuntimeError, SourceError, OSError, ValueError) as error:
+                self._metrics.failed(self._switch)
                 self._complain("switch not polled", str(error) or type(error).__name__)
             finally:
                 await source.close()
@@ -83,11 +88,14 @@ class Poller:
         while True:
             began = loop.time()
             began_ns = time.monotonic_ns()
-            sample = self._sample(await source.read(), began_ns)
+            reading = await source.read()
+            sample = self._sample(reading, began_ns)
             if self._complained_at > float("-inf") or sample.sequence == 1:
                 self._log.info("switch polled", flows=len(sample.vni), interval_s=self._interval_s)
                 self._complained_at = float("-inf")
-            await self._send(sample)
+            published = await self._send(sample)
+            took_s = (time.monotonic_ns() - began_ns) / 1e9
+            self._metrics.polled(sample, sum(map(len, reading.stages)), took_s, published)
             await asyncio.sleep(max(0.0, self._next(began) - loop.time()))
 
     def _next(self, began: float) -> float:
@@ -120,15 +128,18 @@ class Poller:
             drops={str(reason): int(reading.drops[reason, 0]) for reason in np.flatnonzero(reading.drops[:, 0])},
         )
 
-    async def _send(self, sample: FlowSample) -> None:
+    async def _send(self, sample: FlowSample) -> bool:
+        """Whether it went."""
         if not self._certain():
             self._complain("sample not published", "NATS does not know of this collector: another may have the switch")
-            return
+            return False
         try:
             await self._publish(sample)
         except BusError as error:
             # The next poll's counters cover this one's time as well.
             self._complain("sample not published", str(error))
+            return False
+        return True
 
     def _complain(self, what: str, reason: str) -> None:
         now = time.monotonic()

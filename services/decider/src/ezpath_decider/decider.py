@@ -32,6 +32,7 @@ from ezpath_decider.engine import Decision, Engine
 from ezpath_decider.gone import Gone
 from ezpath_decider.inventories import Inventories
 from ezpath_decider.leader import Leader
+from ezpath_decider.metrics import DeciderMetrics
 from ezpath_decider.othersagas import OtherSagas
 from ezpath_decider.pins import Pins
 from ezpath_decider.policyfile import PolicyFile
@@ -73,12 +74,21 @@ class Decider:
         self._interval_s = interval_s
         self._policy = policy
         self._clock = steady_clock()
+        self._metrics = DeciderMetrics(service.registry)
         self.leader = Leader(
             service.bus,
             service.instance,
             shards,
             lambda shard, epoch, since: Term(
-                service.bus, service.instance, shard, epoch, since, service.inventory, saga, self._clock
+                service.bus,
+                service.instance,
+                shard,
+                epoch,
+                since,
+                service.inventory,
+                saga,
+                self._clock,
+                self._metrics.tell,
             ),
         )
         directory = directory_of(service.inventory)
@@ -151,15 +161,17 @@ class Decider:
         if sample.switch not in self._service.inventory.switches:
             self._log.warning("sample of a switch that is not in the inventory", switch=sample.switch)
         if self._sharing is not None:
-            self._sharing.sample(sample)
+            taken = self._sharing.sample(sample)
         else:
-            self._engine.sample(sample, self._clock())
+            taken = self._engine.sample(sample, self._clock())
+        self._metrics.sample(sample.switch, taken)
 
     async def _on_tables(self, tables: SwitchTables) -> None:
         number = self._engine.directory.switch_number.get(tables.switch)
         if number is None:
             return
         ours = self._engine.entries_held()[number]
+        self._metrics.held(tables.switch, ours)
         for use in tables.tables:
             if use.table in TABLES:
                 # Who knows no sagas cannot tell whose entries they are: it is not to think them all somebody else's.
@@ -187,6 +199,7 @@ class Decider:
         self._reread_policy()
         self._heed_pauses_and_pins()
         now, sagas = self._clock(), self._sagas
+        self._metrics.stand(self.leader.sagas.values(), len(self.leader.shards), now)
         self._standing.learn(sagas, now)
         if self._tape is not None:
             self._tape.policy(self._controls.with_pins(self._policy.policy), self._engine.pins.paused)
@@ -208,6 +221,7 @@ class Decider:
             self._log.error("the strategy failed, everything stays where it is", reason=decided.fault)
         # All of one instant: whatever is awaited lets samples in.
         decisions, lines = list(decided.decisions()), flow_lines(decided.candidates, sagas)
+        self._metrics.decided(decided, len(decided.candidates), self._clock() - now, now)
         await self._questions.after(decided, self._policy.policy.strategy, sagas, asked)
         if self._onlooker is not None:
             for decision in decisions:
@@ -268,6 +282,7 @@ class Decider:
             self._log.warning("decision not published", pair=decision.pair, reason=str(error))
             return
         self._standing.asked(decision.pair, decision.what, now)
+        self._metrics.asked(decision.what, decision.reason)
         self._log.info("decision", pair=decision.pair, what=decision.what, reason=decision.reason)
 
     def _reread_policy(self) -> None:

@@ -53,12 +53,22 @@ Clock = Callable[[], float]
 class Keeper:
     """The one that moves the world of one shard, for one term."""
 
-    def __init__(self, bus: Bus, ledger: Ledger, inventory: Inventory, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        ledger: Ledger,
+        inventory: Inventory,
+        settings: Settings,
+        clock: Clock,
+        on_event: Callable[[JsonEvent], None] = lambda event: None,
+    ) -> None:
+        """``on_event``: told of each event that was said."""
         self._bus = bus
         self._ledger = ledger
         self._inventory = inventory
         self._settings = settings
         self._clock = clock
+        self._on_event = on_event
         self._waiting: list[tuple[tuple[SagaInput, ...], asyncio.Future[None]]] = []
         self._arrived = asyncio.Event()
         self._cabinet = Cabinet(settings.shard.number)
@@ -170,6 +180,7 @@ class Keeper:
                 await self._put(bucket, values)
 
     def _tell(self, event: JsonEvent) -> None:
+        self._on_event(event)
         match event:
             case SagaStep():
                 self._log.info(

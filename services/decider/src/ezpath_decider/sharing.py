@@ -51,8 +51,8 @@ class Sharing:
         await self._bus.subscribe_bulk(ORDER_SUBJECT, self._on_order)
         await self._bus.subscribe_bulk(f"{PART_SUBJECT}.{self._name}", self._on_part)
 
-    def sample(self, sample: FlowSample) -> None:
-        self._counting.sample(sample, self._clock())
+    def sample(self, sample: FlowSample) -> bool:
+        return self._counting.sample(sample, self._clock())
 
     def forget(self) -> None:
         self._counting.forget(self._clock())

@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 
 from ezpath.bus import Bus, Delivery
-from ezpath.events import OffloadRequested, RevertRequested, StepReport
+from ezpath.events import JsonEvent, OffloadRequested, RevertRequested, StepReport
 from ezpath.inventory import Inventory
 from ezpath.saga import Settings, Tick
 from ezpath.shards import Shard
@@ -40,6 +40,7 @@ class Term:
         inventory: Inventory,
         settings: Settings,
         clock: Callable[[], float],
+        told: Callable[[JsonEvent], None],
     ) -> None:
         self.shard = shard
         self.epoch = epoch
@@ -48,7 +49,7 @@ class Term:
         self._bus = bus
         self._since = since
         self._ledger = Ledger(bus, shard, holder, epoch)
-        self.keeper = Keeper(bus, self._ledger, inventory, replace(settings, shard=shard), clock)
+        self.keeper = Keeper(bus, self._ledger, inventory, replace(settings, shard=shard), clock, told)
         suffix = f"-{shard.number}-of-{shard.of}" if shard.of > 1 else ""
         self._decisions, self._reports = f"decider-decisions{suffix}", f"decider-reports{suffix}"
 

@@ -25,6 +25,7 @@ from ezpath.service import (
 from ezpath.telemetry import configure_logging
 
 from ezpath_host_writer.cleanup import clean_up
+from ezpath_host_writer.metrics import HostMetrics
 from ezpath_host_writer.worker import HostWorker
 
 
@@ -73,12 +74,12 @@ def main(settings: Settings, names: tuple[str, ...], audit_s: float, cleanup: bo
 
 async def serve(service: Service, hosts: list[Host], audit_s: float, rack: str = "") -> None:
     """A worker for each of ``hosts`` that is ours, until cancelled."""
-    inventory = service.inventory
+    inventory, metrics = service.inventory, HostMetrics(service.registry)
     racks = {str(host.name): inventory.switches[host.switch].rack for host in inventory.hosts.values()}
     only = tuple(host.name for host in hosts) if len(hosts) < len(racks) else ()
 
     def make(name: str, term: int) -> HostWorker:
-        return HostWorker(service.bus, inventory.hosts[HostName(name)], inventory, audit_s, term)
+        return HostWorker(service.bus, inventory.hosts[HostName(name)], inventory, audit_s, term, metrics)
 
     workers = Writers(service, HOST_WRITERS, racks, make, rack=rack, only=only)
     async with asyncio.TaskGroup() as tasks:

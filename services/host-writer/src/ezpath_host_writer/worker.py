@@ -26,6 +26,7 @@ from ezpath_host_writer.book import Book, Entries
 from ezpath_host_writer.compare import compare
 from ezpath_host_writer.endpoints import needed
 from ezpath_host_writer.host import HostOvs
+from ezpath_host_writer.metrics import HostMetrics
 from ezpath_host_writer.rules import items_of
 from ezpath_host_writer.wanted import Documents, Wanted
 
@@ -37,13 +38,23 @@ SAY_EVERY_S = 10.0
 class HostWorker:
     """Made once for each host; :meth:`run` it."""
 
-    def __init__(self, bus: Bus, host: Host, inventory: Inventory, audit_s: float, term: int = 0) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        host: Host,
+        inventory: Inventory,
+        audit_s: float,
+        term: int = 0,
+        metrics: HostMetrics | None = None,
+    ) -> None:
         """``term``: of the lease of the host."""
         self.host = host
         self.target = f"host:{host.name}"
         self.condition = Condition(self.target)
         self.first_attempt = asyncio.Event()
         """Set when the host was connected, or could not be, for the first time."""
+        self._metrics = metrics or HostMetrics()
+        self._metrics.watch(self.target)
         self._bus = bus
         self._inventory = inventory
         self._endpoints: tuple[Endpoint, ...] = ()
@@ -188,6 +199,7 @@ class HostWorker:
             if not self._book.adopt(document, shard):
                 self._log.debug("desired state is older than the last command", generation=document.generation)
         changed = await self._put_right(ovs) + await self._remove_strays(ovs)
+        self._metrics.repaired(self.target, changed, len(self._problems))
         self._log.info("host ready", items=len(self._book.items), rules_changed=changed)
 
     async def _audit(self, ovs: HostOvs, desired: Documents) -> None:
@@ -196,6 +208,7 @@ class HostWorker:
         renumbered = await ovs.refresh()
         news = sum(self._book.hear(document, shard) for shard, document in desired.items())
         changed = await self._put_right(ovs) + await self._remove_strays(ovs)
+        self._metrics.repaired(self.target, changed, len(self._problems))
         if changed:
             cause = "port numbers changed" if renumbered else "ezpath's rules were changed by somebody"
             cause = "the desired state says what no command had said" if news else cause
@@ -249,6 +262,7 @@ class HostWorker:
                 self._notice(error)  # whoever has the host gets them again
                 raise
             took_ms = (time.perf_counter() - began) * 1e3
+        self._metrics.carried_out(self.target, reasons, took_ms / 1e3)
         answered = zip(commands, reasons, strict=True)
         await self._bus.publish_all(Saying(self._report(command, reason, took_ms)) for command, reason in answered)
 

@@ -13,6 +13,7 @@ from ezpath.leases.writers import Writers
 from ezpath.names import SwitchName
 from ezpath.service import Service, Settings, rack_option, run, service_options, unknown_names, unknown_racks
 
+from ezpath_switch_writer.metrics import SwitchMetrics
 from ezpath_switch_writer.program import load_programs, missing_programs
 from ezpath_switch_writer.writer import AUDIT_S, SwitchWriter
 
@@ -26,14 +27,20 @@ async def write(
 
     Ready when each of them has been in sync once, or it turned out that others have them.
     """
-    inventory = service.inventory
+    inventory, metrics = service.inventory, SwitchMetrics(service.registry)
     programs = load_programs(p4_dir, _switches(inventory, names))
 
     def make(name: str, term: int) -> IsolatedWriter:
         switch = inventory.switches[SwitchName(name)]
         return IsolatedWriter(
             SwitchWriter(
-                switch, inventory, programs[switch.name], service.bus, audit_interval_s=audit_interval_s, term=term
+                switch,
+                inventory,
+                programs[switch.name],
+                service.bus,
+                audit_interval_s=audit_interval_s,
+                term=term,
+                metrics=metrics,
             )
         )
 

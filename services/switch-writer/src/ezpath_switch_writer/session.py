@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import grpc
 import structlog
@@ -43,7 +43,11 @@ class NotReady(Exception):
 class Session:
     """A connected :class:`p4rt.Client` and what is known about the switch behind it."""
 
-    def __init__(self, tor: Client, program: Program) -> None:
+    def __init__(
+        self, tor: Client, program: Program, repaired: Callable[[int, int], None] = lambda changes, failures: None
+    ) -> None:
+        """``repaired``: told how many entries were put right without a command, and how many could not be."""
+        self._repaired = repaired
         self.tor = tor
         self._program = program
         self._mirror: dict[EntryKey, TableEntry] = {}
@@ -120,6 +124,7 @@ class Session:
         failures = await self._write([Update.delete(entry) for entry in surplus])
         failures |= await self._write(updates((Need(entry, True) for entry in wanting), self._mirror))
         await self.refresh()
+        self._repaired(len(surplus) + len(wanting) - len(failures), len(failures))
         self._log.info(
             "reconciled",
             generation=desired.generation,

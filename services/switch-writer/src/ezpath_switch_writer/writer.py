@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import grpc
@@ -27,6 +28,7 @@ from ezpath.leases.writers import take_place
 
 from ezpath_switch_writer.base import base_entries
 from ezpath_switch_writer.guard import Guards
+from ezpath_switch_writer.metrics import SwitchMetrics
 from ezpath_switch_writer.program import Program
 from ezpath_switch_writer.session import NotReady, Session, first_election_id
 from ezpath_switch_writer.wanted import Wanted
@@ -68,12 +70,15 @@ class SwitchWriter:
         audit_interval_s: float = AUDIT_S,
         kv_wait_s: float = KV_WAIT_S,
         term: int = 0,
+        metrics: SwitchMetrics | None = None,
     ) -> None:
         """``term``: of the lease of the switch."""
         self.target = f"switch:{switch.name}"
         self.in_sync = asyncio.Event()
         """Set while the switch is connected and has been brought to what it should be."""
         self.condition = Condition(self.target)
+        self._metrics = metrics or SwitchMetrics()
+        self._metrics.watch(self.target)
         self._switch = switch
         self._base = base_entries(inventory, switch.name)
         self._program = program
@@ -160,7 +165,7 @@ class SwitchWriter:
     async def _connected(self) -> AsyncIterator[Session]:
         config = self._switch.config
         async with Client(config.address, config.device_id) as tor:
-            session = Session(tor, self._program)
+            session = Session(tor, self._program, partial(self._metrics.repaired, self.target))
             # A new one each time: the switch may not have noticed yet that our last stream is gone.
             self._election_id = await session.become_primary(self._election_id + 1)
             async with self._lock:
@@ -257,6 +262,7 @@ class SwitchWriter:
     async def _tell_tables(self, session: Session) -> None:
         """For the decider's budgets. Nobody waits for it, and the next one says the same."""
         tables = self.condition.tables = SwitchTables(self._switch.name, time.time(), session.occupancy())
+        self._metrics.tables(tables.switch, tables.tables)
         try:
             await self._bus.publish(tables)
         except BusError as error:
@@ -280,6 +286,7 @@ class SwitchWriter:
                 delivery.reject(f"switch: {delivery.event.switch}, on the subject of {self._switch.name}")
         reasons = await self._insist(mine)
         took_ms = (time.monotonic() - began) * 1e3
+        self._metrics.carried_out(self.target, reasons, took_ms / 1e3)
         reports = [self._report(command, reason, took_ms) for command, reason in zip(mine, reasons, strict=True)]
         await self._bus.publish_all(map(Saying, reports))
         failed = [report.reason for report in reports if not report.ok]

@@ -1,0 +1,49 @@
+"""How a bus is doing, in numbers that anybody may read at any time: what metrics tell."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from ezpath.bus.consumer import Delivery
+
+E = TypeVar("E")
+
+
+@dataclass(slots=True)
+class Lag:
+    """How far one consumer is behind."""
+
+    pending: int = 0
+    """Messages that waited for it when it was given the last ones."""
+    oldest_at: float | None = None
+    """When the oldest event that it is working on was stored; None while it has nothing to do."""
+
+    def seconds(self) -> float:
+        """The age of that event; 0 while there is none."""
+        return 0.0 if self.oldest_at is None else max(0.0, time.time() - self.oldest_at)
+
+    async def over(self, handler: Callable[[list[Delivery[E]]], Awaitable[None]], batch: list[Delivery[E]]) -> None:
+        """Have ``batch`` handled, and be behind meanwhile."""
+        if batch:
+            self.pending, self.oldest_at = batch[-1].pending, min(each.published_at for each in batch)
+        try:
+            await handler(batch)
+        finally:
+            self.oldest_at = None
+
+
+@dataclass(slots=True)
+class Vitals:
+    """One bus's."""
+
+    connected: bool = False
+    connections: int = 0
+    """Made so far; all but the first one after one that was lost."""
+    buried: int = 0
+    """Dead letters that this bus sent."""
+    lags: dict[str, Lag] = field(default_factory=dict)
+    """By consumer."""
