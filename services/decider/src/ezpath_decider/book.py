@@ -95,13 +95,14 @@ class Book:
         return needed
 
     def pools(self, kind: int) -> I32:
-        """What each entry counts towards: its table (0), its switch (1), its tenant there (2). The last is for none."""
+        """What each entry counts towards: its table (0), its switch (1), its tenant there (2). Of none: NOWHERE."""
+        if kind == 1:
+            return self.switch
         kept = self._pools.get(kind)
         if kept is None or len(kept) < len(self):
-            parts = (len(TABLES), 1, len(self.directory.tenants))[kind]
-            part = (self.table, 0, self.tenant)[kind]
+            parts, part = (len(TABLES), self.table) if kind == 0 else (len(self.directory.tenants), self.tenant)
             kept = self._pools[kind] = self.switch * np.int32(parts) + part
-            kept[NONE] = len(self.directory.switches) * parts
+            kept[NONE] = NOWHERE
         return kept
 
     def _remote(self, switches: I32, endpoints: npt.NDArray[np.intp]) -> I32:

@@ -180,7 +180,7 @@ def _limits(budgets: Budgets) -> Iterator[_Limit]:
     capacities = budgets.tables.ravel(), budgets.switches, np.tile(budgets.tenants, len(budgets.switches))
     for number, capacity in enumerate(capacities):
         if (capacity < UNLIMITED).any():
-            # One more pool without end, for no entry.
+            # One more pool without end, the last, for no entry.
             yield _Limit(number, np.append(capacity, UNLIMITED))
 
 
