@@ -1,7 +1,7 @@
 """What Prometheus reads of a service: the server, and the sets of metrics that services share.
 
-Adapter. Each service has a ``metrics.py`` of its own beside these. A set belongs to a registry that is handed in;
-nothing here is global, so that a test has its own.
+Adapter. Collector and decider have a ``metrics.py`` of their own beside these. A set belongs to a registry
+that is handed in; nothing here is global, so that a test has its own.
 """
 
 from ezpath.metrics.exposition import CannotListen, address_of, expose

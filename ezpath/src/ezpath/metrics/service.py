@@ -57,7 +57,7 @@ class _Bus(Collector):
 
 
 class _Targets(Collector):
-    """The switches or hosts that a writer has."""
+    """The switches or hosts that a writer has at the moment: of those it has no longer it says nothing."""
 
     def __init__(self, conditions: Sequence[Condition]) -> None:
         self._conditions = conditions
@@ -72,10 +72,18 @@ class _Targets(Collector):
             labels=["target"],
         )
         items = GaugeMetricFamily("ezpath_target_items", "Items that it ought to hold.", labels=["target"])
-        for told in [condition.told() for condition in self._conditions]:
+        table = ["switch", "table"]
+        used = GaugeMetricFamily("ezpath_switch_table_entries", "Entries in it, whoever's they are.", labels=table)
+        size = GaugeMetricFamily("ezpath_switch_table_size_entries", "Entries the program has room for.", labels=table)
+        conditions = list(self._conditions)
+        for tables in [condition.tables for condition in conditions if condition.tables is not None]:
+            for use in tables.tables:
+                used.add_metric([tables.switch, use.table], use.used)
+                size.add_metric([tables.switch, use.table], use.size)
+        for told in [condition.told() for condition in conditions]:
             for each in get_args(State):
                 state.add_metric([told.target, each], float(told.state == each))
             if told.compared_at is not None:
                 compared.add_metric([told.target], told.compared_at)
             items.add_metric([told.target], told.items)
-        return state, compared, items
+        return state, compared, items, used, size

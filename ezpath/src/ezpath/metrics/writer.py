@@ -12,7 +12,8 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 class WriterMetrics:
     """``target``: ``switch:tor1`` or ``host:h11``."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        registry = registry or CollectorRegistry()
         self._commands = Counter(
             "ezpath_writer_commands", "Commands carried out, or not.", ["target", "result"], registry=registry
         )

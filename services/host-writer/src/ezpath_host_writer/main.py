@@ -10,6 +10,7 @@ import structlog
 from ezpath.inventory import Host, Inventory
 from ezpath.leases import HOST_WRITERS
 from ezpath.leases.writers import Writers
+from ezpath.metrics import WriterMetrics
 from ezpath.names import HostName
 from ezpath.service import (
     EXIT_FAILED,
@@ -25,7 +26,6 @@ from ezpath.service import (
 from ezpath.telemetry import configure_logging
 
 from ezpath_host_writer.cleanup import clean_up
-from ezpath_host_writer.metrics import HostMetrics
 from ezpath_host_writer.worker import HostWorker
 
 
@@ -74,7 +74,7 @@ def main(settings: Settings, names: tuple[str, ...], audit_s: float, cleanup: bo
 
 async def serve(service: Service, hosts: list[Host], audit_s: float, rack: str = "") -> None:
     """A worker for each of ``hosts`` that is ours, until cancelled."""
-    inventory, metrics = service.inventory, HostMetrics(service.registry)
+    inventory, metrics = service.inventory, WriterMetrics(service.registry)
     racks = {str(host.name): inventory.switches[host.switch].rack for host in inventory.hosts.values()}
     only = tuple(host.name for host in hosts) if len(hosts) < len(racks) else ()
 

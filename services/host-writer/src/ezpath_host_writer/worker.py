@@ -20,13 +20,13 @@ from ezpath.inventory import Endpoint, Host, Inventory
 from ezpath.leases import Deposed
 from ezpath.leases.writers import take_place
 from ezpath.live import endpoints_of, follow_host
+from ezpath.metrics import WriterMetrics
 from ezpath.ovs import OvsError, OvsFenced, OvsRefused, OvsUnreachable
 
 from ezpath_host_writer.book import Book, Entries
 from ezpath_host_writer.compare import compare
 from ezpath_host_writer.endpoints import needed
 from ezpath_host_writer.host import HostOvs
-from ezpath_host_writer.metrics import HostMetrics
 from ezpath_host_writer.rules import items_of
 from ezpath_host_writer.wanted import Documents, Wanted
 
@@ -45,7 +45,7 @@ class HostWorker:
         inventory: Inventory,
         audit_s: float,
         term: int = 0,
-        metrics: HostMetrics | None = None,
+        metrics: WriterMetrics | None = None,
     ) -> None:
         """``term``: of the lease of the host."""
         self.host = host
@@ -53,7 +53,7 @@ class HostWorker:
         self.condition = Condition(self.target)
         self.first_attempt = asyncio.Event()
         """Set when the host was connected, or could not be, for the first time."""
-        self._metrics = metrics or HostMetrics()
+        self._metrics = metrics or WriterMetrics()
         self._metrics.watch(self.target)
         self._bus = bus
         self._inventory = inventory

@@ -10,10 +10,10 @@ import structlog
 from ezpath.inventory import Inventory, Switch
 from ezpath.leases import SWITCH_WRITERS, Deposed
 from ezpath.leases.writers import Writers
+from ezpath.metrics import WriterMetrics
 from ezpath.names import SwitchName
 from ezpath.service import Service, Settings, rack_option, run, service_options, unknown_names, unknown_racks
 
-from ezpath_switch_writer.metrics import SwitchMetrics
 from ezpath_switch_writer.program import load_programs, missing_programs
 from ezpath_switch_writer.writer import AUDIT_S, SwitchWriter
 
@@ -27,7 +27,7 @@ async def write(
 
     Ready when each of them has been in sync once, or it turned out that others have them.
     """
-    inventory, metrics = service.inventory, SwitchMetrics(service.registry)
+    inventory, metrics = service.inventory, WriterMetrics(service.registry)
     programs = load_programs(p4_dir, _switches(inventory, names))
 
     def make(name: str, term: int) -> IsolatedWriter:

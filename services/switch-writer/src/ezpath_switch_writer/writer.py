@@ -25,10 +25,10 @@ from ezpath.inventory import Inventory, Switch
 from ezpath.items import SwitchItem
 from ezpath.leases import Deposed
 from ezpath.leases.writers import take_place
+from ezpath.metrics import WriterMetrics
 
 from ezpath_switch_writer.base import base_entries
 from ezpath_switch_writer.guard import Guards
-from ezpath_switch_writer.metrics import SwitchMetrics
 from ezpath_switch_writer.program import Program
 from ezpath_switch_writer.session import NotReady, Session, first_election_id
 from ezpath_switch_writer.wanted import Wanted
@@ -70,14 +70,14 @@ class SwitchWriter:
         audit_interval_s: float = AUDIT_S,
         kv_wait_s: float = KV_WAIT_S,
         term: int = 0,
-        metrics: SwitchMetrics | None = None,
+        metrics: WriterMetrics | None = None,
     ) -> None:
         """``term``: of the lease of the switch."""
         self.target = f"switch:{switch.name}"
         self.in_sync = asyncio.Event()
         """Set while the switch is connected and has been brought to what it should be."""
         self.condition = Condition(self.target)
-        self._metrics = metrics or SwitchMetrics()
+        self._metrics = metrics or WriterMetrics()
         self._metrics.watch(self.target)
         self._switch = switch
         self._base = base_entries(inventory, switch.name)
@@ -262,7 +262,6 @@ class SwitchWriter:
     async def _tell_tables(self, session: Session) -> None:
         """For the decider's budgets. Nobody waits for it, and the next one says the same."""
         tables = self.condition.tables = SwitchTables(self._switch.name, time.time(), session.occupancy())
-        self._metrics.tables(tables.switch, tables.tables)
         try:
             await self._bus.publish(tables)
         except BusError as error:
