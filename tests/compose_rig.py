@@ -20,7 +20,7 @@ TOOLS = ("dockerd", "containerd", "docker", "docker-compose", "mmdebstrap", "sli
 AUTHORITIES = Path("/usr/local/share/ca-certificates")
 NOT_THE_PROJECTS = shutil.ignore_patterns(".git", ".venv", ".tools", ".lab", ".*_cache", ".hypothesis", "__pycache__")
 IMAGES = ("nats", "collector", "decider", "switch-writer", "host-writer", "lab")
-BUILD_S, STEP_S = 400, 120
+BUILD_S, STEP_S = 600, 120
 
 
 class Compose:

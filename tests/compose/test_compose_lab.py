@@ -16,7 +16,7 @@ import pytest
 from compose_rig import TOOLS, Compose, wait_until
 from docker_daemon import AS_IT_COMES, DockerDaemon
 
-pytestmark = [pytest.mark.root, pytest.mark.lab, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.root, pytest.mark.lab, pytest.mark.timeout(900)]
 
 SERVICES = ("collector", "decider", "switch-writer", "host-writer")
 UNPRIVILEGED = ("nats", *SERVICES)
