@@ -95,6 +95,20 @@ USER ezpath:ezpath
 COPY --from=build /opt/ezpath/services /opt/ezpath/services
 ENTRYPOINT ["service-entry", "ezpath-host-writer"]
 
+# ---- Prometheus, as Debian has it
+FROM base AS prometheus
+ARG APT_MIRROR=""
+ARG APT_OPTIONS=""
+RUN install-packages prometheus \
+    && install --directory --owner ezpath --group ezpath /var/lib/prometheus
+COPY docker/http-ok /usr/local/bin/
+USER ezpath:ezpath
+EXPOSE 9090
+ENTRYPOINT ["prometheus", "--storage.tsdb.path=/var/lib/prometheus", "--storage.tsdb.retention.time=7d"]
+CMD ["--config.file=/etc/prometheus/prometheus.yaml"]
+HEALTHCHECK --interval=15s --timeout=3s --start-period=60s --retries=3 CMD ["http-ok", "9090", "/-/healthy"]
+STOPSIGNAL SIGTERM
+
 # ---- the lab: two racks in network namespaces of this container, with all that makes them
 FROM python AS lab
 ARG APT_MIRROR=""

@@ -19,7 +19,7 @@ BASE = "ezpath-test-base:bookworm"
 TOOLS = ("dockerd", "containerd", "docker", "docker-compose", "mmdebstrap", "slirp4netns", "unshare", "ldd")
 AUTHORITIES = Path("/usr/local/share/ca-certificates")
 NOT_THE_PROJECTS = shutil.ignore_patterns(".git", ".venv", ".tools", ".lab", ".*_cache", ".hypothesis", "__pycache__")
-IMAGES = ("nats", "collector", "decider", "switch-writer", "host-writer", "lab")
+IMAGES = ("nats", "collector", "decider", "switch-writer", "host-writer", "lab", "prometheus")
 BUILD_S, STEP_S = 600, 120
 
 
@@ -39,6 +39,8 @@ class Compose:
             "DOCKER_BUILDKIT": "1",
             "COMPOSE_PROJECT_NAME": "ezpath",
             "BASE": BASE,
+            # Without Grafana, whose image would have to be pulled; Prometheus is started by its name.
+            "COMPOSE_PROFILES": "lab",
             "APT_OPTIONS": _apt_options(),
             **settings,
         }

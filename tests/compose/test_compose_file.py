@@ -18,6 +18,8 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
 SERVICES = sorted(path.parent.name for path in ROOT.glob("services/*/pyproject.toml"))
 
+OBSERVABILITY = {"prometheus", "grafana"}
+
 
 def dockerfile_lines(keyword: str) -> list[str]:
     """The rest of all lines that begin with ``keyword``, continuation lines joined."""
@@ -36,10 +38,10 @@ def setup_value(name: str) -> str:
 
 def test_every_service_of_the_workspace_runs_in_a_container_of_its_own() -> None:
     assert set(SERVICES) <= set(COMPOSE)
-    assert set(COMPOSE) == {*SERVICES, "nats", "lab"}
+    assert set(COMPOSE) == {*SERVICES, "nats", "lab", *OBSERVABILITY}
 
 
-@pytest.mark.parametrize("service", sorted(COMPOSE))
+@pytest.mark.parametrize("service", sorted(set(COMPOSE) - {"grafana"}))
 def test_a_container_is_built_from_a_target_of_the_dockerfile(service: str) -> None:
     build = COMPOSE[service]["build"]
     assert build["target"] == service
@@ -52,7 +54,8 @@ def test_the_profiles_are_the_lab_by_default_and_the_services_alone() -> None:
     profiles = {name: set(service["profiles"]) for name, service in COMPOSE.items()}
     assert {name for name, those in profiles.items() if "core" in those} == {*SERVICES, "nats"}
     assert {name for name, those in profiles.items() if "lab" in those} == {*SERVICES, "nats", "lab"}
-    assert settings(".env")["COMPOSE_PROFILES"] == "lab"
+    assert {name for name, those in profiles.items() if "observability" in those} == OBSERVABILITY
+    assert settings(".env")["COMPOSE_PROFILES"] == "lab,observability"
     assert settings("deploy/core/core.env")["COMPOSE_PROFILES"] == "core"
 
 
@@ -66,6 +69,33 @@ def test_the_settings_of_core_are_ones_that_compose_knows() -> None:
     core = settings("deploy/core/core.env")
     assert set(core) <= known | {"COMPOSE_PROFILES"}
     assert (ROOT / core["NETWORK"] / Path(core["EZPATH_INVENTORY"]).relative_to("/etc/ezpath")).is_file()
+
+
+def test_the_image_that_has_to_be_pulled_is_pinned_and_may_be_another() -> None:
+    found = re.fullmatch(r"\$\{GRAFANA_IMAGE:-grafana/grafana:(\d+\.\d+\.\d+)\}", COMPOSE["grafana"]["image"])
+    assert found is not None, COMPOSE["grafana"]["image"]
+
+
+def test_grafana_finds_its_dashboard_and_prometheus() -> None:
+    (source,) = provisioned("datasources/prometheus.yaml")["datasources"]
+    assert (source["type"], source["url"]) == ("prometheus", "http://prometheus:9090")
+    (provider,) = provisioned("dashboards/ezpath.yaml")["providers"]
+    assert f"./deploy/grafana:{provider['options']['path']}:ro" in COMPOSE["grafana"]["volumes"]
+    home = COMPOSE["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert (ROOT / "deploy/grafana" / Path(home).relative_to(provider["options"]["path"])).is_file()
+
+
+def provisioned(file: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((ROOT / "deploy/grafana/provisioning" / file).read_text())
+    return found
+
+
+def test_prometheus_reads_every_service_where_it_offers_its_metrics() -> None:
+    (job,) = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yaml").read_text())["scrape_configs"]
+    (found,) = job["dns_sd_configs"]
+    assert sorted(found["names"]) == SERVICES
+    offered = {COMPOSE[service]["environment"]["EZPATH_METRICS"] for service in SERVICES}
+    assert offered == {f"0.0.0.0:{found['port']}"}
 
 
 @pytest.mark.parametrize("service", sorted(set(COMPOSE) - {"lab"}))

@@ -31,6 +31,7 @@ SIZES_MB = {
     "switch-writer": 280,
     "host-writer": 300,
     "lab": 750,
+    "prometheus": 430,
 }
 """What an image may come to."""
 
@@ -117,7 +118,23 @@ def where(compose: Compose) -> Mapping[str, str]:
     return {flow["pair"]: flow["where"] for flow in map(json.loads, lines)}
 
 
-@pytest.mark.parametrize("service", UNPRIVILEGED)
+def test_prometheus_reads_every_service(compose: Compose, story: str) -> None:
+    # When Prometheus is started beside the lab
+    compose("up", "-d", "prometheus")
+    promtool = ("promtool", "query", "instant", "http://127.0.0.1:9090")
+    said = ""
+
+    def all_are_read() -> bool:
+        nonlocal said
+        said = compose.tried("prometheus", *promtool, 'ezpath_ready{job="ezpath"} == 1').stdout
+        return all(f'service="{service}"' in said for service in SERVICES)
+
+    # Then it takes its configuration and its alerts as they are, and finds every service
+    wait_until(all_are_read, 60, lambda: f"Prometheus does not read all services: {said}")
+    compose.exec("prometheus", "promtool", "check", "config", "/etc/prometheus/prometheus.yaml")
+
+
+@pytest.mark.parametrize("service", (*UNPRIVILEGED, "prometheus"))
 def test_a_service_has_no_privilege_and_cannot_write(compose: Compose, story: str, service: str) -> None:
     # Given a container that runs, then all its processes are an ordinary user's, who has no capability and gets none
     for status in processes(compose, service):
