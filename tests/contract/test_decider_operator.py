@@ -151,7 +151,7 @@ async def test_given_names_that_nobody_has_then_nothing_is_paused(decider: Decid
     await world.next_snapshot()
     code, _, err = await ezpath("pause", "--nats", world.nats, "--rack", "r1", "--tenant", "rad")
     assert (code, err) == (1, "There is no tenant rad. Is red meant?\n")
-    assert (await ezpath("pause", "--nats", world.nats, "--list"))[1] == "nothing is paused\n"
+    assert "nothing is paused" in (await ezpath("pause", "--nats", world.nats, "--list"))[1]
     code, _, err = await ezpath("resume", "--nats", world.nats)
     assert (code, err) == (1, "not paused: everywhere. See `ezpath pause --list`\n")
 

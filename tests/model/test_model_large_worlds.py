@@ -375,10 +375,11 @@ LargeWorld.TestCase.settings = LARGE
 TestLargeWorlds = LargeWorld.TestCase
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("name", ["a shared entry is deleted while another pair holds it", "no drain between"])
 def test_given_a_mistake_then_a_large_world_shows_it_too(name: str) -> None:
     (mutation,) = (mutation for mutation in MUTATIONS if mutation.name.startswith(name))
-    only_find_it = settings(LARGE, phases=[hypothesis.Phase.generate], report_multiple_bugs=False)
+    only_find_it = settings(LARGE, max_examples=100, phases=[hypothesis.Phase.generate], report_multiple_bugs=False)
     with mutation.made(), pytest.raises(AssertionError, match="I1, I2 or I3"):
         run_state_machine_as_test(LargeWorld, settings=only_find_it)
 
@@ -390,7 +391,8 @@ class Unfenced(LargeWorld):
         return effects
 
 
+@pytest.mark.timeout(400)
 def test_given_no_fence_then_a_paused_leader_does_harm() -> None:
-    only_find_it = settings(LARGE, phases=[hypothesis.Phase.generate], report_multiple_bugs=False)
+    only_find_it = settings(LARGE, max_examples=100, phases=[hypothesis.Phase.generate], report_multiple_bugs=False)
     with pytest.raises(AssertionError):
         run_state_machine_as_test(Unfenced, settings=only_find_it)
