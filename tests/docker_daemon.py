@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import tarfile
+import tempfile
 import time
 from collections.abc import Sequence
 from io import BytesIO
@@ -45,14 +46,17 @@ class DockerDaemon:
         self._options = options
         self._cgroup = f"/ezpath-test-{os.getpid()}-{directory.name}"
         self._process: subprocess.Popen[bytes] | None = None
+        self._run_directory = ""
         self._way_out = way_out
         self._slirp: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Returns when it answers."""
         here = self._directory
+        # Of its own, since the path of a socket has to be short: that of containerd is three folders down.
+        self._run_directory = tempfile.mkdtemp(prefix="ezpath-docker-")
         daemon = [
-            *("dockerd", "--data-root", f"{here}/data", "--exec-root", f"{here}/exec", "--pidfile", f"{here}/pid"),
+            *("dockerd", "--data-root", f"{here}/data", "--exec-root", self._run_directory, "--pidfile", f"{here}/pid"),
             *("-H", self.url, "--cgroup-parent", self._cgroup, *self._options),
         ]
         alone = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
@@ -104,6 +108,7 @@ class DockerDaemon:
             self._process.kill()  # and its child with it, the first process of a namespace
             self._process.wait(STOP_S)
         self._process = None
+        shutil.rmtree(self._run_directory, ignore_errors=True)
         if self._slirp is not None:
             self._slirp.terminate()
             self._slirp.wait(STOP_S)
