@@ -261,7 +261,7 @@ async def test_two_writers_on_one_switch(nats_server: NatsServer, tmp_path: Path
     file.write_text(NETWORK.replace("unix:/run/tor1.sock", switch.address))
     both = ("--nats", nats_server.url, "--inventory", str(file))
     async with Client(switch.address, switch.device_id) as other:
-        await other.become_primary(2**63)
+        await other.become_primary(2**120)
         options = ("--switch", "tor1", "--p4-dir", str(P4))
         said = await run("ezpath-switch-writer", *both, *options, until="another controller is primary")
     said.line_with("another controller is primary", "standing by")
