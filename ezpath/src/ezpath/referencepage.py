@@ -78,7 +78,7 @@ def _default(option: click.Option) -> str:
 
 def cli(main: click.Group, names: list[str]) -> str:
     """docs/CLI.md: the commands of ``names``, with those below them."""
-    root = click.Context(main, info_name="ezpath", terminal_width=WIDTH)
+    root = click.Context(main, info_name="ezpath", terminal_width=WIDTH, **main.context_settings)
     return "\n".join([_CLI, *_commands(root, main, names)])
 
 
@@ -86,6 +86,7 @@ def _commands(above: click.Context, group: click.Group, names: list[str]) -> Ite
     for name in names:
         command = group.get_command(above, name)
         assert command is not None, name
+        command._help_option = None  # click keeps the one that it made first, whatever context that was for
         here = click.Context(command, info_name=name, parent=above, terminal_width=WIDTH)
         yield f"## {here.command_path}\n\n```\n{command.get_help(here)}\n```\n"
         if isinstance(command, click.Group):
