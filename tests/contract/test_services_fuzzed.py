@@ -18,9 +18,9 @@ import pytest
 from contract.ovs_machine import OvsMachine
 from contract.services_rig import OPTIONS, PAIR, running
 from ezpath.bus import Bus
-from ezpath.bus.ask import document
 from ezpath.bus.batch import EVENTS as EVENTS_HEADER
 from ezpath.events import DeadLetter, FlowSample, MalformedEvent, decode, decode_sample
+from ezpath.malformed import json_object
 from fuzz_events import blob, damaged_json, damaged_msgpack, nested, valid_events, valid_sample
 
 pytest_plugins = ["contract.ovs_fixture"]
@@ -78,7 +78,7 @@ def messages(rng: random.Random) -> Iterator[tuple[str, bytes]]:
     for data in until_enough(lambda: damaged_msgpack(rng, valid_sample()), decode_sample):
         yield SAMPLES, data
     for subject in QUESTIONS:
-        for data in until_enough(lambda: damaged_json(rng, valid["step-report"]), document):
+        for data in until_enough(lambda: damaged_json(rng, valid["step-report"]), json_object):
             yield subject, data
 
 

@@ -13,7 +13,6 @@ from collections.abc import Callable
 
 import pytest
 from ezpath.answers import ServiceStatus, from_document
-from ezpath.bus.ask import document
 from ezpath.bus.batch import EVENTS as EVENTS_HEADER
 from ezpath.bus.batch import unpack
 from ezpath.desired import generation_of, host_from_json, switch_from_json
@@ -30,6 +29,7 @@ from ezpath.events import (
 from ezpath.inventory import Inventory
 from ezpath.live.records import from_json as endpoints_from_json
 from ezpath.live.records import to_json as endpoints_to_json
+from ezpath.malformed import json_object
 from ezpath.names import VlanId
 from ezpath.saga import saga_from_json, saga_to_json
 from ezpath.saga.model import Saga
@@ -83,7 +83,7 @@ def event(data: bytes) -> object:
 
 def decode_answer(data: bytes) -> object:
     """As who asks reads what comes back."""
-    return from_document(document(data))
+    return from_document(json_object(data))
 
 
 def sample(data: bytes) -> object:

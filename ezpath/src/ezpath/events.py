@@ -40,7 +40,7 @@ from ezpath.accounts import WHY_SUBJECT as WHY_SUBJECT
 from ezpath.accounts import Account as Account
 from ezpath.items import HostItem, SwitchItem
 from ezpath.malformed import MalformedEvent as MalformedEvent
-from ezpath.malformed import check_item, check_name, check_pair, check_target
+from ezpath.malformed import check_item, check_name, check_pair, check_target, json_object
 from ezpath.names import HostName, PairId, SwitchName, Tenant
 from ezpath.samples import VERSION as VERSION
 from ezpath.samples import FlowSample as FlowSample
@@ -386,12 +386,7 @@ def _at_a_glance(data: bytes) -> JsonEvent | None:
 
 def _with_reasons(data: bytes) -> JsonEvent:
     """Step by step, so that there is a reason for each way to be wrong."""
-    try:
-        raw = json.loads(data, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise MalformedEvent(f"not JSON: {error}") from None
-    if not isinstance(raw, dict):
-        raise MalformedEvent(f"not a JSON object but {type(raw).__name__}")
+    raw = json_object(data, _refuse_constant)
     version = raw.get("v")
     if version != VERSION or isinstance(version, bool):
         raise MalformedEvent(f"version {version!r}, where this service knows {VERSION}")

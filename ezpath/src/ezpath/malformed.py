@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
+from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 from ezpath.items import Item
 
@@ -28,6 +31,17 @@ def brief(reason: str) -> str:
     """One line of bounded length: a reason may quote what came in, and that may be anything, of any size."""
     cut = reason if len(reason) <= MOST_OF_A_REASON else f"{reason[:MOST_OF_A_REASON]}…"
     return "".join(letter if letter.isprintable() else "?" for letter in cut)
+
+
+def json_object(data: bytes | str, parse_constant: Callable[[str], Any] | None = None) -> dict[str, Any]:
+    """``parse_constant``: as :func:`json.loads` has it. Raises :class:`MalformedEvent`."""
+    try:
+        found = json.loads(data, parse_constant=parse_constant)
+    except (ValueError, RecursionError) as error:
+        raise MalformedEvent(f"not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise MalformedEvent(f"not a JSON object but {type(found).__name__}")
+    return found
 
 
 def check_name(field: str, value: str) -> None:

@@ -85,10 +85,9 @@ class Documents(Generic[I]):
                     self._log.warning("desired state not read", reason=str(error), next="what was heard counts")
             else:
                 self._enter(change.key, change.value, change.revision)
-            try:
-                yield place_of(change.key).shard
-            except ValueError:
-                continue
+            place = _place(change.key)
+            if place is not None:
+                yield place.shard
 
     async def _list(self) -> None:
         before = dict(self._known)

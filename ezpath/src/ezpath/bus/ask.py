@@ -19,7 +19,7 @@ from nats.errors import NoRespondersError
 
 from ezpath.bus.errors import BusError, Unavailable
 from ezpath.bus.link import Link
-from ezpath.malformed import MalformedEvent
+from ezpath.malformed import MalformedEvent, json_object
 
 SUBJECT = "ezpath.ask"
 NO_RESPONDERS = "503"
@@ -95,7 +95,7 @@ class Desk:
 
     async def take(self, message: Msg) -> None:
         """Returns at once. Raises :class:`MalformedEvent` where it is no question."""
-        question = document(message.data)
+        question = json_object(message.data)
         if len(self._open) >= MOST_OPEN or not message.reply:
             return
         task = asyncio.create_task(self._answer(question, message.reply), name="answer")
@@ -112,20 +112,9 @@ class Desk:
             structlog.get_logger().error("question not answered", question=question, exc_info=error)
 
 
-def document(data: bytes) -> Document:
-    """A JSON object. Raises :class:`MalformedEvent`."""
-    try:
-        found = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise MalformedEvent(f"not JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise MalformedEvent(f"not a JSON object but {type(found).__name__}")
-    return found
-
-
 def _answer(what: str, message: Msg) -> Document:
     try:
-        return document(message.data)
+        return json_object(message.data)
     except MalformedEvent as error:
         raise BusError(
             f"{SUBJECT}.{what} was answered with what is {error}. See that all services are of one version"

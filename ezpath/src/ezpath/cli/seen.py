@@ -15,6 +15,7 @@ import numpy as np
 
 from ezpath.catalogue import SAMPLE_KIND, Event
 from ezpath.events import VERSION, FlowSample, MalformedEvent, decode, decode_sample, encode, encode_sample
+from ezpath.malformed import json_object
 from ezpath.names import mac_from_int, mac_to_int
 
 PLACE = "nats"
@@ -84,12 +85,7 @@ def _content(event: Event) -> Mapping[str, Any]:
 
 def from_line(text: str) -> Seen:
     """The reverse of :func:`line`. Raises :class:`MalformedEvent` saying what is wrong."""
-    try:
-        raw = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise MalformedEvent(f"not JSON: {error}") from None
-    if not isinstance(raw, dict):
-        raise MalformedEvent(f"not a JSON object but {type(raw).__name__}")
+    raw = json_object(text)
     event: Event = _sample(raw) if raw.get("type") == SAMPLE_KIND else decode(text.encode())
     place = raw.get(PLACE)
     return _placed(event, place if isinstance(place, dict) else {})
