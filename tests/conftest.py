@@ -35,23 +35,31 @@ def require(*tools: str, root: bool = False) -> None:
     pytest.skip(reason)
 
 
-ONE_AT_A_TIME = ("tests/lab/", "tests/chaos/")
-"""What uses names that a machine has once: those of the lab's namespaces."""
+ONE_AT_A_TIME = ("tests/lab/", "tests/compose/", "tests/chaos/")
+"""What uses names that a machine has once, those of the lab's namespaces, and moves packets while time runs."""
 
-LONGEST_FIRST = (
-    *ONE_AT_A_TIME,
-    "tests/compose/",
-    "tests/model/",
-    "tests/contract/",
-    "tests/packet/",
-    "tests/conformance/",
-)
-"""The order in which files are handed out: a long one begun last would leave the other core idle."""
+ONLY_COMPUTES = ("tests/model/", "tests/unit/")
+"""What asks for nothing but one core."""
+
+ORDER = (*ONE_AT_A_TIME, *ONLY_COMPUTES, "tests/packet/", "tests/conformance/", "tests/bench/", "tests/contract/")
+"""In which files are handed out. Beside the lab, on the other core, goes what only computes; a long file begun last
+would leave that core idle."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """In the order in which they are best begun."""
-    items.sort(key=lambda item: next((n for n, path in enumerate(LONGEST_FIRST) if path in item.nodeid), 99))
+    items.sort(key=lambda item: next((n for n, path in enumerate(ORDER) if path in item.nodeid), len(ORDER)))
+
+
+@pytest.fixture(autouse=True)
+def computing_gives_way(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What only computes gives way to what has to keep up with packets, on the other worker."""
+    nice = request.node.nodeid.startswith(ONLY_COMPUTES) and os.geteuid() == 0 and "PYTEST_XDIST_WORKER" in os.environ
+    if nice:
+        os.setpriority(os.PRIO_PROCESS, 0, 10)
+    yield
+    if nice:
+        os.setpriority(os.PRIO_PROCESS, 0, 0)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -46,7 +46,7 @@ class Terminal:
         os.write(self._ours, keys.encode())
 
     async def until(self, true: Callable[[str], object], what: str) -> None:
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + 90  # not a matter of time: a machine may have much else to do
         while not true(self.text):
             assert time.monotonic() < deadline, f"never: {what}; the screen:\n{self.text}"
             await asyncio.sleep(0.05)
@@ -69,7 +69,7 @@ def flow(name: str, rate: float, where: str) -> FlowLine:
     return FlowLine(pair, Tenant("red"), "a", name, rate, 1e9 / rate, where, phase, ("tor1",))  # type: ignore[arg-type]
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 async def test_top_shows_flows_tables_and_events_and_leaves_the_terminal_as_it_was(bus, nats_server):
     # Given a system that talks: two flows, a switch with its tables, a story
     told = (flow("slow", 1e6, "overlay"), flow("fast", 3e8, "switch"))
@@ -79,14 +79,14 @@ async def test_top_shows_flows_tables_and_events_and_leaves_the_terminal_as_it_w
             await bus.publish(FlowsSnapshot(time.time(), told))
             await bus.publish(SwitchTables(SwitchName("tor1"), time.time(), (TableUse("endpoint", 100, 97),)))
             await bus.publish(TargetState("switch:tor1", "in-sync", 1.0, time.time(), items=7))
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.25)
 
     await tell(bus, time.time())
     talking = asyncio.create_task(talk())
     with pseudo_terminal() as (ours, theirs):
         before = termios.tcgetattr(theirs)
         process = await asyncio.create_subprocess_exec(
-            *(EZPATH, "top", "--nats", nats_server.url, "--refresh", "0.1"),
+            *(EZPATH, "top", "--nats", nats_server.url, "--refresh", "0.3"),
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
@@ -115,7 +115,7 @@ async def test_top_shows_flows_tables_and_events_and_leaves_the_terminal_as_it_w
             terminal.press(" ")
             await terminal.until(lambda text: "space go on" in text, "frozen")
             told = (flow("newcomer", 5e8, "overlay"),)
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(1.0)
             assert "newcomer" not in terminal.text
             terminal.press(" ")
             await terminal.until(lambda text: "newcomer" in text, "it goes on")

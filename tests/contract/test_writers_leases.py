@@ -17,6 +17,7 @@ from contract.ovs_machine import OvsMachine
 from contract.switch_writer_rig import TOR1, inventory_with
 from ezpath.bus import Bus
 from ezpath.events import LEASE_BUCKET
+from ezpath.items import HostItem
 from ezpath.leases import Deposed
 from ezpath_switch_writer.program import load_program
 from ezpath_switch_writer.writer import SwitchWriter
@@ -90,6 +91,12 @@ class HostWriters:
             process.wait()
 
 
+async def wanted(commander: Commander, *items: HostItem) -> None:
+    """As the decider does before it sends a command: so that a command that comes again is known to be old."""
+    commander.generation += 1
+    await commander.want("h1", items, commander.generation)
+
+
 async def test_given_host_writers_then_one_that_is_paused_is_followed_and_harms_nobody_when_it_wakes(
     machine: OvsMachine, writer: HostWriter, bus: Bus, commander: Commander, tmp_path: Path
 ):
@@ -99,18 +106,21 @@ async def test_given_host_writers_then_one_that_is_paused_is_followed_and_harms_
         writers.start()
         writers.start()
         before = await writers.owners(lambda owners: set(owners.values()) == set(writers.running))
+        await wanted(commander, RECEIVE, SEND)
         await until_ok(commander, "h1", put=(RECEIVE, SEND))
         # when the one of h1 is paused, then the other has it within the time of a lease, and does as it is told
         paused = writers.running[before["h1"]]
         paused.send_signal(signal.SIGSTOP)
         other = next(pid for pid in writers.running if pid != before["h1"])
         await writers.owners(lambda owners: owners["h1"] == other)
+        await wanted(commander, RECEIVE)
         await until_ok(commander, "h1", remove=(SEND,))
         left = installed(machine)
         # and when it wakes, what was written stands, and it has its part of the hosts again
         paused.send_signal(signal.SIGCONT)
         await writers.owners(lambda owners: set(owners.values()) == set(writers.running))
         assert installed(machine) == left
+        await wanted(commander, RECEIVE, SEND)
         await until_ok(commander, "h1", put=(SEND,))
         # and one that is stopped is followed at once
         writers.running.pop(other).terminate()

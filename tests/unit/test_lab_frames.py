@@ -7,7 +7,7 @@ import struct
 
 import pytest
 from ezpath_lab import probe
-from ezpath_lab.frames import Frame, parse
+from ezpath_lab.frames import ENOUGH, Frame, differences, parse
 from ezpath_lab.probe import Gap, Probe, Receiver, gaps
 
 SRC, DST = "02:42:c0:a8:07:0b", "02:42:c0:a8:07:15"
@@ -79,6 +79,24 @@ def test_the_form_is_the_same_on_every_way_and_for_every_number() -> None:
 )
 def test_the_form_tells_a_changed_frame(changed: bytes) -> None:
     assert parse(changed).form != parse(_probe_frame()).form
+
+
+SMALL, LARGE = parse(_probe_frame()), parse(_probe_frame(sequence=probe.LARGE_EVERY - 1))
+OTHER_TTL = parse(_probe_frame(ttl=63))
+
+
+def test_what_one_capture_has_and_the_other_has_not_is_a_difference() -> None:
+    assert differences({SMALL: 400, LARGE: 4}, {SMALL: 300, LARGE: 3}) == []
+    assert differences({SMALL: 400, LARGE: 4}, {SMALL: 300, LARGE: 3, OTHER_TTL: 1}) == [OTHER_TTL]
+    assert differences({SMALL: 400, LARGE: 4}, {SMALL: ENOUGH}) == [LARGE]
+
+
+def test_a_large_frame_missed_among_a_few_is_none_but_a_stream_that_is_all_changed_is() -> None:
+    # Given so few frames that none of them need have been a large one
+    assert differences({SMALL: 400, LARGE: 4}, {SMALL: 60}) == []
+    # But of as few, none is as it was
+    assert differences({SMALL: 400}, {OTHER_TTL: 60}) == sorted([SMALL, OTHER_TTL], key=str)
+    assert differences({SMALL: 400}, {}) == [SMALL]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import socket
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ezpath_lab import probe
@@ -51,6 +53,34 @@ def parse(data: bytes, tag: int | None = None) -> Frame:
         vni, outer_src, outer_dst, inner = tunnelled
         return _tenant_frame("vxlan", inner, vni=vni, outer_src=outer_src, outer_dst=outer_dst)
     return _tenant_frame("bare" if data[12:14] == _TYPE_IPV4 else "other", data)
+
+
+ENOUGH = 3 * probe.LARGE_EVERY
+"""Of so many probes of a stream some are large, also where a few in a row were missed."""
+
+
+def differences(one: Mapping[Frame, int], other: Mapping[Frame, int]) -> list[Frame]:
+    """Kinds of probe frames that one capture has and the other ought to have, and has not.
+
+    What passed a busy machine within seconds may be too little for a large frame: a form that is missing among fewer
+    than :data:`ENOUGH` frames of its stream shows nothing, as long as others of the stream are there.
+    """
+    return sorted((*_missing(one, other), *_missing(other, one)), key=str)
+
+
+def _missing(here: Mapping[Frame, int], there: Mapping[Frame, int]) -> list[Frame]:
+    counts: Counter[str] = Counter()
+    kinds: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    for frame, count in there.items():
+        counts[frame.stream] += count
+        kinds[frame.stream].add((frame.form, frame.shape))
+    known = {frame.stream for frame in here if (frame.form, frame.shape) in kinds[frame.stream]}
+    return [
+        frame
+        for frame in here
+        if (frame.form, frame.shape) not in kinds[frame.stream]
+        and (counts[frame.stream] >= ENOUGH or frame.stream not in known)
+    ]
 
 
 def _tenant_frame(

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ezpath_lab.frames import Frame
+from ezpath_lab.frames import Frame, differences
 from ezpath_lab.processes import WORKLOAD, Processes
 from ezpath_lab.shell import LabError
 from ezpath_lab.topology import Topology
@@ -146,12 +146,12 @@ class Watch:
         verdicts = []
         for end in (pair.a, pair.b):
             one, other = (_probes(captures[self.inside(end)], pair) for captures in (before, after))
-            changed = {(f.stream, f.form, f.shape) for f in one} ^ {(f.stream, f.form, f.shape) for f in other}
+            changed = differences(one, other)
             shapes = {frame.shape for frame in (*one, *other)}
             ok = bool(one) and bool(other) and not changed and shapes == {"bare"}
             detail = f"{sum(one.values())} and {sum(other.values())} frames, {len({f.form for f in one})} forms"
             if not ok:
-                detail += f"; different: {sorted(changed)}, shapes {sorted(shapes)}"
+                detail += f"; different: {changed}, shapes {sorted(shapes)}"
             verdicts.append(Verdict(f"{pair.id}: {end} sees the same frames as on the overlay", ok, detail))
         return verdicts
 
