@@ -74,13 +74,13 @@ class KubernetesReplay:
     """An API server that answers requests for pods as a script says, one answer a request, in its order.
 
     A line has the query it expects (a part of it), and either an answer with its status, or the lines of a watch.
-    A watch stays open after its last line where ``open`` says so.
+    A watch stays open after its last line where ``open`` says so. Other lines are for people.
     """
 
-    def __init__(self, script: str) -> None:
+    def __init__(self, *script: dict[str, Any]) -> None:
         self.requests: list[str] = []
         self.unexpected: list[str] = []
-        self._script = list(lines(f"kubernetes/{script}"))
+        self._script = [line for line in script if "expect" in line]
         self._closing = asyncio.Event()
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
 """Pods as endpoints: what annotations and priorities come to, and an API server as documented through the real client.
 
-`tests/recorded/README.md` says that these answers were written by hand.
+`tests/recorded/README.md` says which of its answers a server gave, and which were written by hand.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ async def following(watch: AsyncIterator[Found], wanted: Iterable[str]) -> Found
 
 
 async def test_given_a_cluster_then_pages_events_bookmarks_and_410_are_followed(tmp_path: Path) -> None:
-    replay = KubernetesReplay("cluster.jsonl")
+    replay = KubernetesReplay(*lines("kubernetes/cluster.jsonl"))
     web, db, new = "shop-web-6d4b75cb6d-x2x7p", "shop-db-0", "shop-db-1"
     async with serving(replay) as url, aclosing(source(tmp_path, url).watch()) as watch:
         first = await anext(watch)
@@ -178,8 +178,66 @@ async def test_given_a_cluster_then_pages_events_bookmarks_and_410_are_followed(
 
 
 async def test_given_a_cluster_that_forbids_it_then_the_source_is_away_and_says_what_it_takes(tmp_path: Path) -> None:
-    async with serving(KubernetesReplay("forbidden.jsonl")) as url:
+    async with serving(KubernetesReplay(*lines("kubernetes/forbidden.jsonl"))) as url:
         with pytest.raises(SourceAway, match=r"403 pods is forbidden.*takes the verbs list and watch on pods"):
+            await anext(source(tmp_path, url).watch())
+
+
+# ---- an API server that was recorded --------------------------------------------------
+
+
+def recorded() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """What a server said to one who may watch pods, and to one who may not."""
+    said = list(lines("kubernetes/traffic.jsonl"))
+    refused = [line for line in said if line.get("status") == 403]
+    return [line for line in said if line not in refused], refused
+
+
+def test_what_was_recorded_is_all_that_a_server_can_say() -> None:
+    said, refused = recorded()
+    answers = [line["body"] for line in said if "body" in line]
+    events = [event for line in said for event in line.get("watch", ())]
+    assert any(answer["metadata"].get("continue") for answer in answers)
+    assert {"ADDED", "MODIFIED", "DELETED", "BOOKMARK"} <= {event["type"] for event in events}
+    codes = [body.get("code") for body in (*answers, *(event["object"] for event in events))]
+    assert 410 in codes and len(refused) == 1
+
+
+async def test_given_what_a_server_once_said_then_pods_are_followed_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given the pages of two pods that were asked for then
+    monkeypatch.setattr("ezpath.inventory.sources.kubernetes.PAGE", 2)
+    said, _ = recorded()
+    said[-1] = {**said[-1], "open": True}
+    replay = KubernetesReplay(*said)
+    db, web, new = "shop-db-0", "shop-web-0", "shop-db-1"
+    async with serving(replay) as url, aclosing(source(tmp_path, url, resync_s=12).watch()) as watch:
+        # When it is asked, then there are those that have addresses, as the plug-ins say them
+        first = await anext(watch)
+        found = {each.name: (each.host, each.mac, each.ip, each.importance) for each in first.endpoints}
+        assert found == {
+            db: ("h11", "0a:58:0a:f4:00:05", "10.244.0.5", 2.0),
+            web: ("h21", "0a:58:0a:f4:01:07", "10.244.1.7", 1.0),
+        }
+        assert len(first.problems) == 1 and "pod shop/no-mac" in first.problems[0]
+        # Then one comes, one is gone and comes again elsewhere, one is missed while the server was away, one ends
+        assert {e.name: e.host for e in (await following(watch, [db, web, new])).endpoints}[new] == "h22"
+        await following(watch, [web, new])
+        moved = await following(watch, [db, web, new])
+        assert {e.name: (e.host, e.mac) for e in moved.endpoints}[db] == ("h12", "0a:58:0a:f4:03:05")
+        await following(watch, [db, new])
+        await following(watch, [db])
+        replay.close()
+    assert not replay.unexpected
+
+
+async def test_given_what_a_server_said_to_a_stranger_then_it_says_what_it_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ezpath.inventory.sources.kubernetes.PAGE", 2)
+    async with serving(KubernetesReplay(*recorded()[1])) as url:
+        with pytest.raises(SourceAway, match=r"403 pods is forbidden: User .somebody.*takes the verbs list and watch"):
             await anext(source(tmp_path, url).watch())
 
 
@@ -191,7 +249,7 @@ async def test_given_nobody_there_or_no_kubeconfig_then_the_source_is_away(tmp_p
 
 
 async def test_given_a_namespace_and_labels_then_only_they_are_asked_for(tmp_path: Path) -> None:
-    replay = KubernetesReplay("cluster.jsonl")
+    replay = KubernetesReplay(*lines("kubernetes/cluster.jsonl"))
     async with serving(replay) as url:
         watch = source(tmp_path, url, namespace="shop", selector="ezpath=yes").watch()
         await anext(watch)
