@@ -18,6 +18,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # that press Ctrl-C would wait for ever.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+for name in ("COLUMNS", "LINES"):
+    # A worker inherits what readline found out about the terminal of pytest's own process. Where a test draws on a
+    # terminal, or on none, that is not its size.
+    os.environ.pop(name, None)
+
 
 def require(*tools: str, root: bool = False) -> None:
     """Go on only where ``tools`` are on PATH (and, with ``root``, as root).

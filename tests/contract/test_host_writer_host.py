@@ -402,6 +402,20 @@ async def test_given_a_writer_of_a_later_term_then_the_earlier_one_changes_nothi
         await ovs.close()
 
 
+@pytest.mark.parametrize("term", range(1, 9))
+async def test_given_a_wall_then_the_writer_just_before_is_behind_it(machine, term):
+    # given a writer of any term, and one of the term before who has not noticed
+    earlier, later = await connect(machine, term), await connect(machine, term + 1)
+    # when that one changes something, then neither bridge takes it
+    with pytest.raises(OvsFenced, match=f"has a writer of term {term + 1}"):
+        await earlier.apply([RED_RECEIVE, RED_SEND])
+    for bridge in earlier._bridges.values():
+        with pytest.raises(OvsFenced):
+            await bridge.bundle([])
+    for ovs in (earlier, later):
+        await ovs.close()
+
+
 async def test_given_a_fence_that_somebody_removed_then_it_is_put_up_again_and_cleaning_up_takes_it_away(machine):
     ovs = await connect(machine, term=6)
     machine.ofctl("del-flows", "br-int", "table=253")

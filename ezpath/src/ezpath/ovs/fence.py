@@ -32,8 +32,12 @@ class Fence:
 
     @property
     def mark(self) -> Flow:
-        """What names the term, for as long as a bundle takes."""
-        return _rule(f"dl_src={_mac(self.term)}")
+        """What names the term, for as long as a bundle takes.
+
+        It has a destination too, so that it is never the same as a rule of a wall: one that only takes the other's
+        place overlaps nothing.
+        """
+        return _rule(f"dl_src={_mac(self.term)},dl_dst={_mac(1)}")
 
     @property
     def lines(self) -> list[str]:
