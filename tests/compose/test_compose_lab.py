@@ -40,10 +40,9 @@ SIZES_MB = {
 def compose(needs: Callable[..., None]) -> Iterator[Compose]:
     """Images built as the documentation says for a machine without a registry."""
     needs(*TOOLS, root=True)
-    # Not pytest's own, which would be kept: the daemon's store is more than a gigabyte.
     with TemporaryDirectory(prefix="ezpath-docker-") as name:
         directory = Path(name)
-        daemon = DockerDaemon(directory, AS_IT_COMES, way_out=True)
+        daemon = DockerDaemon(directory, AS_IT_COMES, way_out=True, in_memory=True)
         compose = Compose(daemon, directory / "checkout", KEEP="1")
         try:
             daemon.start()
