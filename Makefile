@@ -13,6 +13,8 @@ SEED ?= 1
 CHAOS_OPTIONS ?=
 PYTEST_OPTIONS ?=
 WORKERS ?= 2
+# A lab and its tests start hundreds of processes: without compiled modules, each spends most of its start on compiling.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup setup-tests lab lab-down chaos test model fuzz check format bench-dataplane bench-control bench-collectors bench-monitor bench-saga bench-decider \
 	sim p4 p4-check saga-doc events-doc reference record-docker clean
