@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import tempfile
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,10 +26,18 @@ from rich.console import Console
 from ezpath_bench import report
 from ezpath_bench.dataplane.paths import Workshop
 from ezpath_bench.saga.load import Load
-from ezpath_bench.saga.measure import FAULTS, STEADY_RATE, Latencies, Measurements, NotMeasured, Rates
+from ezpath_bench.saga.measure import (
+    FAULTS,
+    STEADY_RATE,
+    Latencies,
+    Measurements,
+    NotMeasured,
+    Rates,
+    percentile,
+)
 from ezpath_bench.saga.network import Network
 from ezpath_bench.saga.proxy import Proxy
-from ezpath_bench.saga.shares import Shares
+from ezpath_bench.saga.shares import OTHERS, Shares
 from ezpath_bench.saga.site import Site
 
 RACKS = 3
@@ -172,18 +181,29 @@ def _show_rates(rates: Rates) -> list[bool]:
     rows = [["offloads, request to active", f"{rates.pairs:,}", f"{rates.offload:,.0f}", f"{TARGET_RATE:,.0f}"]]
     rows += [["reverts, request to reverted (2 s drain in it)", f"{rates.pairs:,}", f"{rates.revert:,.0f}", ""]]
     report.show("As many sagas as will go", ["", "sagas", "a second", "target"], rows)
-    total = sum(rates.shares.values())
-    shares = sorted(rates.shares.items(), key=lambda item: -item[1])
-    rows = [[kind, f"{share:.2f}", f"{share / rates.offload * 1e6:,.0f}"] for kind, share in shares]
-    rows.append(["together", f"{total:.2f}", f"{total / rates.offload * 1e6:,.0f}"])
-    report.show(f"Who uses the {os.cpu_count()} cores meanwhile", ["", "cores", "µs an offload"], rows)
+    _show_shares(rates.shares, rates.offload)
     return [_verdict("offloads a second", rates.offload >= TARGET_RATE, f"{rates.offload:,.0f}", f"{TARGET_RATE:,.0f}")]
+
+
+def _show_shares(shares: Mapping[str, float], rate: float) -> None:
+    """The processors' time of an offload, by who spends it."""
+    ours = {kind: share for kind, share in shares.items() if kind != OTHERS}
+    rows = sorted(ours.items(), key=lambda item: -item[1])
+    rows += [("together", sum(ours.values()))]
+    shown = [[kind, f"{share:.2f}", f"{share / rate * 1e6:,.0f}"] for kind, share in rows]
+    shown.append([OTHERS, f"{shares[OTHERS]:.2f}", ""])
+    report.show(f"Who uses the {os.cpu_count()} cores meanwhile", ["", "cores", "µs an offload"], shown)
 
 
 def _show_latencies(found: Latencies) -> list[bool]:
     p99 = found.percentile(0.99)
     row = [f"{STEADY_RATE:.0f} a second", *_figures(found), f"{TARGET_P99_MS:.0f}"]
     report.show("Milliseconds from decision to active", ["", *_HEADS, "p99 target"], [row])
+    legs = [
+        [leg, *(f"{percentile(each, share):.0f}" for share in (0.5, 0.9, 0.99))] for leg, each in found.legs.items()
+    ]
+    report.show("Milliseconds of each leg, by the times at which NATS stored it", ["", "p50", "p90", "p99"], legs)
+    _show_shares(found.shares, STEADY_RATE)
     return [_verdict("decision to active, p99", p99 < TARGET_P99_MS, f"{p99:.0f} ms", f"{TARGET_P99_MS:.0f} ms")]
 
 

@@ -12,6 +12,8 @@ from ezpath.bus import Bus, Saying
 from ezpath.events import OffloadRequested, OutcomeName, RevertRequested, SagaOutcome
 from ezpath.names import PairId, Tenant
 
+from ezpath_bench.saga.legs import Legs, legs_of
+
 Pairs = Sequence[tuple[PairId, Tenant]]
 What = Literal["offload", "revert"]
 
@@ -91,6 +93,11 @@ class Load:
         except TimeoutError:
             return False
         return True
+
+    async def legs(self, since: float) -> Legs:
+        """Of the offloads that were asked for from Unix time ``since`` on."""
+        said = ["ezpath.decision.offload.>", "ezpath.command.>", "ezpath.report.>", "ezpath.saga.outcome.>"]
+        return legs_of([(each.published_at, each.event) async for each in self._bus.history(said, since)])
 
     async def _ask(self, wave: Wave, pairs: Pairs, what: What) -> None:
         now = time.monotonic()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ezpath.names import Tenant
 
+from ezpath_bench.saga.legs import Legs
 from ezpath_bench.saga.load import Load, Pairs, Wave
 from ezpath_bench.saga.network import Network
 from ezpath_bench.saga.proxy import Proxy
@@ -45,15 +47,23 @@ class Latencies:
 
     values: list[float] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    legs: Legs = field(default_factory=dict)
+    shares: Mapping[str, float] = field(default_factory=dict)
+    """Cores in use meanwhile, by process."""
 
     def percentile(self, share: float) -> float:
         """The smallest value that ``share`` of all do not pass; infinite where more than the rest failed."""
-        ordered = sorted(self.values) + [math.inf] * len(self.failed)
-        return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else math.inf
+        return percentile(self.values + [math.inf] * len(self.failed), share)
 
     def add(self, wave: Wave) -> None:
         self.values += wave.latencies_ms
         self.failed += wave.failed.values()
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The smallest of ``values`` that ``share`` of them do not pass."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else math.inf
 
 
 class Measurements:
@@ -79,9 +89,11 @@ class Measurements:
 
     async def latencies(self, seconds: float) -> Latencies:
         """At :data:`STEADY_RATE`."""
+        began = time.time()
+        self._shares.begin()
         wave = await self._load.steadily(self._pairs(1, 2, round(STEADY_RATE * seconds)), "offload", STEADY_RATE)
         await self._ended(wave)
-        found = Latencies()
+        found = Latencies(shares=self._shares.read(), legs=await self._load.legs(began))
         found.add(wave)
         await self._back([wave])
         return found
