@@ -1,45 +1,31 @@
 """All that a bucket holds at one moment, or an error: never a part of it.
 
 Adapter. nats-py's own watch says that all was given when it finds nothing pending and nothing received, and what is on
-its way to us just then is neither: a bucket looks empty. Here the number of keys comes with the making of the consumer,
-before anything is sent, and as many have to arrive.
+its way to us just then is neither: a bucket looks empty. Here as many values have to arrive as were counted at first.
 """
 
 from __future__ import annotations
 
-import contextlib
+from contextlib import aclosing
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.errors import Error as NatsError
 from nats.js import api
 
-from ezpath.bus.pull import Lost, Pull
+from ezpath.bus.drain import drain, reading
+from ezpath.bus.pull import Lost
 
 BATCH = 1000
-LINGER_S = 0.01
-INACTIVE_S = 60.0
 _OPERATION, _MARKER = "KV-Operation", "Nats-Marker-Reason"
 
 
 async def last_of_each(client: Client, bucket: str, keys: str, timeout_s: float) -> dict[str, tuple[bytes, int]]:
     """Key to (value, revision) for the keys that match and were not deleted. Raises nats-py's errors, TimeoutError."""
-    prefix, stream = f"$KV.{bucket}.", f"KV_{bucket}"
-    js = client.jetstream(timeout=timeout_s)
-    config = api.ConsumerConfig(
-        deliver_policy=api.DeliverPolicy.LAST_PER_SUBJECT,
-        ack_policy=api.AckPolicy.NONE,
-        filter_subjects=[prefix + keys],
-        inactive_threshold=INACTIVE_S,
-        mem_storage=True,
-    )
-    info = await js.add_consumer(stream, config)
-    left, found = info.num_pending or 0, dict[str, tuple[bytes, int]]()
+    prefix, found = f"$KV.{bucket}.", dict[str, tuple[bytes, int]]()
+    config = reading([prefix + keys], api.DeliverPolicy.LAST_PER_SUBJECT)
     try:
-        async with Pull(client, stream, info.name, BATCH) as pull:
-            while left > 0:
-                messages = await pull.gather(LINGER_S)
-                left -= len(messages)
+        async with aclosing(drain(client, f"KV_{bucket}", config, BATCH, timeout_s)) as batches:
+            async for messages in batches:
                 for message in messages:
                     key = message.subject.removeprefix(prefix)
                     if _is_deletion(message):
@@ -48,9 +34,6 @@ async def last_of_each(client: Client, bucket: str, keys: str, timeout_s: float)
                         found[key] = message.data, message.metadata.sequence.stream
     except Lost as error:
         raise TimeoutError(str(error)) from None
-    finally:
-        with contextlib.suppress(NatsError, OSError, TimeoutError):  # it ends by itself when nobody asks for a minute
-            await js.delete_consumer(stream, info.name)
     return found
 
 

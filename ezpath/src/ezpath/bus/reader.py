@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import datetime
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import aclosing
 
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js import api
 
 from ezpath.bus.consumer import Delivery, to_deliveries
+from ezpath.bus.drain import LINGER_S, drain, reading
 from ezpath.bus.errors import Unavailable, heed_cancellation
 from ezpath.bus.link import Link
 from ezpath.bus.pull import Lost, Pull
@@ -19,7 +20,6 @@ from ezpath.events import STREAM, JsonEvent
 from ezpath.lag import Backlog, StreamUse
 
 BATCH = 500
-LINGER_S = 0.01
 TIMEOUT_S = 3
 RETRY_AFTER_S = 0.5
 _ANY: tuple[type[JsonEvent], ...] = JsonEvent.__args__
@@ -75,22 +75,17 @@ async def history(
     Raises :class:`Unavailable` where NATS goes away in the middle.
     """
     client = await link.client(patience_s)
-    config = _config(subjects)
+    config = reading(list(subjects))
     if since is not None:
         config.deliver_policy = api.DeliverPolicy.BY_START_TIME
         config.opt_start_time = datetime.datetime.fromtimestamp(since, datetime.UTC)
     try:
-        info = await client.jetstream(timeout=TIMEOUT_S).add_consumer(stream, config)
-        left = info.num_pending or 0
-        async with Pull(client, stream, info.name, BATCH) as pull:
-            while left > 0:
-                messages = await pull.gather(LINGER_S)
-                left -= len(messages)
+        async with aclosing(drain(client, stream, config, BATCH, TIMEOUT_S)) as batches:
+            async for messages in batches:
                 for delivery in _understood(messages):
                     yield delivery
     except _TROUBLE as error:
         raise _unavailable(link, error) from None
-    await _forget(client, stream, info.name)
 
 
 async def follow(link: Link, subjects: Sequence[str], after: int) -> AsyncIterator[Delivery[JsonEvent]]:
@@ -104,8 +99,7 @@ async def follow(link: Link, subjects: Sequence[str], after: int) -> AsyncIterat
             if (life and str(stream.created) != life) or stream.state.last_seq < after:
                 after = 0  # NATS came back empty and counts from the start again
             life = str(stream.created)
-            config = _config(subjects)
-            config.deliver_policy = api.DeliverPolicy.BY_START_SEQUENCE
+            config = reading(list(subjects), api.DeliverPolicy.BY_START_SEQUENCE)
             config.opt_start_seq = after + 1
             info = await js.add_consumer(STREAM, config)
             async with Pull(client, STREAM, info.name, BATCH) as pull:
@@ -129,20 +123,3 @@ def _understood(messages: Sequence[Msg]) -> Iterator[Delivery[JsonEvent]]:
 def _unavailable(link: Link, error: Exception) -> Unavailable:
     why = str(error) or type(error).__name__
     return Unavailable(f"NATS at {link.url} did not answer: {why}. See that JetStream runs there, and ask again")
-
-
-def _config(subjects: Sequence[str]) -> api.ConsumerConfig:
-    return api.ConsumerConfig(
-        deliver_policy=api.DeliverPolicy.ALL,
-        ack_policy=api.AckPolicy.NONE,
-        filter_subjects=list(subjects),
-        inactive_threshold=60.0,
-        mem_storage=True,
-    )
-
-
-async def _forget(client: Client, stream: str, consumer: str) -> None:
-    try:
-        await client.jetstream(timeout=TIMEOUT_S).delete_consumer(stream, consumer)
-    except (NatsError, OSError):
-        return  # it ends by itself when nobody asks for a minute
