@@ -112,6 +112,14 @@ class TestPMap:
         with pytest.raises(KeyError):
             two["c"]
 
+    def test_given_an_older_one_then_it_names_the_keys_that_are_not_as_they_were(self) -> None:
+        before: PMap[str, int] = PMap((f"red.a-{n}.b-{n}", n) for n in range(500))
+        after = before.put("red.new.pair", 1).put("red.a-7.b-7", 70).without("red.a-8.b-8").put("red.a-9.b-9", 0)
+        assert after.changed_since(before) == {"red.new.pair", "red.a-7.b-7", "red.a-8.b-8", "red.a-9.b-9"}
+        assert before.changed_since(before) == set() and PMap().changed_since(PMap()) == set()
+
     def test_given_thousands_then_it_is_a_mapping_like_any_other(self) -> None:
         plain = {f"red.a-{n}.b-{n}": n for n in range(3000)}
+        assert sorted(PMap(plain.items()).values()) == sorted(plain.values())
+        assert dict(PMap(plain.items()).items()) == plain and ("red.a-1.b-1", 1) in PMap(plain.items()).items()
         assert dict(PMap(plain.items())) == plain and list(PMap(plain.items())) == list(PMap(plain.items()))

@@ -11,6 +11,9 @@ from enum import Enum, StrEnum
 
 
 class Phase(StrEnum):
+    # That of the string that it is: the enumeration's own is a call in Python, and every look into a table needs one.
+    __hash__ = str.__hash__
+
     REQUESTED = "requested"
     SWITCH_RECEIVE = "switch-receive"
     SWITCH_SEND = "switch-send"
@@ -27,6 +30,8 @@ class Phase(StrEnum):
 
 class On(StrEnum):
     """What can happen to a saga."""
+
+    __hash__ = str.__hash__
 
     CROWDED = "crowded"
     """An offload was asked for, and as many are on their way as may be."""

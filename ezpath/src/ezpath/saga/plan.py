@@ -7,8 +7,7 @@ and kept in the saga's record: what was installed is taken off again, whatever t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 
 from ezpath.inventory import Inventory, Pair
 from ezpath.items import EndpointLocal, EndpointRemote, Item, ReceiveRule, SendRule, TenantTag
@@ -51,9 +50,35 @@ def sides_of(pair: Pair, vids: tuple[VlanId, VlanId], inventory: Inventory) -> S
     return side(0), side(1)
 
 
-@lru_cache(maxsize=8192)
+@dataclass(slots=True)
+class _Plan:
+    """All that is worked out from the sides of one pair."""
+
+    sides: Sides
+    steps: Steps
+    installed: dict[tuple[Phase, ...], frozenset[tuple[Target, Item]]] = field(default_factory=dict)
+
+
+_PLANS: dict[int, _Plan] = {}
+_PLANS_MOST = 16384
+
+
+def _plan(sides: Sides) -> _Plan:
+    """By which object it is: a saga keeps its sides, and to hash them takes longer than most of what is asked here."""
+    plan = _PLANS.get(id(sides))
+    if plan is None or plan.sides is not sides:
+        if len(_PLANS) >= _PLANS_MOST:
+            _PLANS.clear()
+        plan = _PLANS[id(sides)] = _Plan(sides, _steps(sides))
+    return plan
+
+
 def steps(sides: Sides) -> Steps:
     """Everything that offloading a pair installs."""
+    return _plan(sides).steps
+
+
+def _steps(sides: Sides) -> Steps:
     plan: dict[Phase, dict[Target, tuple[Item, ...]]] = {phase: {} for phase in INSTALLS}
     for me, peer in (sides, sides[::-1]):
         for phase, target, item in _one_side(me, peer):
@@ -73,12 +98,11 @@ def _one_side(me: Side, peer: Side) -> Iterator[tuple[Phase, Target, Item]]:
 
 def held(sides: Sides, phase: Phase) -> frozenset[tuple[Target, Item]]:
     """What a saga in ``phase`` needs to stay where it is."""
-    return _installed_by(sides, HOLDS[phase])
-
-
-@lru_cache(maxsize=16384)
-def _installed_by(sides: Sides, phases: tuple[Phase, ...]) -> frozenset[tuple[Target, Item]]:
-    return frozenset(_items(sides, phases))
+    phases, known = HOLDS[phase], _plan(sides).installed
+    found = known.get(phases)
+    if found is None:
+        found = known[phases] = frozenset(_items(sides, phases))
+    return found
 
 
 def needed(sides: Sides) -> Iterator[tuple[Target, Item]]:

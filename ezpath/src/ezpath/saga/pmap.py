@@ -6,8 +6,9 @@ the work. Keys are spread over rows by a hash that is the same in every process,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
 from functools import lru_cache
+from itertools import chain
 from typing import Any, TypeVar, overload
 from zlib import crc32
 
@@ -16,7 +17,7 @@ V = TypeVar("V")
 D = TypeVar("D")
 
 _ROWS = 64
-_NO_ROWS: tuple[dict[Any, Any], ...] = ({},) * _ROWS
+_NO_ROWS: list[dict[Any, Any]] = [{}] * _ROWS
 
 
 class PMap(Mapping[K, V]):
@@ -25,7 +26,7 @@ class PMap(Mapping[K, V]):
     __slots__ = ("_rows", "_size")
 
     def __init__(self, pairs: Iterable[tuple[K, V]] = ()) -> None:
-        self._rows: tuple[dict[K, V], ...] = _NO_ROWS
+        self._rows: list[dict[K, V]] = _NO_ROWS  # neither it nor what is in it is ever changed
         self._size = 0
         for key, value in pairs:
             filled = self.put(key, value)
@@ -53,11 +54,28 @@ class PMap(Mapping[K, V]):
     def __len__(self) -> int:
         return self._size
 
+    def values(self) -> ValuesView[V]:
+        return _Values(self)
+
+    def items(self) -> ItemsView[K, V]:
+        return _Items(self)
+
+    def changed_since(self, before: PMap[K, V]) -> set[K]:
+        """The keys that have another value than they had, or none in one of the two."""
+        changed: set[K] = set()
+        for now, was in zip(self._rows, before._rows, strict=True):
+            if now is not was:  # most rows are the same
+                changed.update(key for key, value in now.items() if was.get(key) is not value)
+                changed.update(key for key in was if key not in now)
+        return changed
+
     def put(self, key: K, value: V) -> PMap[K, V]:
         """The same with ``value`` under ``key``."""
         number = _row(key)
-        row = self._rows[number]
-        return self._with(number, {**row, key: value}, self._size + (key not in row))
+        row = self._rows[number].copy()
+        size = len(row)
+        row[key] = value
+        return self._with(number, row, self._size + len(row) - size)
 
     def without(self, key: K) -> PMap[K, V]:
         """The same without ``key``, which need not be in it."""
@@ -65,16 +83,31 @@ class PMap(Mapping[K, V]):
         row = self._rows[number]
         if key not in row:
             return self
-        return self._with(number, {other: row[other] for other in row if other != key}, self._size - 1)
+        row = row.copy()
+        del row[key]
+        return self._with(number, row, self._size - 1)
 
     def _with(self, number: int, row: dict[K, V], size: int) -> PMap[K, V]:
-        new: PMap[K, V] = object.__new__(type(self))
-        new._rows = (*self._rows[:number], row, *self._rows[number + 1 :])
+        new: PMap[K, V] = object.__new__(PMap)
+        rows = new._rows = self._rows.copy()
+        rows[number] = row
         new._size = size
         return new
 
     def __repr__(self) -> str:
         return f"PMap({dict(self)!r})"
+
+
+class _Values(ValuesView[V]):
+    """Row by row: a mapping's own look up each key."""
+
+    def __iter__(self) -> Iterator[V]:
+        return chain.from_iterable(row.values() for row in self._mapping._rows)  # type: ignore[attr-defined]
+
+
+class _Items(ItemsView[K, V]):
+    def __iter__(self) -> Iterator[tuple[K, V]]:
+        return chain.from_iterable(row.items() for row in self._mapping._rows)  # type: ignore[attr-defined]
 
 
 @lru_cache(maxsize=1 << 17)

@@ -55,7 +55,7 @@ class Turn:
             saga = but(saga, phase=move.then, entered_at=self.now, deadline=NEVER, told=False)
         for do in move.do:
             saga = self._done(do, saga, reason)
-        if saga != came_from:
+        if saga is not came_from:
             self.world = self.world.with_saga(saga)
             self._moved[saga.pair] = None
             if saga.phase is not came_from.phase or saga.sides is not came_from.sides:
@@ -133,6 +133,5 @@ class Turn:
             reason = f"waiting: {reason}"
         self._said.append(words.step_event(saga, came_from, self.now, reason))
         if Do.ASK in move.do or Do.ASK_AGAIN in move.do:
-            work = self._work(saga)
-            shard = self.settings.shard.number
+            work, shard = self._work(saga), self.settings.shard.number
             self._said.extend(words.command(saga, target, work[target], shard) for target in sorted(saga.waiting))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import cast
 
 from ezpath.events import HostCommand, OutcomeName, SagaOutcome, SagaStep, SwitchCommand
 from ezpath.inventory import Inventory, Pair
@@ -23,10 +24,10 @@ _OUTCOMES: dict[Phase, OutcomeName] = {
 def command(saga: Saga, target: Target, items: Iterable[Item], shard: int = 0) -> Command:
     """What ``saga`` asks of ``target`` in its phase."""
     kind, name = target.split(":", 1)
+    # What a target is asked for is of its kind (``plan.py``): to look at each item for it would double the work.
     if kind == "switch":
-        asked = tuple(item for item in items if isinstance(item, SwitchItem))
-        return _switch_command(saga, SwitchName(name), asked, shard)
-    return _host_command(saga, HostName(name), tuple(item for item in items if isinstance(item, HostItem)), shard)
+        return _switch_command(saga, SwitchName(name), cast(tuple[SwitchItem, ...], tuple(items)), shard)
+    return _host_command(saga, HostName(name), cast(tuple[HostItem, ...], tuple(items)), shard)
 
 
 def _switch_command(saga: Saga, switch: SwitchName, items: tuple[SwitchItem, ...], shard: int) -> SwitchCommand:
