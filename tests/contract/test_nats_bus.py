@@ -327,6 +327,28 @@ async def test_compare_and_set(bus):
     await bus.kv_put_cas(SAGA_BUCKET, "red.a.b", b"4", None)
 
 
+async def test_given_a_pace_then_no_batch_begins_sooner_after_the_one_before(bus):
+    batches: list[list[str]] = []
+    loop = asyncio.get_running_loop()
+    began: list[float] = []
+
+    async def keep(deliveries: list[Delivery[OffloadRequested]]) -> None:
+        began.append(loop.time())
+        batches.append([delivery.event.pair for delivery in deliveries])
+
+    task = asyncio.create_task(bus.consume("paced", "ezpath.decision.>", OffloadRequested, keep, pace_s=2.0))
+    await bus.publish(offload(0))
+    await until(lambda: len(batches) == 1)
+    for n in (1, 2, 3):
+        await bus.publish(offload(n))
+    await until(lambda: sum(map(len, batches)) == 4)
+    task.cancel()
+
+    assert batches[0] == [offload(0).pair]
+    assert [pair for batch in batches[1:] for pair in batch] == [offload(n).pair for n in (1, 2, 3)]
+    assert all(later - earlier >= 1.9 for earlier, later in zip(began, began[1:], strict=False))
+
+
 async def test_of_many_who_write_at_once_one_wins(bus):
     results = await asyncio.gather(
         *(bus.kv_put_cas(SAGA_BUCKET, "k", str(n).encode(), None) for n in range(10)), return_exceptions=True

@@ -215,13 +215,16 @@ class Bus:
         *,
         batch: int = 256,
         linger_s: float = 0.002,
+        pace_s: float = 0.0,
         start: int = 1,
     ) -> None:
         """Run ``handler`` on every ``expected`` event on ``subject``, stored before or after now, until cancelled.
 
         ``durable`` names the place in the stream: it is kept in NATS across restarts, and processes that use the
         same name share the work. The handler gets up to ``batch`` events in order, together with those that come
-        within ``linger_s`` seconds of the first, and may take its time. When it returns they are acknowledged, except
+        within ``linger_s`` seconds of the first, and may take its time; it gets the next ones ``pace_s`` seconds after
+        these at the earliest, for where a batch costs much more than what is in it, many small ones cost all there is.
+        When it returns they are acknowledged, except
         those it told to :meth:`Delivery.retry` or :meth:`Delivery.reject`. When it raises, they come again.
 
         Where the place is not known yet, it is made at stream sequence ``start``.
@@ -239,6 +242,7 @@ class Bus:
             self._bury,
             batch=batch,
             linger_s=linger_s,
+            pace_s=pace_s,
             start=start,
         )
         await consumer.run()

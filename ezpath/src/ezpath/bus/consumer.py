@@ -133,6 +133,7 @@ class Consumer(Generic[E]):
         *,
         batch: int,
         linger_s: float,
+        pace_s: float,
         start: int,
     ) -> None:
         self._link = link
@@ -144,6 +145,7 @@ class Consumer(Generic[E]):
         self._bury = bury
         self._batch = batch
         self._linger_s = linger_s
+        self._pace_s = pace_s
         self._start = start
         self._log = structlog.get_logger().bind(consumer=durable, subject=subject)
 
@@ -162,9 +164,12 @@ class Consumer(Generic[E]):
         await self._ensure(client)
         async with Pull(client, STREAM, self._durable, self._batch) as pull:
             alive = asyncio.create_task(_keep_alive(pull), name=f"{self._durable}-progress")
+            loop, next_at = asyncio.get_running_loop(), 0.0
             try:
                 while True:
-                    await self._deal_with(await pull.gather(self._linger_s), pull)
+                    messages = await pull.gather(self._linger_s, next_at)
+                    next_at = loop.time() + self._pace_s
+                    await self._deal_with(messages, pull)
             finally:
                 alive.cancel()
                 await _give_back(pull, client)

@@ -58,15 +58,19 @@ class Pull:
             self.held[message.reply] = message
         self._queue.put_nowait(message)
 
-    async def gather(self, linger_s: float) -> list[Msg]:
-        """Wait for the first message, then take what else comes within ``linger_s`` seconds. Raises :class:`Lost`."""
+    async def gather(self, linger_s: float, not_before: float = 0.0) -> list[Msg]:
+        """Wait for the first message, then take what else comes within ``linger_s`` seconds. Raises :class:`Lost`.
+
+        ``not_before``: the earliest time, by the loop's clock, at which it returns with less than a full batch.
+        """
         messages: list[Msg] = []
         while not messages:
             if self._outstanding <= 0:
                 await self._ask()
             await self._take(await self._next(), messages)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(linger_s):
+            loop = asyncio.get_running_loop()
+            async with asyncio.timeout_at(max(loop.time() + linger_s, not_before)):
                 while len(messages) < self._batch and self._outstanding > 0:
                     await self._take(await self._queue.get(), messages)
         return messages

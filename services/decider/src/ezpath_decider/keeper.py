@@ -48,6 +48,8 @@ from ezpath_decider.cabinet import Cabinet
 from ezpath_decider.ledger import Emptied, Ledger
 
 Clock = Callable[[], float]
+PACE_S = 0.01
+"""From one batch to the next, at least, seconds: what is written and said for one costs far more than a saga in it."""
 
 
 class Keeper:
@@ -119,8 +121,11 @@ class Keeper:
 
     async def run(self) -> NoReturn:
         """Until cancelled, or no longer the leader: :class:`~ezpath_decider.ledger.Deposed`."""
+        loop, next_at = asyncio.get_running_loop(), 0.0
         while True:
             await self._arrived.wait()
+            await asyncio.sleep(max(0.0, next_at - loop.time()))
+            next_at = loop.time() + PACE_S
             self._arrived.clear()
             taken, self._waiting = self._waiting, []
             for batch in batches(self._steps(event for inputs, _ in taken for event in inputs)):

@@ -33,6 +33,8 @@ from ezpath_host_writer.wanted import Documents, Wanted
 FIRST_BACKOFF_S = 0.2
 MAX_BACKOFF_S = 2.0
 SAY_EVERY_S = 10.0
+PACE_S = 0.015
+"""From one batch to the next, at least, seconds: bundles and passes over the datapath cost far more than a rule."""
 
 
 class HostWorker:
@@ -93,7 +95,7 @@ class HostWorker:
             commands = f"ezpath.command.host.{name}"
             durable = f"host-writer-{name}"
             start = await take_place(self._bus, durable)
-            await self._bus.consume(durable, commands, HostCommand, self._on_commands, start=start)
+            await self._bus.consume(durable, commands, HostCommand, self._on_commands, pace_s=PACE_S, start=start)
 
     async def on_installed(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
         """The answer to :func:`ezpath.answers.ask_installed`."""

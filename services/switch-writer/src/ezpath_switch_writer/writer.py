@@ -41,6 +41,8 @@ STANDBY_S = 1.0
 """How often a writer that is not the primary asks whether there still is one, seconds."""
 SAY_EVERY_S = 10.0
 BATCH = 512
+PACE_S = 0.015
+"""From one batch to the next, at least, seconds: a Write and a Read cost far more than an entry in them."""
 AUDIT_S = 10.0
 """How often a switch is compared with what it ought to hold, seconds."""
 KV_WAIT_S = 10.0
@@ -106,7 +108,9 @@ class SwitchWriter:
             tasks.create_task(self.condition.run(self._bus))
             start = await take_place(self._bus, durable)
             tasks.create_task(
-                self._bus.consume(durable, subject, SwitchCommand, self._on_commands, batch=BATCH, start=start)
+                self._bus.consume(
+                    durable, subject, SwitchCommand, self._on_commands, batch=BATCH, pace_s=PACE_S, start=start
+                )
             )
 
     async def on_installed(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
