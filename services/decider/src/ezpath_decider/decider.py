@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import structlog
-from ezpath.bus import BusError
+from ezpath.bus import BusError, Saying
 from ezpath.events import (
     FlowSample,
     FlowsSnapshot,
@@ -34,12 +34,13 @@ from ezpath_decider.inventories import Inventories
 from ezpath_decider.leader import Leader
 from ezpath_decider.metrics import DeciderMetrics
 from ezpath_decider.othersagas import OtherSagas
+from ezpath_decider.paced import paced
 from ezpath_decider.pins import Pins
 from ezpath_decider.policyfile import PolicyFile
 from ezpath_decider.questions import Questions
 from ezpath_decider.recorder import Recorder
 from ezpath_decider.recording import RecordedEngine, Tape
-from ezpath_decider.rounds import flow_lines
+from ezpath_decider.rounds import Shown
 from ezpath_decider.sagas import Standing
 from ezpath_decider.sharing import Sharing
 from ezpath_decider.term import Term
@@ -106,6 +107,7 @@ class Decider:
         self._controls = Controls(service.bus, self._engine, policy, service.inventory, self._decides)
         self._gone = Gone(gone_after_s)
         self._adopted = False
+        self._rounds = asyncio.Lock()
         self._apply(policy)
         self._log = structlog.get_logger()
 
@@ -182,9 +184,10 @@ class Decider:
         self._gone.hear(state, self._clock())
 
     async def _forget(self) -> None:
-        self._engine.forget(self._clock())
-        if self._sharing is not None:
-            self._sharing.forget()
+        async with self._rounds:  # what a round tells of stays in its place until it is told
+            self._engine.forget(self._clock())
+            if self._sharing is not None:
+                self._sharing.forget()
 
     async def _every(self, seconds: float, work: Callable[[], asyncio.Future[None]] | Callable[[], object]) -> None:
         loop = asyncio.get_running_loop()
@@ -195,6 +198,10 @@ class Decider:
             await asyncio.sleep(due - loop.time())
 
     async def _round(self) -> None:
+        async with self._rounds:
+            await self._decide()
+
+    async def _decide(self) -> None:
         await self._take_up_inventory()
         self._reread_policy()
         self._heed_pauses_and_pins()
@@ -220,7 +227,7 @@ class Decider:
         if decided.fault:
             self._log.error("the strategy failed, everything stays where it is", reason=decided.fault)
         # All of one instant: whatever is awaited lets samples in.
-        decisions, lines = list(decided.decisions()), flow_lines(decided.candidates, sagas)
+        decisions, shown = list(decided.decisions()), Shown.of(decided.candidates)
         self._metrics.decided(decided, len(decided.candidates), self._clock() - now, now)
         await self._questions.after(decided, self._policy.policy.strategy, sagas, asked)
         if self._onlooker is not None:
@@ -228,16 +235,17 @@ class Decider:
                 await self._onlooker.decided(decision, now)
             return
         gone = self._gone.hosts(now)
-        for decision in (*decisions, *self._of_gone_hosts(sagas, now)):
-            in_vain = decision.what == "offload" and gone.intersection(self._hosts_of(decision.pair))
-            if self._tells(decision.tenant) and not in_vain:
-                await self._publish(decision, now)
+        ours = [each for each in (*decisions, *self._of_gone_hosts(sagas, now)) if self._tells(each.tenant)]
+        in_vain = {
+            each.pair for each in ours if each.what == "offload" and gone.intersection(self._hosts_of(each.pair))
+        }
+        await self._publish([each for each in ours if each.pair not in in_vain], now)
         if not self._decides():
             return  # whoever leads tells what it sees
         try:
-            ours = tuple(line for line in lines if self._tells(line.tenant))
+            lines = tuple(line for line in await paced(shown.lines(sagas)) if self._tells(line.tenant))
             part = self.leader.part if self._sharing is None else ()  # one decider tells of all
-            await self._service.bus.publish(FlowsSnapshot(now, ours, *part))
+            await self._service.bus.publish(FlowsSnapshot(now, lines, *part))
         except BusError as error:
             self._log.warning("flows not published", reason=str(error))
 
@@ -269,21 +277,17 @@ class Decider:
         known = self._service.inventory.pair_by_id(pair)
         return frozenset((known.a.host, known.b.host)) if known else frozenset()
 
-    async def _publish(self, decision: Decision, now: float) -> None:
-        event = (
-            OffloadRequested(decision.pair, decision.tenant, decision.reason, decision.rate_bps, now)
-            if decision.what == "offload"
-            else RevertRequested(decision.pair, decision.tenant, decision.reason, now)
-        )
+    async def _publish(self, decisions: Sequence[Decision], now: float) -> None:
         try:
-            await self._service.bus.publish(event)
+            await self._service.bus.publish_all(Saying(_request(decision, now)) for decision in decisions)
         except BusError as error:
             # The next round decides the same.
-            self._log.warning("decision not published", pair=decision.pair, reason=str(error))
+            self._log.warning("decisions not published", decisions=len(decisions), reason=str(error))
             return
-        self._standing.asked(decision.pair, decision.what, now)
-        self._metrics.asked(decision.what, decision.reason)
-        self._log.info("decision", pair=decision.pair, what=decision.what, reason=decision.reason)
+        for decision in decisions:
+            self._standing.asked(decision.pair, decision.what, now)
+            self._metrics.asked(decision.what, decision.reason)
+            self._log.info("decision", pair=decision.pair, what=decision.what, reason=decision.reason)
 
     def _reread_policy(self) -> None:
         try:
@@ -305,3 +309,9 @@ class Decider:
 
     def _apply(self, file: PolicyFile) -> None:
         file.policy.apply(self._engine, file.strategy)
+
+
+def _request(decision: Decision, now: float) -> OffloadRequested | RevertRequested:
+    if decision.what == "offload":
+        return OffloadRequested(decision.pair, decision.tenant, decision.reason, decision.rate_bps, now)
+    return RevertRequested(decision.pair, decision.tenant, decision.reason, now)

@@ -33,7 +33,7 @@ _DIGITS = 6
 
 @dataclass(eq=False)
 class Explainer:
-    """Of one round, asked before anything else moves the engine. What several accounts need is worked out once."""
+    """Of one round, asked before the next one moves the engine. What several accounts need is worked out once."""
 
     engine: Engine
     decided: Round
@@ -41,6 +41,10 @@ class Explainer:
     """Its name."""
     sagas: Mapping[PairId, Saga]
     dry_run: bool = False
+
+    def prepare(self) -> None:
+        """Work out now what belongs to all flows: a sample that comes before the last account may add some."""
+        _ = self._scores, self._chosen_scores, self._held_by_tenant, self._held, self._moved_ones, self._moves
 
     def account(self, flow: int) -> Account:
         """Of the flow with this key."""

@@ -9,6 +9,7 @@ from typing import get_args
 
 from ezpath.events import JsonEvent, OutcomeName, SagaOutcome, SagaStep
 from ezpath.saga import Phase, Saga
+from ezpath.saga.phases import AT_REST
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from ezpath_decider.book import TABLES
@@ -106,12 +107,14 @@ class DeciderMetrics:
     def stand(self, sagas: Iterable[Saga], shards: int, now: float) -> None:
         """All sagas led here, as they are."""
         self._leads.set(shards)
-        led = list(sagas)
-        waiting = (saga.entered_at for saga in led if not saga.ended and saga.phase is not Phase.ACTIVE)
-        phases = Tally(saga.phase for saga in led)
+        phases, oldest = Tally[Phase](), now
+        for saga in sagas:
+            phases[saga.phase] += 1
+            if saga.phase not in AT_REST:
+                oldest = min(oldest, saga.entered_at)
         for phase in Phase:
             self._sagas.labels(phase).set(phases[phase])
-        self._oldest.set(min(waiting, default=now))
+        self._oldest.set(oldest)
 
     def tell(self, event: JsonEvent) -> None:
         """Something became of a saga."""

@@ -20,6 +20,7 @@ from ezpath_decider.changes import Changes
 from ezpath_decider.engine import Engine, Round
 from ezpath_decider.explain import Explainer
 from ezpath_decider.lookup import UnknownFlow, find_flow
+from ezpath_decider.paced import paced
 
 WHY = "why"
 WHY_DRY_RUN = "dryrun.why"
@@ -58,8 +59,10 @@ class Questions:
             for future in futures:
                 if not future.done():
                     future.set_result(answer)
-        # All at the same instant: publishing lets others move the engine.
-        accounts = [] if self._dry_run else [explainer.account(flow) for flow in self._changes.changed(decided)]
+        changed = [] if self._dry_run else self._changes.changed(decided)
+        # Samples may come in meanwhile: they move nothing that an account is made of before the next round does.
+        explainer.prepare()
+        accounts = await paced(map(explainer.account, changed))
         try:
             for account in accounts:
                 if self._leads(account.tenant):

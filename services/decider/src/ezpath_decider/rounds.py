@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -11,6 +12,8 @@ from ezpath.names import PairId, Tenant
 from ezpath.saga import Saga
 
 from ezpath_decider.candidates import Candidates
+from ezpath_decider.columns import F32, U8, U64
+from ezpath_decider.directory import Directory
 from ezpath_decider.places import ARRIVING, LEAVING, ON_SWITCH, OVERLAY
 
 SHOWN = 2000
@@ -23,30 +26,50 @@ _WHERE: dict[int, Literal["overlay", "moving", "switch"]] = {
 }
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """What is shown of flows as they were at one instant; :meth:`lines` may be made later, and a few at a time."""
+
+    directory: Directory
+    flow: U64
+    bits_s: F32
+    packets_s: F32
+    state: U8
+
+    @classmethod
+    def of(cls, candidates: Candidates) -> Shown:
+        """Flows with traffic or on a switch, the busiest first."""
+        bits = candidates.bits_s
+        rows = np.flatnonzero((bits > 0) | (candidates.state != OVERLAY))
+        if len(rows) > SHOWN:
+            rows = rows[np.argpartition(-bits[rows], SHOWN)[:SHOWN]]
+        rows = rows[np.argsort(-bits[rows], kind="stable")]
+        return cls(
+            candidates.directory, candidates.flow[rows], bits[rows], candidates.packets_s[rows], candidates.state[rows]
+        )
+
+    def lines(self, sagas: Mapping[PairId, Saga]) -> Iterator[FlowLine]:
+        """In their order."""
+        directory = self.directory
+        columns = (self.flow, self.bits_s, self.packets_s, self.state)
+        for flow, bits, packets, state in zip(*(column.tolist() for column in columns), strict=True):
+            one, other = flow >> 32, flow & 0xFFFFFFFF
+            pair = directory.pair_name(flow)
+            tenant, a, b = pair.split(".")
+            saga = sagas.get(pair)
+            yield FlowLine(
+                pair=pair,
+                tenant=Tenant(tenant),
+                a=a,
+                b=b,
+                rate_bps=bits,
+                packets_s=packets,
+                where=_WHERE[state],
+                phase=saga.phase.value if saga else None,
+                switches=tuple(sorted({directory.switches[directory.switch[end]] for end in (one, other)})),
+            )
+
+
 def flow_lines(candidates: Candidates, sagas: Mapping[PairId, Saga]) -> tuple[FlowLine, ...]:
-    """Flows with traffic or on a switch, the busiest first."""
-    bits = candidates.bits_s
-    rows = np.flatnonzero((bits > 0) | (candidates.state != OVERLAY))
-    if len(rows) > SHOWN:
-        rows = rows[np.argpartition(-bits[rows], SHOWN)[:SHOWN]]
-    lines = [_line(candidates, int(row), sagas) for row in rows]
-    return tuple(sorted(lines, key=lambda line: (-line.rate_bps, line.pair)))
-
-
-def _line(candidates: Candidates, row: int, sagas: Mapping[PairId, Saga]) -> FlowLine:
-    directory = candidates.directory
-    pair = directory.pair_name(candidates.flow[row])
-    tenant, a, b = pair.split(".")
-    switches = {directory.switches[directory.switch[end[row]]]: None for end in candidates.ends}
-    saga = sagas.get(pair)
-    return FlowLine(
-        pair=pair,
-        tenant=Tenant(tenant),
-        a=a,
-        b=b,
-        rate_bps=float(candidates.bits_s[row]),
-        packets_s=float(candidates.packets_s[row]),
-        where=_WHERE[int(candidates.state[row])],
-        phase=saga.phase.value if saga else None,
-        switches=tuple(sorted(switches)),
-    )
+    """All of them; those that are as busy by name."""
+    return tuple(sorted(Shown.of(candidates).lines(sagas), key=lambda line: (-line.rate_bps, line.pair)))

@@ -13,6 +13,7 @@ import numpy as np
 from ezpath.names import PairId
 from ezpath.saga import Phase, Saga
 from ezpath.saga.phases import FORWARD
+from ezpath.saga.pmap import PMap
 
 from ezpath_decider.columns import I32
 from ezpath_decider.directory import Directory
@@ -32,6 +33,13 @@ def state_of(saga: Saga | None) -> int:
     return ARRIVING if saga.phase in FORWARD else LEAVING
 
 
+def _changed(before: Mapping[PairId, Saga], now: Mapping[PairId, Saga]) -> set[PairId]:
+    if isinstance(before, PMap) and isinstance(now, PMap):
+        return now.changed_since(before)
+    changed = {pair for pair, saga in now.items() if before.get(pair) is not saga}
+    return changed | {pair for pair in before if pair not in now}
+
+
 @dataclass(slots=True)
 class Standing:
     """Keeps an engine's places as the sagas are."""
@@ -42,9 +50,7 @@ class Standing:
 
     def learn(self, sagas: Mapping[PairId, Saga], now: float) -> None:
         """Take over what changed."""
-        seen = self._seen
-        changed = {pair for pair, saga in sagas.items() if seen.get(pair) is not saga}
-        changed |= {pair for pair in seen if pair not in sagas}
+        changed = _changed(self._seen, sagas)
         late = {pair for pair, at in self._asked.items() if now - at > ASKED_FOR_S}
         for pair in changed | late:
             self._asked.pop(pair, None)
