@@ -316,4 +316,4 @@ async def test_a_stop_leaves_everything_and_cleanup_takes_it_away(
 async def test_an_unknown_host_is_refused(writer: HostWriter) -> None:
     done = await asyncio.to_thread(writer.once, "--host", "h9")
     assert done.returncode == 2
-    assert "not in the inventory: h9. Known hosts: h1, h2" in done.stderr
+    assert "--host h9: not in the inventory. Known: h1, h2" in done.stderr

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 from ezpath.items import HostItem, ReceiveRule, SendRule
 from ezpath.names import Mac, VlanId, Vni
 from ezpath.ovs.flows import Flow, Role
+from ezpath_host_writer.compare import Found, agrees
 from ezpath_host_writer.plan import Stage, stages
 from ezpath_host_writer.rules import NoPort, Ports, Rules, compile_items, items_of, rules_of
 from hypothesis import given
@@ -154,3 +156,34 @@ def test_a_tag_that_changes_has_its_new_way_out_first_and_loses_the_old_one_last
     todo = stages(compile_items([retagged], PORTS).rules, compile_items([SEND], PORTS).rules)
     kinds = [(stage.bridge, bool(stage.change.adds), bool(stage.change.deletes)) for stage in todo]
     assert kinds == [("physical", True, False), ("integration", True, True), ("physical", False, True)]
+
+
+class TestAgrees:
+    """An audit looks while commands are carried out: what came or went meanwhile may be there or not."""
+
+    TO_B, TO_C = SendRule(RED, A, C, VlanId(100)), SendRule(RED, C, A, VlanId(100))
+
+    def there(self, *installed: HostItem) -> Found:
+        return Found(compile_items(installed, PORTS).rules)
+
+    def test_given_what_is_wanted_then_it_agrees_and_one_rule_less_or_more_does_not(self) -> None:
+        both = (RECEIVE, self.TO_B)
+        assert agrees(both, both, PORTS, self.there(*both))
+        assert not agrees(both, both, PORTS, self.there(RECEIVE))
+        assert not agrees((RECEIVE,), (RECEIVE,), PORTS, self.there(*both))
+
+    def test_given_a_rule_of_another_meaning_then_it_does_not_agree(self) -> None:
+        retagged = replace(self.TO_B, vid=VlanId(101))
+        assert not agrees((self.TO_B,), (self.TO_B,), PORTS, self.there(retagged))
+
+    def test_given_items_that_come_or_go_meanwhile_then_both_agree(self) -> None:
+        before, after = (RECEIVE, self.TO_B), (RECEIVE, self.TO_C)
+        for found in ((RECEIVE,), (RECEIVE, self.TO_B), (RECEIVE, self.TO_C), (RECEIVE, self.TO_B, self.TO_C)):
+            assert agrees(before, after, PORTS, self.there(*found))
+        assert not agrees(before, after, PORTS, self.there(self.TO_B, self.TO_C))
+
+    def test_given_a_stray_or_an_item_without_a_port_then_it_does_not_agree(self) -> None:
+        stray = {"br-other": (rules_of(SEND, PORTS).integration[0],)}
+        assert not agrees((RECEIVE,), (RECEIVE,), PORTS, replace(self.there(RECEIVE), strays=stray))
+        nowhere = ReceiveRule(RED, VlanId(100), B)
+        assert not agrees((nowhere,), (nowhere,), PORTS, self.there())

@@ -263,12 +263,18 @@ def unknown_racks(rack: str, inventory: Inventory) -> list[str]:
     return unknown_names("--rack", [rack] if rack else [], sorted({s.rack for s in inventory.switches.values()}))
 
 
-def load_inventory(path: Path) -> Inventory:
-    """The inventory at ``path``; where it is refused, every problem goes to stderr and the process exits with 2."""
+def load_inventory(path: Path, check: Check | None = None) -> Inventory:
+    """The inventory at ``path``; where it is refused, every problem goes to stderr and the process exits with 2.
+
+    ``check``: as for :func:`run`.
+    """
     try:
-        return load(path)
+        inventory = load(path)
     except InventoryError as error:
         _refuse(map(str, error.problems), path)
+    if check is not None and (problems := list(check(inventory))):
+        _refuse(problems, path)
+    return inventory
 
 
 def _refuse(problems: Iterable[str], path: Path) -> NoReturn:

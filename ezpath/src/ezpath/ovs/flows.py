@@ -144,7 +144,9 @@ DEFAULT_PRIORITY = 32768
 """What ovs-ofctl leaves out."""
 
 
+@lru_cache(maxsize=32768)
 def _parse_line(line: str) -> Flow:
+    """A bridge is looked at again and again, and nearly all of its rules are those of the time before."""
     head, _, actions = line.strip().partition(" actions=")
     *info, match = head.split(" ")
     if match.endswith(",") or match.startswith("cookie="):

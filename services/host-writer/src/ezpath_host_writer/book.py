@@ -35,12 +35,16 @@ class Book:
         New is what is newer than any command of the shard's that was heard of: one was lost, or is still to come. A
         document older than the one adopted before is one of a world that began anew: all that was known is void.
         """
-        generations = self._of(shard)
-        if desired.generation < generations.floor:
-            self._generations[shard] = Generations()
-        elif desired.generation <= generations.newest:
+        if not self.is_news(desired, shard):
             return False
+        if desired.generation < self._of(shard).floor:
+            self._generations[shard] = Generations()
         return self.adopt(desired, shard)
+
+    def is_news(self, desired: Desired[HostItem], shard: int = 0) -> bool:
+        """Whether :meth:`hear` would take it over."""
+        generations = self._of(shard)
+        return not generations.floor <= desired.generation <= generations.newest
 
     def adopt(self, desired: Desired[HostItem], shard: int = 0) -> bool:
         """Take over what ``shard`` wants, unless newer commands of it were carried out. Says whether it did."""

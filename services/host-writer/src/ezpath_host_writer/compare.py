@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from ezpath.answers import Changed, Gap
 from ezpath.items import HostItem, words
-from ezpath.ovs.flows import Flow, Place
+from ezpath.ovs.flows import Flow, Place, difference
 
 from ezpath_host_writer.rules import BridgeRole, NoPort, Ports, Rules, compile_items, items_of, rules_of
 
@@ -42,6 +42,26 @@ def compare(items: Iterable[HostItem], ports: Ports, found: Found) -> Gap:
     surplus = [_say(key, flow, {}) for key, flow in present.items() if key not in wanted]
     surplus += [f"bridge {bridge}: {flow}" for bridge, flows in found.strays.items() for flow in flows]
     return Gap(tuple(sorted(missing)), tuple(sorted(surplus)), tuple(changed))
+
+
+def agrees(before: Iterable[HostItem], after: Iterable[HostItem], ports: Ports, found: Found) -> bool:
+    """Whether what was found is what ought to be there, where commands were carried out while it was looked for.
+
+    ``before`` and ``after``: the items wanted when that began and when it had ended. What came or went meanwhile may
+    be there or not. That something is there that came and went, or is not that went and came, is no agreement either:
+    who finds none looks again, with nobody else at work.
+    """
+    before, after = frozenset(before), frozenset(after)
+    must, may = compile_items(before & after, ports), compile_items(before | after, ports)
+    if must.problems or found.strays:
+        return False
+    return all(
+        not difference(wanted, there).adds and not difference(allowed, there).deletes
+        for wanted, allowed, there in (
+            (must.rules.integration, may.rules.integration, found.rules.integration),
+            (must.rules.physical, may.rules.physical, found.rules.physical),
+        )
+    )
 
 
 def _by_place(rules: Rules) -> Iterator[tuple[Key, Flow]]:

@@ -111,8 +111,7 @@ class HostOvs:
         self._blocked.clear()
         self._quick = None
         check_bridges(self._ovsdb.view, self.host)
-        for bridge in self._bridges.values():
-            await bridge.put_up_fence()
+        await self.put_up_fences()
         config = self.host.config
         pair = patch.plan(self._ovsdb.view, config.integration_bridge, config.physical_bridge)
         if self._ports is None or not patch.is_up(self._ovsdb.view, pair):
@@ -192,6 +191,11 @@ class HostOvs:
     async def found(self) -> Found:
         """All rules under our cookie, as they are now, on whatever bridge."""
         return Found(await self._read(), await strays.find(self._other_bridges, run_dir(self.host)))
+
+    async def put_up_fences(self) -> None:
+        """Where they are not. Raises :class:`OvsFenced`."""
+        for bridge in self._bridges.values():
+            await bridge.put_up_fence()
 
     async def remove_strays(self) -> int:
         """Take our rules off bridges where none of ours belongs. Returns how many there were."""

@@ -21,6 +21,7 @@ from ezpath.service import (
     rack_option,
     run,
     service_options,
+    unknown_names,
     unknown_racks,
 )
 from ezpath.telemetry import configure_logging
@@ -59,24 +60,22 @@ def main(settings: Settings, names: tuple[str, ...], audit_s: float, cleanup: bo
     Touches nothing but rules under EZPath's cookie and its own patch ports. On SIGTERM everything stays as it is:
     traffic goes on flowing. Any number of them share the hosts; each host is written by one.
     """
-    inventory = load_inventory(settings.inventory)
-    hosts = _choose(inventory, names)
+
+    def check(inventory: Inventory) -> list[str]:
+        return [*unknown_names("--host", names, inventory.hosts), *unknown_racks(rack, inventory)]
+
     if cleanup:
         configure_logging(settings.log_level)
+        hosts = _hosts(load_inventory(settings.inventory, check), names)
         sys.exit(_report(asyncio.run(clean_up(hosts))))
-    run(
-        "host-writer",
-        settings,
-        lambda service: serve(service, hosts, audit_s, rack),
-        check=lambda inventory: unknown_racks(rack, inventory),
-    )
+    run("host-writer", settings, lambda service: serve(service, names, audit_s, rack), check=check)
 
 
-async def serve(service: Service, hosts: list[Host], audit_s: float, rack: str = "") -> None:
-    """A worker for each of ``hosts`` that is ours, until cancelled."""
+async def serve(service: Service, names: tuple[str, ...], audit_s: float, rack: str = "") -> None:
+    """A worker for each host of the inventory (or of ``names``) that is ours, until cancelled."""
     inventory, metrics = service.inventory, WriterMetrics(service.registry)
     racks = {str(host.name): inventory.switches[host.switch].rack for host in inventory.hosts.values()}
-    only = tuple(host.name for host in hosts) if len(hosts) < len(racks) else ()
+    only = tuple(dict.fromkeys(names)) if len(set(names)) < len(racks) else ()
 
     def make(name: str, term: int) -> HostWorker:
         return HostWorker(service.bus, inventory.hosts[HostName(name)], inventory, audit_s, term, metrics)
@@ -94,13 +93,8 @@ async def serve(service: Service, hosts: list[Host], audit_s: float, rack: str =
         )
 
 
-def _choose(inventory: Inventory, names: tuple[str, ...]) -> list[Host]:
-    unknown = [name for name in names if HostName(name) not in inventory.hosts]
-    if unknown:
-        known = ", ".join(inventory.hosts) or "none"
-        raise click.BadParameter(
-            f"not in the inventory: {', '.join(unknown)}. Known hosts: {known}", param_hint="--host"
-        )
+def _hosts(inventory: Inventory, names: tuple[str, ...]) -> list[Host]:
+    """Those of ``names``, or all."""
     return [host for name, host in inventory.hosts.items() if not names or name in names]
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal
 
@@ -96,6 +97,7 @@ def compile_items(items: Iterable[HostItem], ports: Ports, blocked: Blocked = Ma
     return Compiled(Rules(_once(integration), _once(physical)), problems)
 
 
+@lru_cache(maxsize=64)
 def guards(patch_int: int, patch_phy: int) -> Rules:
     """What keeps the operator's rules away from frames that come out of the patch port."""
     return Rules(
@@ -109,16 +111,29 @@ def rules_of(item: HostItem, ports: Ports) -> Rules:
     match item:
         case SendRule():
             container = _container(item.vni, item.src, ports)
-            match_int = f"in_port={container},{UNTAGGED},dl_src={item.src},dl_dst={item.dst}"
-            tagging = f"push_vlan:0x8100,set_field:{VLAN_PRESENT | item.vid}->vlan_vid,output:{ports.patch_int}"
-            match_phy = f"in_port={ports.patch_phy},dl_vlan={item.vid}"
-            return _pair(Role.SEND, item.vni, (match_int, tagging), (match_phy, f"output:{ports.uplink}"))
+            return _send(item, container, ports.patch_int, ports.patch_phy, ports.uplink)
         case ReceiveRule():
             container = _container(item.vni, item.mac, ports)
-            tagged = f"dl_vlan={item.vid},dl_dst={item.mac}"
-            in_int = (f"in_port={ports.patch_int},{tagged}", f"pop_vlan,output:{container}")
-            in_phy = (f"in_port={ports.uplink},{tagged}", f"output:{ports.patch_phy}")
-            return _pair(Role.RECEIVE, item.vni, in_int, in_phy)
+            return _receive(item, container, ports.patch_int, ports.patch_phy, ports.uplink)
+
+
+# An audit works out the rules of all items again and again.
+
+
+@lru_cache(maxsize=32768)
+def _send(item: SendRule, container: int, patch_int: int, patch_phy: int, uplink: int) -> Rules:
+    match_int = f"in_port={container},{UNTAGGED},dl_src={item.src},dl_dst={item.dst}"
+    tagging = f"push_vlan:0x8100,set_field:{VLAN_PRESENT | item.vid}->vlan_vid,output:{patch_int}"
+    match_phy = f"in_port={patch_phy},dl_vlan={item.vid}"
+    return _pair(Role.SEND, item.vni, (match_int, tagging), (match_phy, f"output:{uplink}"))
+
+
+@lru_cache(maxsize=32768)
+def _receive(item: ReceiveRule, container: int, patch_int: int, patch_phy: int, uplink: int) -> Rules:
+    tagged = f"dl_vlan={item.vid},dl_dst={item.mac}"
+    in_int = (f"in_port={patch_int},{tagged}", f"pop_vlan,output:{container}")
+    in_phy = (f"in_port={uplink},{tagged}", f"output:{patch_phy}")
+    return _pair(Role.RECEIVE, item.vni, in_int, in_phy)
 
 
 _SEND = re.compile(rf"^in_port=\d+,{re.escape(UNTAGGED)},dl_src=(?P<src>[\da-f:]+),dl_dst=(?P<dst>[\da-f:]+)$")

@@ -24,7 +24,7 @@ from ezpath.metrics import WriterMetrics
 from ezpath.ovs import OvsError, OvsFenced, OvsRefused, OvsUnreachable
 
 from ezpath_host_writer.book import Book, Entries
-from ezpath_host_writer.compare import compare
+from ezpath_host_writer.compare import agrees, compare
 from ezpath_host_writer.endpoints import needed
 from ezpath_host_writer.host import HostOvs
 from ezpath_host_writer.rules import items_of
@@ -175,8 +175,9 @@ class HostWorker:
                 if not lost.done():
                     # Before the lock, for commands wait for that: what is older than one of them counts for nothing.
                     desired = await self._wanted.soon()
-                    async with self._lock:
-                        await self._audit(ovs, desired)
+                    if not await self._is_right(ovs, desired):
+                        async with self._lock:
+                            await self._audit(ovs, desired)
             raise OvsUnreachable(lost.result())
         finally:
             lost.cancel()
@@ -203,6 +204,27 @@ class HostWorker:
         changed = await self._put_right(ovs) + await self._remove_strays(ovs)
         self._metrics.repaired(self.target, changed, len(self._problems))
         self._log.info("host ready", items=len(self._book.items), rules_changed=changed)
+
+    async def _is_right(self, ovs: HostOvs, desired: Documents) -> bool:
+        """Whether an audit would change anything: found out while commands go on, for it takes long.
+
+        Where it would, or nobody can tell because of them, it is done with nobody else at work.
+        """
+        assert self._book is not None
+        async with self._lock:  # all that is wanted now is there, unless something is wrong
+            before = self._book.items
+        if self._problems or any(self._book.is_news(document, shard) for shard, document in desired.items()):
+            return False
+        await ovs.put_up_fences()
+        found = await ovs.found()
+        if ovs.changed.is_set():
+            return False
+        after, ports = self._book.items, ovs.ports
+        right = await asyncio.to_thread(agrees, before, after, ports, found)
+        if right:
+            self._metrics.repaired(self.target, 0, 0)
+            self.condition.compared(len(after), "")
+        return right
 
     async def _audit(self, ovs: HostOvs, desired: Documents) -> None:
         """Rules stay as they ought to be: whoever removes one, whatever port is renumbered, whatever was lost."""
@@ -315,7 +337,8 @@ class HostWorker:
         if self._ovs.changed.is_set():
             await self._ovs.refresh()
         await self._ovs.advance(self._book.items)
-        reasons = ["; ".join(self._ovs.problems(command.put).values()) for command in commands]
+        problems = self._ovs.problems(item for command in commands for item in command.put)
+        reasons = ["; ".join(problems[item] for item in command.put if item in problems) for command in commands]
         impossible = [command for command, reason in zip(commands, reasons, strict=True) if reason]
         if impossible:
             self._withdraw(impossible, before)
