@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+import structlog
 from contract.switch_writer_rig import (
     ITEM_TABLES,
     LOCAL,
     REMOTE,
     TAG,
     TOR1,
+    command,
     desire,
     entries,
     inventory_with,
@@ -126,3 +128,39 @@ async def test_a_switch_that_is_away_is_unreachable_and_says_so(bus, tor):
         await tor.start()
         await asyncio.wait_for(writer.in_sync.wait(), 30)
         assert (await writer.installed()).same
+
+
+async def test_given_an_audit_under_way_when_a_command_comes_then_it_does_not_wait_and_its_work_stays(
+    bus, tor, reports, monkeypatch
+):
+    """What the audit read is older than the command, and so is what it knows of the desired state."""
+    await desire(bus, 5, TAG)
+    read, has_read, go_on = Client.read_table, asyncio.Event(), asyncio.Event()
+    rounds = 0
+
+    async def held_back(self: Client, table: str | None = None) -> list[TableEntry]:
+        nonlocal rounds
+        found = await read(self, table)
+        rounds += 1
+        if has_read.is_set():
+            await go_on.wait()
+        return found
+
+    monkeypatch.setattr(Client, "read_table", held_back)
+    async with writing(bus, tor, audit_s=0.2):
+        with structlog.testing.capture_logs() as logs:
+            has_read.set()
+            began = rounds
+            async with asyncio.timeout(20):
+                while rounds == began:  # noqa: ASYNC110 - the audit tells nobody that it began
+                    await asyncio.sleep(0.02)
+            # When the decider commands what it wants since, as always behind its document
+            await desire(bus, 6, TAG, LOCAL)
+            (report,) = await reports.ask(command(put=(LOCAL,), generation=6))
+            assert report.ok and rounds == began + 1, "answered with the audit still at its reading"
+            go_on.set()
+            async with asyncio.timeout(20):
+                while rounds < began + 3:  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+            assert await tor.entries(*ITEM_TABLES) == entries(TAG, LOCAL)
+        assert not [entry for entry in logs if entry["event"] == "reconciled"], "nothing was there to be put right"

@@ -260,7 +260,7 @@ class Client:
         for data in responses:
             for entity in messages.ReadResponse.FromString(data).entities:
                 try:
-                    yield decoder.entry(entity.table_entry)
+                    yield decoder.same_entry(entity.table_entry.SerializeToString())
                 except BadEntry as error:
                     raise self._fault(asked, grpc.StatusCode.INTERNAL, str(error)) from error
 

@@ -19,6 +19,10 @@ Match = list[MatchValue | None]
 """One value for each key field of a table, in the program's order; None where the entry does not care."""
 
 
+REMEMBERED = 65536
+"""Entries that are not decoded anew: whoever looks a switch over finds nearly all of them as they were."""
+
+
 @lru_cache(maxsize=8)
 def decoder_of(info: P4Info) -> Decoder:
     """The decoder of a program; made once."""
@@ -30,6 +34,11 @@ class Decoder:
 
     def __init__(self, info: P4Info) -> None:
         self._tables = {table.id: TableDecoder(table, info) for table in info.tables}
+        self.same_entry = lru_cache(maxsize=REMEMBERED)(self._from_bytes)
+        """:meth:`entry` of one that is serialized, and that mostly was looked at before."""
+
+    def _from_bytes(self, data: bytes) -> TableEntry:
+        return self.entry(messages.TableEntry.FromString(data))
 
     def table(self, table_id: int) -> TableDecoder:
         """The decoder of one table. Raises :class:`BadEntry`."""

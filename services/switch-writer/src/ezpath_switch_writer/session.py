@@ -51,6 +51,8 @@ class Session:
         self.tor = tor
         self._program = program
         self._mirror: dict[EntryKey, TableEntry] = {}
+        self._touched: list[set[EntryKey]] = []
+        """For each :meth:`refresh` under way, what commands have read back since it began."""
         self._log = structlog.get_logger()
 
     # ---- coming up ----------------------------------------------------------
@@ -97,10 +99,14 @@ class Session:
         Raises :class:`NotReady` where the switch refuses one.
         """
         failures: dict[EntryKey, UpdateFailure] = {}
+        written = 0
         for last in (False, True):
             part = (Need(entry, True) for entry in base if (entry.table == GATE) is last)
-            failures |= await self._write(updates(part, self._mirror))
-        await self.refresh()
+            changes = updates(part, self._mirror)
+            failures |= await self._write(changes)
+            written += len(changes)
+        if written:
+            await self.refresh()
         missing = [entry for entry in base if self._mirror.get(entry.key) != entry]
         if missing:
             words = failures.get(missing[0].key)
@@ -181,13 +187,22 @@ class Session:
         return tuple(TableUse(table.alias, table.size, used[table.name] + used[table.alias]) for table in tables)
 
     async def refresh(self) -> None:
-        """Ask the switch what it holds."""
-        self._mirror = _by_key(await self.tor.read_table())
+        """Ask the switch what it holds. Of what commands touch meanwhile, what they read back is the newer word."""
+        touched: set[EntryKey] = set()
+        self._touched.append(touched)
+        try:
+            found = _by_key(await self.tor.read_table())
+        finally:
+            self._touched.remove(touched)
+        newer = {key: self._mirror[key] for key in touched if key in self._mirror}
+        self._mirror = {key: entry for key, entry in found.items() if key not in touched} | newer
 
     async def _refresh_some(self, entries: Sequence[TableEntry]) -> None:
         """Ask the switch what it holds in the places of ``entries`` alone; the next audit asks for everything."""
         concerned = {entry.key: entry for entry in entries}
         found = _by_key(await self.tor.read_entries(concerned.values()))
+        for touched in self._touched:
+            touched.update(concerned)
         for key in concerned:
             if key in found:
                 self._mirror[key] = found[key]

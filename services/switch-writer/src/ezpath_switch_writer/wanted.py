@@ -70,6 +70,11 @@ class Wanted:
         known = self._guards.known()
         return Word(known, False) if known is not None else None
 
+    def with_commands(self, word: Word | None) -> Word | None:
+        """``word``, and what commands have changed since: they follow from documents that are newer than it."""
+        known = self.remembered()
+        return word if word is None or known is None else Word(known.desired, word.whole)
+
     @property
     def keys(self) -> tuple[str, ...]:
         """Where KV has documents about the switch; each for :meth:`changes`."""

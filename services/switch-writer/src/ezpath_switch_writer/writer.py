@@ -31,7 +31,7 @@ from ezpath_switch_writer.base import base_entries
 from ezpath_switch_writer.guard import Guards
 from ezpath_switch_writer.program import Program
 from ezpath_switch_writer.session import NotReady, Session, first_election_id
-from ezpath_switch_writer.wanted import Wanted
+from ezpath_switch_writer.wanted import Wanted, Word
 from ezpath_switch_writer.wave import waves
 from p4rt import Client, NotPrimary, P4RuntimeError
 
@@ -176,7 +176,7 @@ class SwitchWriter:
                 await session.ensure_pipeline()
                 if session.lacks(self._base):
                     await self._items_first(session)
-                await self._put_right(session)
+                await self._put_right(session, await self._word())
                 self._session = session
             self._broken.clear()
             self.in_sync.set()
@@ -210,20 +210,19 @@ class SwitchWriter:
         if word is not None:
             await session.reconcile(word.desired, remove=word.whole)
 
-    async def _put_right(self, session: Session) -> None:
-        """Everything that ought to be there, and nothing of ours that ought not to."""
+    async def _put_right(self, session: Session, word: Word | None) -> None:
+        """Everything that ought to be there by ``word``, and nothing of ours that ought not to."""
         await session.ensure_base(self._base)
-        failures = await self._reconcile(session)
+        failures = await session.reconcile(word.desired, remove=word.whole) if word is not None else []
         for failure in failures:
             self._log.error("not reconciled", reason=failure, next=f"tried again in {self._audit_interval_s:g} s")
-        word = self._wanted.remembered()
         self.condition.compared(len(word.desired.items) if word else 0, "; ".join(failures))
 
-    async def _reconcile(self, session: Session) -> list[str]:
-        """Bring the item tables to what KV says. Where KV says nothing, nothing is known: leave them alone.
+    async def _word(self) -> Word | None:
+        """What KV says. Where it says nothing, nothing is known: the item tables are left alone.
 
-        Where KV does not answer, what was last known is put back; nothing is removed by an old word. Returns what could
-        not be done. Raises BusError where KV does not answer and nothing was ever known.
+        Where it does not answer, what was last known is put back; nothing is removed by an old word. Raises BusError
+        where nothing was ever known.
         """
         try:
             word = await self._wanted.ask()
@@ -234,8 +233,7 @@ class SwitchWriter:
             self._complain("desired state not read", str(error), next="what was last known is put back")
         if word is None:
             self._complain("nothing is known about what should be installed", "", next="entries are left as they are")
-            return []
-        return await session.reconcile(word.desired, remove=word.whole)
+        return word
 
     async def _watch_desired(self, keys: str) -> None:
         """Take note of each new document. Commands bring the switch there, unless the world began anew."""
@@ -248,20 +246,26 @@ class SwitchWriter:
         while True:
             await asyncio.sleep(self._audit_interval_s)
             await self.in_sync.wait()
-            async with self._lock:
-                if self._session is None:
-                    continue
-                try:
-                    await self._session.refresh()
-                    await self._put_right(self._session)
-                    await self._tell_tables(self._session)
-                    continue
-                except (P4RuntimeError, NotReady) as error:
-                    self._complain("switch lost", str(error))
-                except BusError as error:
-                    self._complain("switch not compared", str(error))
-                    continue
-            self._break("it could not be compared with what it ought to hold")
+            session = self._session
+            if session is None:
+                continue
+            try:
+                # What takes long comes before the lock, for commands wait for that.
+                await session.refresh()
+                word = await self._word()
+                async with self._lock:
+                    if self._session is not session:
+                        continue
+                    await self._put_right(session, self._wanted.with_commands(word))
+                await self._tell_tables(session)
+                continue
+            except (P4RuntimeError, NotReady) as error:
+                self._complain("switch lost", str(error))
+            except BusError as error:
+                self._complain("switch not compared", str(error))
+                continue
+            if self._session is session:
+                self._break("it could not be compared with what it ought to hold")
 
     async def _tell_tables(self, session: Session) -> None:
         """For the decider's budgets. Nobody waits for it, and the next one says the same."""
