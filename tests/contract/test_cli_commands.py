@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 from ezpath.events import (
     FlowLine,
     FlowsSnapshot,
@@ -229,6 +230,29 @@ async def test_check_config(tmp_path, inventory_file):
     bad.write_text(f"{NETWORK}sources:\n  dock: {{kind: docker, host: h11}}\n")
     code, out, _ = await ezpath("check-config", str(bad))
     assert code == 0 and "7 endpoints, and those of dock)" in out
+
+
+async def test_check_config_of_settings_says_what_the_services_would(tmp_path):
+    file = tmp_path / "settings.yaml"
+    file.write_text("nats: nats://10.0.0.5\ndecider:\n  intervall: 0.5\ncollector: {switch: tor1}\n")
+    code, out, _ = await ezpath("check-config", str(file))
+    decider, collector = out.splitlines()
+    assert code == 1
+    assert decider.startswith(f"{file}:3: decider.intervall: is not known here. Is interval meant?")
+    assert collector.startswith(f"{file}:4: collector.switch: is not a list.")
+    _, as_yaml, _ = await ezpath("check-config", "-o", "yaml", str(file))
+    assert [problem["line"] for problem in yaml.safe_load(as_yaml)] == [3, 4]
+    file.write_text("decider:\n  interval: 0.5\n")
+    code, out, _ = await ezpath("check-config", str(file))
+    assert code == 0 and "no problems (settings of collector, decider, host-writer, switch-writer)" in out
+    # a file that says nothing of what it is may be told apart
+    file.write_text("interval: 0.5\n")
+    code, out, _ = await ezpath("check-config", str(file))
+    assert code == 1 and "tenants: is missing" in out
+    code, out, _ = await ezpath("check-config", "--as", "settings", str(file))
+    assert code == 1 and "interval: is not known here." in out
+    code, out, _ = await ezpath("check-config", "--as", "settings", str(tmp_path / "nothing.yaml"))
+    assert code == 1 and "nothing.yaml:1: file: cannot be read: No such file or directory. Give the path" in out
 
 
 async def test_a_person_decides_and_waits_for_the_outcome(bus, nats_server, inventory_file):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -103,6 +104,39 @@ async def test_given_a_recording_then_the_replay_decides_what_was_decided_live(
     with pytest.raises(RecordingError, match="not a recording"):
         list(replay(io.BytesIO(b"\x93\x01\x02\x03")))
     assert 0 < len(list(replay(io.BytesIO(half(file))))) < len(steps)
+
+
+async def test_given_pins_that_come_and_go_then_the_replay_follows_them(
+    decider: Decider, world: World, file: Path
+) -> None:
+    decider.start("--record", str(file))
+    await world.next_snapshot()
+    # given a silent pair pinned to the switches, unpinned, and pinned to the hosts while it is loud
+    assert (await ezpath("pin", PAIR, "--nats", world.nats, "--reason", "nightly copy"))[0] == 0
+    await world.until(world.outcome("active"))
+    assert (await ezpath("unpin", PAIR, "--nats", world.nats))[0] == 0
+    await world.until(world.outcome("reverted"))
+    assert (await ezpath("pin", PAIR, "--to", "hosts", "--nats", world.nats))[0] == 0
+    await decider.until_logged('"to": "hosts"')
+    world.rate_bps = 20e6
+    for _ in range(5):
+        await world.next_snapshot()
+    assert decider.stop() == 0
+
+    # when it is replayed, then the same is decided, in the same rounds
+    with file.open("rb") as stream:
+        steps = list(replay(stream))
+    assert [step.difference() for step in steps if not step.same] == []
+    assert [each.what for step in steps for each in step.again] == ["offload", "revert"]
+
+    # and the pins are what made it so: without them, the silent pair stays and the loud one goes
+    def without_pins(text: str, *paused: object) -> list[object]:
+        return [json.dumps({**json.loads(text), "flows": {}}), *paused]
+
+    with change(file, "policy", without_pins).open("rb") as stream:
+        differ = [step for step in replay(stream) if not step.same]
+    assert [each.what for each in differ[0].live] == ["offload"] and not differ[0].again
+    assert "offload" in [each.what for step in differ for each in step.again]
 
 
 async def test_given_a_place_that_cannot_be_written_then_nothing_is_started(

@@ -131,6 +131,12 @@ async def test_a_refusal_is_reported_in_open_vswitchs_words_and_leaves_nothing(
     assert not report.ok
     assert "bridge br-int" in report.reason
     assert "OFPFMFC_TABLE_FULL" in report.reason
+    # and the log says of which saga, what was asked of whom, and what it answered
+    [said] = writer.said("command failed", host="h1", saga=report.saga, reason=report.reason, log_level="warning")
+    assert said["put"] == [
+        f"receive vni=5001 vid=100 mac={RECEIVE.mac}",
+        f"send vni=5001 src={SEND.src} dst={SEND.dst} vid=100",
+    ]
     assert machine.flows("br-phy") == before, "the other bridge is put back"
     assert len(machine.ours("br-int")) == 1
 

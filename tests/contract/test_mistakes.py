@@ -1,7 +1,9 @@
 """The likeliest mistakes of a newcomer, each made: one clear line with the remedy, the right exit status, no traceback.
 
 Tried elsewhere: a second switch on an address or an interface that is taken (p4runtime/test_p4runtime_process.py), a
-port whose MTU is too small (test_tor_restart.py), what a killed lab left (tests/lab), certificates where trust is.
+port for metrics that is taken (test_metrics.py), a port of a switch whose MTU is too small (test_tor_ports.py), an
+uplink whose MTU is (test_cli_doctor.py), bridges and uplinks that are missing (test_host_writer_host.py), what a killed
+lab left (tests/lab), certificates where trust is.
 """
 
 from __future__ import annotations
@@ -214,6 +216,41 @@ async def test_settings_that_are_none(tmp_path: Path, inventory: str) -> None:
     said = await run("ezpath-decider", "--inventory", inventory, EZPATH_INTERVALL="2")
     assert said.code == 2
     said.line_with("EZPATH_INTERVALL in the environment is no setting. Is EZPATH_INTERVAL meant?")
+
+
+async def test_a_policy_or_a_strategy_is_misspelt(tmp_path: Path, inventory: str) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text("strategie: value\nflows: {denny: [red.*.*]}\n")
+    said = await run("ezpath-decider", "--inventory", inventory, "--policy", str(file))
+    assert said.code == 2
+    said.line_with(f"{file}:1: strategie: is not known here. Is strategy meant?")
+    said.line_with(f"{file}:2: flows.denny: is not known here. Is deny meant?")
+    said = await run("ezpath-decider", "--inventory", inventory, "--strategy", "valeu")
+    assert said.code == 2
+    said.line_with("--strategy: no strategy is called 'valeu'. Give one of", "value")
+
+
+async def test_a_capture_or_a_recording_is_something_else(inventory: str) -> None:
+    said = await run("ezpath", "tail", "--input", inventory)
+    assert said.code == 1
+    said.line_with(f"{inventory}: nothing to show. Give a file of `ezpath record`")
+    assert len(said.text.splitlines()) <= 8, "not a line for each of its lines"
+    said = await run("ezpath", "sim", "--replay", inventory)
+    assert said.code == 2
+    said.line_with("not a recording of a decider. Give a file that ezpath-decider --record wrote")
+
+
+async def test_a_password_in_the_url_of_nats_is_not_told(inventory: str) -> None:
+    secret = "nats://ann:hunter2@127.0.0.1:1"
+    said = [
+        await run("ezpath", "status", "--nats", secret),
+        await run("ezpath", "doctor", "--nats", secret),
+        await run("ezpath", "tail", "--nats", secret.replace(":1", ":99999")),
+        await run("ezpath-decider", "--nats", secret, "--inventory", inventory, until="waiting for nats"),
+    ]
+    for each in said:
+        each.line_with("nats://***@127.0.0.1:")
+        assert "hunter2" not in each.text and "ann" not in each.text.replace("cannot", "")
 
 
 async def test_a_command_or_an_option_is_misspelt() -> None:

@@ -92,6 +92,28 @@ async def test_a_full_table_fails_the_command_in_the_switchs_words_and_leaves_no
         assert third.ok
 
 
+async def test_the_log_says_of_a_failure_which_saga_and_switch_what_was_asked_and_what_it_answered(
+    bus, make_tor, reports
+):
+    tor = make_tor(endpoint=1)
+    await tor.start()
+    with structlog.testing.capture_logs() as logs:
+        async with writing(bus, tor):
+            good, bad = command(put=(local(1), TAG)), command(put=(local(2),), remove=(TAG,))
+            assert [report.ok for report in await reports.ask(good, bad)] == [True, False]
+            said = await until_said(logs, "command failed")
+            carried_out = await until_said(logs, "commands carried out")
+    assert (said["switch"], said["saga"], said["phase"], said["log_level"]) == ("tor1", bad.saga, bad.phase, "warning")
+    assert said["put"] == ["endpoint-local vni=5001 mac=02:00:00:00:01:02 port=1 vid=100"]
+    assert said["remove"] == ["tenant-tag port=1 vid=100 vni=5001"]
+    assert tor.says_full in str(said["reason"])
+    # and every line about commands names the sagas that they are of
+    assert {good.saga, bad.saga} == {
+        saga for line in logs if line["event"] == "commands carried out" for saga in line["sagas"]
+    }
+    assert carried_out["switch"] == "tor1"
+
+
 async def test_one_of_a_batch_fails_and_the_others_do_not_suffer(bus, make_tor, reports):
     tor = make_tor(endpoint=2)
     await tor.start()

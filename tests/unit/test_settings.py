@@ -12,10 +12,19 @@ import pytest
 from click.testing import CliRunner
 from ezpath.cli.main import COMMANDS
 from ezpath.cli.main import main as ezpath
-from ezpath.configfile import SHARED, config_option, options_of, service_of, settings_of
+from ezpath.configfile import (
+    SHARED,
+    check_environment,
+    config_option,
+    options_of,
+    problems_of,
+    service_of,
+    settings_of,
+)
 from ezpath_collector.main import main as collector
 from ezpath_decider.main import main as decider
 from ezpath_host_writer.main import main as host_writer
+from ezpath_lab.state import MARK
 from ezpath_switch_writer.main import main as switch_writer
 
 from ezpath import referencepage
@@ -50,8 +59,39 @@ class TestFile:
         assert any("decider.shards: 0 is not in the range 1<=x<=" in problem for problem in problems)
         assert any("decider.shards: is given twice" in problem for problem in problems)
         assert any(problem.startswith("s.yaml:6: interval: is not known here") for problem in problems)
+        assert problems[0].endswith("other settings stand below the service that they are for")
         assert read("nats: [")[1][0].startswith("s.yaml:")
         assert "is not a mapping" in read("- nats")[1][0]
+
+    @pytest.mark.parametrize(
+        ("text", "problem"),
+        [
+            ("nats: 127.0.0.1:99999", "nats: '127.0.0.1:99999' has no port from 1 to 65535: give nats://HOST:PORT"),
+            ("log-level: off", "log-level: is read as false. See --log-level in --help; a word is put in quotes"),
+            ("nats: [a, b]", "nats: is a list. Write one value"),
+            ("decider: {policy: {a: b}}", "decider.policy: is a mapping. Write one value"),
+            ("decider: {dry-run: maybe}", "decider.dry-run: maybe is neither true nor false."),
+            ("decider: {nats: x}", "decider.nats: is for all services. Write it at the top of the file"),
+            ("decider: 5", "decider: is not a mapping. Write settings of decider below it"),
+            (
+                "collector: {switch: tor1}",
+                "collector.switch: is not a list. Write its items below it, each",
+            ),
+            ("collector: {switch: [[tor1]]}", "collector.switch: is a list. Write one value"),
+            ("host-writer: {cleanup: true}", "host-writer.cleanup: is not known here."),
+        ],
+    )
+    def test_a_value_that_its_option_would_not_take_is_refused_in_the_file(self, text: str, problem: str) -> None:
+        [found] = problems_of(text, "s.yaml", PROGRAMS.values())
+        assert str(found).startswith(f"s.yaml:1: {problem}")
+
+    def test_what_is_left_empty_is_not_given(self) -> None:
+        assert read("inventory:\ndecider:\n") == ({"inventory": None}, [])
+
+    def test_all_services_look_at_a_file_and_name_each_mistake_once(self) -> None:
+        text = "natz: x\nnats: n:0\ncollector: {intervall: 1}\nhost-writer: {host: h11}\n"
+        fields = [problem.field for problem in problems_of(text, "s.yaml", PROGRAMS.values())]
+        assert fields == ["natz", "nats", "collector.intervall", "host-writer.host"]
 
     @pytest.fixture
     def program(self) -> click.Command:
@@ -86,6 +126,17 @@ class TestFile:
         )
         assert run(EZPATH_DECIDER_SERVICE_HOST="10.0.0.1") == "default", "Kubernetes's own are let be"
 
+    @pytest.mark.parametrize("command", PROGRAMS.values(), ids=PROGRAMS)
+    def test_a_variable_of_another_service_or_of_the_lab_is_no_slip(
+        self, command: click.Command, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for other in PROGRAMS.values():
+            for option in options_of(other).values():
+                monkeypatch.setenv(str(option.envvar), "1")
+        for name in (MARK, "EZPATH_CHAOS_CLOCK"):
+            monkeypatch.setenv(name, "1")
+        check_environment(command)
+
 
 class TestReference:
     def test_the_committed_pages_are_what_the_programs_say(self) -> None:
@@ -103,6 +154,18 @@ class TestReference:
         assert set(SHARED) <= set(options)
         assert all((option.help or "").split("[env")[0].strip() for option in options.values())
         assert f"ezpath-{service_of(command)}" in PROGRAMS
+
+    @pytest.mark.parametrize("command", PROGRAMS.values(), ids=PROGRAMS)
+    def test_every_option_is_a_setting_but_those_that_do_something(self, command: click.Command) -> None:
+        names = {max(option.opts, key=len).lstrip("-") for option in command.params}
+        assert names - set(options_of(command)) - {"config"} <= {"cleanup"}
+
+    def test_every_setting_says_what_it_may_be_and_what_it_is_by_default(self) -> None:
+        rows = [line.split(" | ") for line in referencepage.settings(PROGRAMS).splitlines() if line.startswith("| `")]
+        assert len(rows) > 30
+        assert all(all(cell.strip() for cell in row) for row in rows)
+        [enter] = [row for row in rows if row[0] == "| `enter-bps`"]
+        assert enter[3:5] == ["BITS/S, more than 0", "`5000000`"]
 
 
 def commands(group: click.Group = ezpath, path: str = "ezpath") -> dict[str, click.Command]:

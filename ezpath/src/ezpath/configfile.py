@@ -3,13 +3,13 @@
 A service's options are the model: what a file may say, of what type, is what its command line may. The file has keys
 that all services share at the top, and a section for each service. Whatever is wrong is named with file, line, key and
 remedy, all at once; keys that nobody knows are refused, with the nearest right one, and so are variables that nearly
-are one.
+are one. `ezpath check-config` says of a file what all the services would.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -45,7 +45,7 @@ def config_option(command: _F) -> _F:
 
 
 def _read(ctx: click.Context, _: click.Parameter, file: Path | None) -> None:
-    _check_environment(ctx.command)
+    check_environment(ctx.command)
     if file is None:
         return
     try:
@@ -68,12 +68,20 @@ def service_of(command: click.Command) -> str:
 
 
 def options_of(command: click.Command) -> dict[str, click.Option]:
-    """Its settings, by the key they have in a file."""
+    """Its settings, by the key they have in a file. What has no variable is something to do, not a setting."""
     found: dict[str, click.Option] = {}
     for option in command.params:
-        if isinstance(option, click.Option) and option.expose_value and option.envvar != "EZPATH_CONFIG":
-            found[max(option.opts, key=len).lstrip("-")] = option
+        if isinstance(option, click.Option) and option.expose_value and isinstance(option.envvar, str):
+            found[_flag(option).lstrip("-")] = option
     return found
+
+
+def problems_of(text: str, file: str, commands: Iterable[click.Command]) -> list[Problem]:
+    """What these services, each reading ``text``, would find wrong with it: each mistake once, by its line."""
+    found = dict.fromkeys(
+        problem for command in commands for problem in settings_of(text, file, click.Context(command))[1]
+    )
+    return sorted(found, key=lambda problem: problem.line)
 
 
 def settings_of(text: str, file: str, ctx: click.Context) -> tuple[dict[str, Any], list[Problem]]:
@@ -92,20 +100,12 @@ def settings_of(text: str, file: str, ctx: click.Context) -> tuple[dict[str, Any
     values: dict[str, Any] = {}
     problems: list[Problem] = []
     for where, value in _said(raw, service):
-        option = options.get(where[-1]) if len(where) == 2 or where[0] in SHARED else None
-        line, name = lines.of(where), ".".join(where)
-        if option is None:
-            right = [*SHARED, *SERVICES] if len(where) == 1 else options
-            remedy = f"{meant(where[-1], right)}There are: {', '.join(sorted(right))}"
-            problems.append(Problem(file, line, name, "is not known here", remedy))
-            continue
-        try:
-            option.type_cast_value(ctx, value)
-        except (click.BadParameter, TypeError, ValueError) as error:
-            cause = getattr(error, "message", str(error)).rstrip(".")
-            problems.append(Problem(file, line, name, cause, f"See {max(option.opts, key=len)} in --help"))
-            continue
-        values[option.name or ""] = value
+        option = options.get(where[-1]) if (len(where) == 1) is (where[-1] in SHARED) else None
+        cause, remedy = _not_known(where, options) if option is None else _misfit(option, value, ctx)
+        if cause:
+            problems.append(Problem(file, lines.of(where), ".".join(where), cause, remedy))
+        elif option is not None and option.name is not None:
+            values[option.name] = value
     problems += [
         Problem(file, line, ".".join(map(str, where)), "is given twice", "Keep one of them")
         for where, line in lines.doubled_keys()
@@ -117,13 +117,47 @@ def _said(raw: Mapping[Any, Any], service: str) -> Iterator[tuple[tuple[str, ...
     """What is for ``service``, with its place: what all share, and its own section. Others' sections are theirs."""
     for key, value in raw.items():
         name = str(key)
-        if name not in SERVICES:
-            yield (name,), value
-        elif name == service and isinstance(value, dict):
+        if name == service and isinstance(value, dict):
             yield from (((name, str(inner)), content) for inner, content in value.items())
+        elif name not in SERVICES or (name == service and value is not None):
+            yield (name,), value
 
 
-def _check_environment(command: click.Command) -> None:
+def _not_known(where: tuple[str, ...], options: Iterable[str]) -> tuple[str, str]:
+    """Cause and remedy, of what is no option's place."""
+    if where[0] in SERVICES and len(where) == 1:
+        return "is not a mapping", f"Write settings of {where[0]} below it, indented, each with a colon"
+    if len(where) == 2 and where[1] in SHARED:
+        return "is for all services", "Write it at the top of the file"
+    right = sorted([*SHARED, *SERVICES] if len(where) == 1 else set(options) - set(SHARED))
+    below = "; other settings stand below the service that they are for" if len(where) == 1 else ""
+    return "is not known here", f"{meant(where[-1], right)}There are: {', '.join(right)}{below}"
+
+
+def _misfit(option: click.Option, value: Any, ctx: click.Context) -> tuple[str, str]:
+    """Cause and remedy, of a value that the option would not take; click would make text of some of these."""
+    if option.multiple and not isinstance(value, list | None):
+        return "is not a list", "Write its items below it, each with a dash"
+    for one in value if isinstance(value, list) and option.multiple else [value]:
+        if isinstance(one, list | dict):
+            return f"is a {'list' if isinstance(one, list) else 'mapping'}", "Write one value"
+        if isinstance(one, bool) is not option.is_flag and one is not None:
+            if option.is_flag:
+                return f"{one} is neither true nor false", "Write true or false, without quotes"
+            return f"is read as {str(one).lower()}", f"See {_flag(option)} in --help; a word is put in quotes"
+    try:
+        if value is not None:
+            option.process_value(ctx, value)
+    except (click.BadParameter, TypeError, ValueError) as error:
+        return getattr(error, "message", str(error)).rstrip("."), f"See {_flag(option)} in --help"
+    return "", ""
+
+
+def _flag(option: click.Option) -> str:
+    return max(option.opts, key=len)
+
+
+def check_environment(command: click.Command) -> None:
     """A variable that is nearly one of the command's is a slip of the keyboard, and would be passed over in silence."""
     right = {option.envvar for option in command.params if isinstance(option.envvar, str)}
     short = {name.removeprefix(PREFIX): name for name in right}

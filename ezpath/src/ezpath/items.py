@@ -6,6 +6,7 @@ OpenFlow rules. Two items with the same ``key`` cannot stand side by side on the
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Literal
 
@@ -93,6 +94,12 @@ class SendRule:
 SwitchItem = TenantTag | EndpointLocal | EndpointRemote
 HostItem = ReceiveRule | SendRule
 Item = SwitchItem | HostItem
+
+
+def asked(put: Iterable[Item], remove: Iterable[Item]) -> dict[str, list[str]]:
+    """What a command asks for, as people read it: for the log's line about one that failed."""
+    both = {"put": put, "remove": remove}
+    return {verb: [words(item) for item in items] for verb, items in both.items() if items}
 
 
 def words(item: Item) -> str:

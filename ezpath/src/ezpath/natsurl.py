@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 import click
 
+_SECRET = re.compile(r"^([a-z]+://)?[^/@]*@")
 SCHEMES = ("nats", "tls", "ws", "wss")
 
 
@@ -13,8 +15,13 @@ def checked(_: click.Context, param: click.Parameter, value: str) -> str:
     """For ``click.option(…, callback=checked)``: a URL that can be one, or what is wrong with it."""
     problem = problem_with(value)
     if problem:
-        raise click.BadParameter(f"{value!r} {problem}, such as nats://10.0.0.5:4222", param=param)
+        raise click.BadParameter(f"{shown(value)!r} {problem}, such as nats://10.0.0.5:4222", param=param)
     return value
+
+
+def shown(url: str) -> str:
+    """For logs and for people: without the user, the password or the token that may be in it."""
+    return _SECRET.sub(r"\1***@", url)
 
 
 def problem_with(url: str) -> str:

@@ -26,7 +26,8 @@ collector:
   interval: 0.5
 ```
 
-A key that nobody knows is refused, with the nearest right one, file and line; so is a variable that nearly is one. What
+A key that nobody knows is refused, with the nearest right one, file and line; so is a variable that nearly is one.
+`ezpath check-config settings.yaml` says so of the sections of all services before they do. What
 the network is (tenants, switches, hosts, endpoints) stands in the inventory ([INVENTORY.md](INVENTORY.md)), what is
 moved in the policy ([STRATEGIES.md](STRATEGIES.md)).
 """
@@ -59,21 +60,40 @@ def _settings(commands: Mapping[str, click.Command]) -> Iterator[str]:
 
 
 def _table(options: Mapping[str, click.Option]) -> Iterator[str]:
-    yield "| key | flag | variable | default | |"
-    yield "|---|---|---|---|---|"
+    yield "| key | flag | variable | value | default | |"
+    yield "|---|---|---|---|---|---|"
     for name, option in options.items():
         flag = "/".join((*option.opts, *option.secondary_opts))
         variable = f"`{option.envvar}`" if isinstance(option.envvar, str) else ""
         text = (option.help or "").split(" [env: ")[0].replace("|", "\\|")
-        yield f"| `{name}` | `{flag}` | {variable} | {_default(option)} | {text} |"
+        yield f"| `{name}` | `{flag}` | {variable} | {_value(option)} | {_default(option)} | {text} |"
+
+
+def _value(option: click.Option) -> str:
+    """What it may be: its unit, and its bounds."""
+    if option.is_flag:
+        return "true or false"
+    if isinstance(option.type, click.Choice):
+        return ", ".join(f"`{choice}`" for choice in option.type.choices)
+    what = option.metavar or ("NUMBER" if isinstance(option.type, click.FloatRange | click.IntRange) else "TEXT")
+    if option.multiple:
+        return f"list of {what}; in the variable with spaces between"
+    bounds = option.type
+    if not isinstance(bounds, click.FloatRange | click.IntRange):
+        return what
+    if bounds.min is not None:
+        what += f", {'more than' if bounds.min_open else 'at least'} {bounds.min:g}"
+    return f"{what}, at most {bounds.max:g}" if bounds.max is not None else what
 
 
 def _default(option: click.Option) -> str:
     if option.required:
         return "has to be given"
-    if option.multiple or option.default is None or callable(option.default) or "UNSET" in repr(option.default):
-        return ""
-    return f"`{option.default}`"
+    if option.is_flag:
+        return "`false`"
+    if option.multiple or option.default in (None, "") or callable(option.default) or "UNSET" in repr(option.default):
+        return "none"
+    return f"`{str(option.default).removesuffix('.0')}`"
 
 
 def cli(main: click.Group, names: list[str]) -> str:

@@ -16,6 +16,7 @@ from nats.errors import Error as NatsError
 from nats.errors import NoServersError
 from nats.js.errors import ServiceUnavailableError
 
+from ezpath import natsurl
 from ezpath.bus.errors import Unavailable
 from ezpath.bus.vitals import Vitals
 
@@ -37,7 +38,9 @@ class Link:
     """Keeps a client connected to ``url``; ``on_up`` runs on each new one before anybody else gets it."""
 
     def __init__(self, url: str, name: str, on_up: OnUp) -> None:
-        self.url = url
+        self._url = url
+        self.url = natsurl.shown(url)
+        """For logs and messages."""
         self.name = name
         self.vitals = Vitals()
         self._on_up = on_up
@@ -46,7 +49,7 @@ class Link:
         self._keeper: asyncio.Task[None] | None = None
         self._last_error = "not tried yet"
         self._quiet = False
-        self._log = structlog.get_logger().bind(nats=url)
+        self._log = structlog.get_logger().bind(nats=self.url)
 
     async def open(self, patience_s: float | None) -> None:
         """Connect. Waits for ever, or for ``patience_s`` seconds: then :class:`Unavailable`."""
@@ -133,7 +136,7 @@ class Link:
 
         async with asyncio.timeout(CONNECT_TIMEOUT_S + 1):
             await client.connect(
-                self.url,
+                self._url,
                 name=self.name,
                 allow_reconnect=False,
                 # One round over the servers, without a pause: pauses and repetition are ours.

@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 from rich.text import Text
 
+from ezpath import natsurl
 from ezpath.bus.probe import ROLL_CALL_S, probe
 from ezpath.cli import targets
 from ezpath.cli.checkup import Finding, Machine, Mtus, of_machine, of_mtus, of_nats, of_services
@@ -100,7 +101,7 @@ def _has_datapath() -> bool:
 
 async def _outside(nats: str, inventory: Inventory | None) -> list[Finding]:
     facts = await probe(nats, CONNECT_S + ROLL_CALL_S)
-    found = list(of_nats(nats, facts.problem, facts.version, facts.jetstream, facts.ahead_s))
+    found = list(of_nats(natsurl.shown(nats), facts.problem, facts.version, facts.jetstream, facts.ahead_s))
     found += of_services(targets.statuses(facts.services), facts.asked_at, facts.heard_at)
     if inventory is not None:
         found += [finding async for finding in _hosts(inventory.hosts.values(), inventory)]

@@ -19,6 +19,7 @@ from ezpath.cli.output import Column, Format, Listing, for_people, output_option
 from ezpath.cli.parts import Parts
 from ezpath.cli.watching import place_options
 from ezpath.events import FlowLine, FlowsSnapshot
+from ezpath.natsurl import shown
 
 _STYLES = {"overlay": "", "moving": "yellow", "switch": "green"}
 
@@ -95,7 +96,10 @@ def flows(nats: str, wanted: Filter, watch: bool, sort: str, top: int | None, ti
             async with asyncio.timeout(timeout):
                 snapshot = await snapshots.get()
         except TimeoutError:
-            fail(f"No flows were published within {timeout:g} s. Is ezpath-decider running on {nats}?", EXIT_REFUSED)
+            fail(
+                f"No flows were published within {timeout:g} s. Is ezpath-decider running on {shown(nats)}?",
+                EXIT_REFUSED,
+            )
         if not watch:
             LISTING.show(rows(snapshot), output)
         elif for_people(output):

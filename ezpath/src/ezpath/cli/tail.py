@@ -15,6 +15,8 @@ from ezpath.cli.seen import Seen, document
 from ezpath.cli.watching import DECISIONS, NoEvent, Wanted, captured, event_options, lines_of, watched
 
 DEFAULT_LAST = 20
+MOST_NAMED = 5
+"""Lines of a capture that are no events: the first of them say enough."""
 
 EXAMPLES = """\b
 Examples:
@@ -56,15 +58,17 @@ def tail(nats: str, wanted: Wanted, capture: str | None, follow: bool, output: F
 
 
 def _replay(file: str, wanted: Wanted, show: _Printer) -> None:
-    """Whatever is no event is named, and stops nothing."""
-    bad = 0
+    """Whatever is no event stops nothing; the first few are named."""
+    bad = good = 0
     try:
         with lines_of(file) as lines:
             for each in captured(lines, wanted):
                 if isinstance(each, NoEvent):
                     bad += 1
-                    click.echo(f"{file}:{each.number}: no event: {each.reason}", err=True)
+                    if bad <= MOST_NAMED:
+                        click.echo(f"{file}:{each.number}: no event: {each.reason}", err=True)
                 else:
+                    good += 1
                     show(each)
     except OSError as error:
         fail(
@@ -73,6 +77,12 @@ def _replay(file: str, wanted: Wanted, show: _Printer) -> None:
         )
     except KeyboardInterrupt:
         return
+    if bad > MOST_NAMED:
+        click.echo(f"{file}: {bad - MOST_NAMED} more lines are no events", err=True)
+    if bad and not good:
+        click.echo(
+            f"{file}: nothing to show. Give a file of `ezpath record`, or what `ezpath tail --json` printed", err=True
+        )
     if bad:
         sys.exit(EXIT_REFUSED)
 

@@ -34,8 +34,9 @@ Examples:
     default=1.0,
     type=POSITIVE,
     show_default=True,
+    metavar="SECONDS",
     envvar="EZPATH_INTERVAL",
-    help="Seconds between rounds.",
+    help="Time between two rounds. [env: EZPATH_INTERVAL]",
 )
 @click.option(
     "--policy",
@@ -45,69 +46,113 @@ Examples:
     metavar="FILE",
     help="Strategy, budgets and lists, YAML; outdoes the options below. Changes need no restart. [env: EZPATH_POLICY]",
 )
-@click.option("--strategy", default="threshold", show_default=True, metavar="NAME", help="Who goes on the switches.")
+@click.option(
+    "--strategy",
+    default="threshold",
+    show_default=True,
+    metavar="NAME",
+    envvar="EZPATH_STRATEGY",
+    help="Who goes on the switches. [env: EZPATH_STRATEGY]",
+)
 @click.option(
     "--enter-bps",
     default=5e6,
     type=POSITIVE,
     show_default=True,
-    help="threshold: offload at this rate, bits/s of both directions.",
+    metavar="BITS/S",
+    envvar="EZPATH_ENTER_BPS",
+    help="threshold: offload at this rate, of both directions. [env: EZPATH_ENTER_BPS]",
 )
 @click.option(
     "--enter-polls",
     default=3,
     type=click.IntRange(min=1, max=8),
     show_default=True,
-    help="… if it held for so many rounds in a row.",
+    metavar="ROUNDS",
+    envvar="EZPATH_ENTER_POLLS",
+    help="… if it held for so many rounds in a row. [env: EZPATH_ENTER_POLLS]",
 )
-@click.option("--exit-bps", default=1e6, type=POSITIVE, show_default=True, help="Bring back below this rate, bits/s.")
+@click.option(
+    "--exit-bps",
+    default=1e6,
+    type=POSITIVE,
+    show_default=True,
+    metavar="BITS/S",
+    envvar="EZPATH_EXIT_BPS",
+    help="Bring back below this rate. [env: EZPATH_EXIT_BPS]",
+)
 @click.option(
     "--idle-polls",
     default=5,
     type=click.IntRange(min=1, max=8),
     show_default=True,
-    help="… if it stayed there for so many rounds.",
+    metavar="ROUNDS",
+    envvar="EZPATH_IDLE_POLLS",
+    help="… if it stayed there for so many rounds. [env: EZPATH_IDLE_POLLS]",
 )
 @click.option(
     "--budget",
     default=1024,
     type=click.IntRange(min=0),
     show_default=True,
-    help="Table entries EZPath may use on each ToR.",
+    metavar="ENTRIES",
+    envvar="EZPATH_BUDGET",
+    help="How much of each ToR's tables EZPath may use. [env: EZPATH_BUDGET]",
 )
 @click.option(
     "--retry-after-s",
     default=30.0,
     type=NOT_NEGATIVE,
     show_default=True,
-    help="Leave a pair alone that was rolled back; longer each time.",
+    metavar="SECONDS",
+    envvar="EZPATH_RETRY_AFTER_S",
+    help="Leave a pair alone that was rolled back; longer each time. [env: EZPATH_RETRY_AFTER_S]",
 )
 @click.option(
-    "--step-timeout-s", default=10.0, type=POSITIVE, show_default=True, help="Undo a step not confirmed by then."
+    "--step-timeout-s",
+    default=10.0,
+    type=POSITIVE,
+    show_default=True,
+    metavar="SECONDS",
+    envvar="EZPATH_STEP_TIMEOUT_S",
+    help="Undo a step not confirmed by then. [env: EZPATH_STEP_TIMEOUT_S]",
 )
 @click.option(
     "--gone-after-s",
     default=GONE_AFTER_S,
     type=NOT_NEGATIVE,
     show_default=True,
-    help="Bring back the pairs of a host that its writer cannot reach for so long.",
+    metavar="SECONDS",
+    envvar="EZPATH_GONE_AFTER_S",
+    help="Bring back the pairs of a host that its writer cannot reach for so long. [env: EZPATH_GONE_AFTER_S]",
 )
 @click.option(
     "--drain-s",
     default=2.0,
     type=NOT_NEGATIVE,
     show_default=True,
-    help="From the last sender's stop to the first removal.",
+    metavar="SECONDS",
+    envvar="EZPATH_DRAIN_S",
+    help="From the last sender's stop to the first removal. [env: EZPATH_DRAIN_S]",
 )
 @click.option(
-    "--quarantine-s", default=30.0, type=NOT_NEGATIVE, show_default=True, help="Rest of a VLAN id between two tenants."
+    "--quarantine-s",
+    default=30.0,
+    type=NOT_NEGATIVE,
+    show_default=True,
+    metavar="SECONDS",
+    envvar="EZPATH_QUARANTINE_S",
+    help="Rest of a VLAN id between two tenants. [env: EZPATH_QUARANTINE_S]",
 )
 @click.option(
     "--under-way",
     default=1000,
     type=click.IntRange(min=1),
     show_default=True,
-    help="Offloads of a shard that are on their way at a time; the busiest of those that wait are next.",
+    metavar="OFFLOADS",
+    envvar="EZPATH_UNDER_WAY",
+    help="So many of a shard are on their way at a time; the busiest of those that wait are next. "
+    "[env: EZPATH_UNDER_WAY]",
 )
 @click.option(
     "--shards",
@@ -117,12 +162,18 @@ Examples:
     envvar="EZPATH_SHARDS",
     help="Tenants are divided into so many parts, each led by one decider; the same for all. [env: EZPATH_SHARDS]",
 )
-@click.option("--dry-run", is_flag=True, help="Decide and publish on ezpath.dryrun.>; write nothing.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    envvar="EZPATH_DRY_RUN",
+    help="Decide and publish on ezpath.dryrun.>; write nothing. [env: EZPATH_DRY_RUN]",
+)
 @click.option(
     "--record",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Write down all that comes in and is decided, for `ezpath sim --replay FILE`.",
+    envvar="EZPATH_RECORD",
+    help="Write down all that comes in and is decided, for `ezpath sim --replay FILE`. [env: EZPATH_RECORD]",
 )
 @click.option(
     "--share-flows",

@@ -38,7 +38,7 @@ from ezpath_host_writer.worker import HostWorker
     multiple=True,
     metavar="NAME",
     envvar="EZPATH_HOSTS",
-    help="Only this host of the inventory; may be given several times. All hosts by default. [env: EZPATH_HOSTS]",
+    help="Only this host of the inventory; repeatable. Default: all of them. [env: EZPATH_HOSTS, spaces between]",
 )
 @click.option(
     "--audit-interval",

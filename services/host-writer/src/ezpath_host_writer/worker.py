@@ -17,6 +17,7 @@ from ezpath.condition import Condition
 from ezpath.desired import union
 from ezpath.events import HostCommand, StepReport
 from ezpath.inventory import Endpoint, Host, Inventory
+from ezpath.items import asked
 from ezpath.leases import Deposed
 from ezpath.leases.writers import take_place
 from ezpath.live import endpoints_of, follow_host
@@ -301,7 +302,7 @@ class HostWorker:
             phase=command.phase,
             generation=command.generation,
             took_ms=round(took_ms, 1),
-            **({"reason": reason} if reason else {}),
+            **({**asked(command.put, command.remove), "reason": reason} if reason else {}),
         )
         return report
 

@@ -22,7 +22,7 @@ from ezpath.condition import Condition
 from ezpath.desired import Desired
 from ezpath.events import StepReport, SwitchCommand, SwitchTables
 from ezpath.inventory import Inventory, Switch
-from ezpath.items import SwitchItem
+from ezpath.items import SwitchItem, asked
 from ezpath.leases import Deposed
 from ezpath.leases.writers import take_place
 from ezpath.metrics import WriterMetrics
@@ -296,8 +296,22 @@ class SwitchWriter:
         self._metrics.carried_out(self.target, reasons, took_ms / 1e3)
         reports = [self._report(command, reason, took_ms) for command, reason in zip(mine, reasons, strict=True)]
         await self._bus.publish_all(map(Saying, reports))
-        failed = [report.reason for report in reports if not report.ok]
-        self._log.info("commands carried out", commands=len(mine), took_ms=round(took_ms, 1), failed=failed)
+        for command, report in zip(mine, reports, strict=True):
+            if not report.ok:
+                self._log_failure(command, report)
+        # One line for all of them, a thousand a second: each saga is named in it.
+        sagas, failed = [command.saga for command in mine], sum(not report.ok for report in reports)
+        self._log.info("commands carried out", sagas=sagas, took_ms=round(took_ms, 1), failed=failed)
+
+    def _log_failure(self, command: SwitchCommand, report: StepReport) -> None:
+        self._log.warning(
+            "command failed",
+            saga=command.saga,
+            phase=command.phase,
+            generation=command.generation,
+            **asked(command.put, command.remove),
+            reason=report.reason,
+        )
 
     async def _insist(self, commands: Sequence[SwitchCommand]) -> list[str]:
         """Carry out, as often as it takes until the switch has given an answer to all of them."""
