@@ -42,9 +42,9 @@ COPY services/switch-writer/pyproject.toml services/switch-writer/
 COPY services/host-writer/pyproject.toml services/host-writer/
 # The decider has an environment of its own, with what it needs to hear Docker and Kubernetes as sources of endpoints.
 ARG SERVICES="ezpath-collector ezpath-switch-writer ezpath-host-writer"
-ARG DECIDER="ezpath-decider ezpath --extra=docker --extra=kubernetes"
+ARG DECIDER="ezpath-decider ezpath --extra=docker --extra=kubernetes --extra=traces"
 RUN python-env locked /opt/ezpath/lab ezpath-lab \
-    && python-env locked /opt/ezpath/services ${SERVICES} \
+    && python-env locked /opt/ezpath/services ${SERVICES} ezpath --extra=traces \
     && python-env locked /opt/ezpath/decider ${DECIDER}
 COPY . .
 RUN python-env project /opt/ezpath/lab ezpath-lab \

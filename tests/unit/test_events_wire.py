@@ -9,7 +9,6 @@ import msgpack
 import numpy as np
 import pytest
 from ezpath.bus.deadletter import KEPT_BYTES, dead_letter
-from ezpath.bus.trace import headers, traceparent
 from ezpath.events import (
     Account,
     DeadLetter,
@@ -211,10 +210,3 @@ def test_a_dead_letter_keeps_the_payload_as_text_or_hexadecimal_and_not_more_tha
     assert dead_letter("s", "x", "r", b"\xff\x00", 1.0).payload == "hex:ff00"
     long = dead_letter("s", "x", "r", b"a" * 100_000, 1.0)
     assert (len(long.payload), long.payload_bytes) == (KEPT_BYTES, 100_000)
-
-
-def test_one_saga_is_one_trace_and_one_message_one_span():
-    one, again, other = traceparent("saga", "1"), traceparent("saga", "1"), traceparent("saga", "2")
-    assert one == again
-    assert one.split("-")[1] == other.split("-")[1] and one.split("-")[2] != other.split("-")[2]
-    assert headers("7", None) == {"Nats-Msg-Id": "7"}

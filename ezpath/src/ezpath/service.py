@@ -43,6 +43,7 @@ from ezpath.inventory import Inventory, InventoryError, load
 from ezpath.metrics import CannotListen, ServiceMetrics, expose
 from ezpath.process import pid_namespace
 from ezpath.telemetry import LOG_LEVELS, LogLevel, configure_logging
+from ezpath.tracing import CannotTrace, Tracer, tracer
 
 EXIT_STOPPED = 0
 EXIT_FAILED = 1
@@ -64,6 +65,8 @@ class Settings:
     ready_file: Path | None = None
     metrics: str | None = None
     """Where Prometheus may read, ``address:port``; nowhere by default."""
+    traces: str | None = None
+    """Where traces of offloads are sent, OTLP over HTTP; nowhere by default."""
 
 
 class ConfigurationRefused(Exception):
@@ -195,6 +198,13 @@ def service_options(command: _F) -> _F:
         metavar="ADDRESS:PORT",
         help="Serve metrics for Prometheus there, such as 127.0.0.1:9464. Off by default. [env: EZPATH_METRICS]",
     )
+    @click.option(
+        "--traces",
+        envvar="EZPATH_TRACES",
+        metavar="URL",
+        help="Send a trace of each offload there, OTLP over HTTP, such as to http://127.0.0.1:4318. Off by default. "
+        "[env: EZPATH_TRACES]",
+    )
     @functools.wraps(command)
     def with_settings(
         *args: Any,
@@ -203,9 +213,11 @@ def service_options(command: _F) -> _F:
         log_level: LogLevel,
         ready_file: Path | None,
         metrics: str | None,
+        traces: str | None,
         **rest: Any,
     ) -> Any:
-        return command(*args, settings=Settings(nats, inventory, log_level, ready_file, metrics or None), **rest)
+        settings = Settings(nats, inventory, log_level, ready_file, metrics or None, traces or None)
+        return command(*args, settings=settings, **rest)
 
     return cast(_F, with_settings)
 
@@ -243,9 +255,18 @@ def run(
             expose(settings.metrics, registry)
         except CannotListen as error:
             problems.append(str(error))
+    traces: Tracer | None = None
+    if settings.traces is not None and not problems:
+        try:
+            traces = tracer(settings.traces, name, instance_name(), _version())
+        except CannotTrace as error:
+            problems.append(str(error))
     if problems:
         _refuse(problems, settings.inventory)
-    sys.exit(asyncio.run(_run(name, settings, inventory, registry, main)))
+    code = asyncio.run(_run(name, settings, inventory, registry, traces, main))
+    if traces is not None:
+        traces.close()
+    sys.exit(code)
 
 
 def unknown_names(option: str, names: Iterable[str], known: Iterable[str]) -> list[str]:
@@ -290,6 +311,7 @@ async def _run(
     settings: Settings,
     inventory: Inventory,
     registry: CollectorRegistry,
+    traces: Tracer | None,
     main: Callable[[Service], Awaitable[None]],
 ) -> int:
     log = structlog.get_logger().bind(service=name)
@@ -297,7 +319,7 @@ async def _run(
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    work = asyncio.create_task(_work(name, settings, inventory, registry, main), name=f"{name}-main")
+    work = asyncio.create_task(_work(name, settings, inventory, registry, traces, main), name=f"{name}-main")
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait((work, stopping), return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
@@ -342,9 +364,12 @@ async def _work(
     settings: Settings,
     inventory: Inventory,
     registry: CollectorRegistry,
+    traces: Tracer | None,
     main: Callable[[Service], Awaitable[None]],
 ) -> None:
     async with await Bus.connect(settings.nats, name) as bus:
+        if traces is not None:
+            bus.on_said = traces.said
         service = Service(name, settings, inventory, bus, registry)
         await bus.answer(ASK_STATUS, service.status)
         await main(service)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from ezpath.bus import trace
 from ezpath.events import STEPS_SUBJECT, JsonEvent, MalformedEvent, SagaStep, encode, lines, subject_of
+from ezpath.tracing.spans import Exchange
 
 EVENTS = "Ezpath-Events"
 """The header that says how many events, one a line, a message has. One without it has one, however it is spelled."""
@@ -38,6 +39,8 @@ class Saying:
     """The same id within two minutes is stored once; for what may be published again after a crash."""
     correlation: str | None = None
     """The saga id; taken from the event where it has one."""
+    exchange: Exchange | None = None
+    """Of a report: with the switch or host that it is about. For the trace; it is not published."""
 
 
 def about(event: JsonEvent) -> str | None:

@@ -71,6 +71,8 @@ class Bus:
         self._cutter = Cutter()
         self._kv = Kv(link, self._pipelines, patience_s)
         self._subscriptions: list[tuple[str, Callable[[Msg], Awaitable[None]]]] = []
+        self.on_said: Callable[[Sequence[Saying]], None] = lambda sayings: None
+        """Told of what the stream has."""
         self._log = structlog.get_logger().bind(bus=service)
 
     @classmethod
@@ -135,6 +137,7 @@ class Bus:
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._patience_s
+        sayings = tuple(sayings)
         messages, last = pack(sayings), "no answer"
         while messages and (left := deadline - loop.time()) > 0:
             messages, last = await self._attempt(messages, left)
@@ -145,6 +148,7 @@ class Bus:
                 f"{messages[0].subject}: NATS at {self._link.url} did not store it within {self._patience_s:g} s: "
                 f"{last}. See that JetStream runs and has room (nats stream info EZPATH)"
             )
+        self.on_said(sayings)
 
     async def _attempt(self, messages: list[Message], left_s: float) -> tuple[list[Message], str]:
         """Those of ``messages`` that were not stored, and why the last of them was not."""

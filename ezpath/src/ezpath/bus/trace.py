@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
+from ezpath.tracing.spans import span_id, trace_id
 
 MSG_ID = "Nats-Msg-Id"
 CORRELATION = "Ezpath-Correlation-Id"
 TRACEPARENT = "traceparent"
 
 
-def traceparent(correlation: str, msg_id: str) -> str:
-    """W3C Trace Context: the trace is the correlation's, the span the message's, both derived, none drawn.
+def traceparent(correlation: str) -> str:
+    """W3C Trace Context: the correlation's trace and its root (:mod:`ezpath.tracing.spans`), derived, not drawn.
 
-    So every service gives one saga the same trace id without telling the others, and a repeated message is the
-    same span.
+    For whoever listens from outside and traces on: services work both out themselves.
     """
-    trace_id = hashlib.sha256(correlation.encode()).hexdigest()[:32]
-    span_id = hashlib.sha256(f"{correlation}/{msg_id}".encode()).hexdigest()[:16]
-    return f"00-{trace_id}-{span_id}-01"
+    return f"00-{trace_id(correlation)}-{span_id(correlation, 'requested')}-01"
 
 
 def headers(msg_id: str, correlation: str | None) -> dict[str, str]:
@@ -25,5 +22,5 @@ def headers(msg_id: str, correlation: str | None) -> dict[str, str]:
     result = {MSG_ID: msg_id}
     if correlation:
         result[CORRELATION] = correlation
-        result[TRACEPARENT] = traceparent(correlation, msg_id)
+        result[TRACEPARENT] = traceparent(correlation)
     return result

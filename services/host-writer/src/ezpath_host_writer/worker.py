@@ -23,6 +23,7 @@ from ezpath.leases.writers import take_place
 from ezpath.live import endpoints_of, follow_host
 from ezpath.metrics import WriterMetrics
 from ezpath.ovs import OvsError, OvsFenced, OvsRefused, OvsUnreachable
+from ezpath.tracing import Exchange
 
 from ezpath_host_writer.book import Book, Entries
 from ezpath_host_writer.compare import agrees, compare
@@ -280,16 +281,18 @@ class HostWorker:
                 delivery.reject(f"a command for host {delivery.event.host}, sent to {self.host.name}")
         commands = [delivery.event for delivery in deliveries if delivery.event.host == self.host.name]
         async with self._lock:
-            began = time.perf_counter()
+            began, began_at = time.perf_counter(), time.time()
             try:
                 reasons = await self._carry_out(commands)
             except OvsFenced as error:
                 self._notice(error)  # whoever has the host gets them again
                 raise
             took_ms = (time.perf_counter() - began) * 1e3
+        exchange = Exchange(began_at, began_at + took_ms / 1e3, len(commands)) if self._ovs is not None else None
         self._metrics.carried_out(self.target, reasons, took_ms / 1e3)
         answered = zip(commands, reasons, strict=True)
-        await self._bus.publish_all(Saying(self._report(command, reason, took_ms)) for command, reason in answered)
+        reports = [self._report(command, reason, took_ms) for command, reason in answered]
+        await self._bus.publish_all(Saying(report, exchange=exchange) for report in reports)
 
     def _report(self, command: HostCommand, reason: str, took_ms: float) -> StepReport:
         report = StepReport(

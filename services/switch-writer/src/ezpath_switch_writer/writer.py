@@ -26,6 +26,7 @@ from ezpath.items import SwitchItem, asked
 from ezpath.leases import Deposed
 from ezpath.leases.writers import take_place
 from ezpath.metrics import WriterMetrics
+from ezpath.tracing import Exchange
 
 from ezpath_switch_writer.base import base_entries
 from ezpath_switch_writer.guard import Guards
@@ -291,11 +292,11 @@ class SwitchWriter:
                 mine.append(delivery.event)
             else:
                 delivery.reject(f"switch: {delivery.event.switch}, on the subject of {self._switch.name}")
-        reasons = await self._insist(mine)
+        reasons, exchange = await self._insist(mine)
         took_ms = (time.monotonic() - began) * 1e3
         self._metrics.carried_out(self.target, reasons, took_ms / 1e3)
         reports = [self._report(command, reason, took_ms) for command, reason in zip(mine, reasons, strict=True)]
-        await self._bus.publish_all(map(Saying, reports))
+        await self._bus.publish_all(Saying(report, exchange=exchange) for report in reports)
         for command, report in zip(mine, reports, strict=True):
             if not report.ok:
                 self._log_failure(command, report)
@@ -313,15 +314,17 @@ class SwitchWriter:
             reason=report.reason,
         )
 
-    async def _insist(self, commands: Sequence[SwitchCommand]) -> list[str]:
+    async def _insist(self, commands: Sequence[SwitchCommand]) -> tuple[list[str], Exchange]:
         """Carry out, as often as it takes until the switch has given an answer to all of them."""
         while True:
             await self.in_sync.wait()
             async with self._lock:
                 if self._session is None or not self.in_sync.is_set():
                     continue
+                began_at = time.time()
                 try:
-                    return await self._carry_out(self._session, commands)
+                    reasons = await self._carry_out(self._session, commands)
+                    return reasons, Exchange(began_at, time.time(), len(commands))
                 except P4RuntimeError as error:
                     self._complain("switch lost", str(error), next="commands are kept until it is back")
             self._break("a request failed")
