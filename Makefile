@@ -17,7 +17,7 @@ WORKERS ?= 2
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup setup-tests lab lab-down chaos test model fuzz check format bench-dataplane bench-control bench-collectors bench-monitor bench-saga bench-decider \
-	sim p4 p4-check saga-doc events-doc reference record-docker clean
+	sim p4 p4-check saga-doc events-doc reference docs record-docker clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -96,6 +96,9 @@ events-doc: setup ## Make docs/asyncapi.yaml and docs/EVENTS.md anew from the ev
 reference: setup ## Make docs/SETTINGS.md and docs/CLI.md anew from the programs' options
 	@$(BIN)/python tools/reference
 
+docs: setup ## Make the documentation a site in .site, strictly: no link may be dead
+	@$(BIN)/mkdocs build --quiet && echo "Open .site/index.html"
+
 clean: lab-down ## Remove what the other targets made inside the checkout
-	@rm -rf .venv .tools .lab .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .tools .lab .site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

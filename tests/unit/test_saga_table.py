@@ -13,6 +13,7 @@ from ezpath.names import PairId, VlanId
 from ezpath.saga import Phase, Saga, Settings, World, desired, saga_from_json, saga_to_json
 from ezpath.saga.diagram import PARTS, in_step
 from ezpath.saga.phases import _ROWS, AT_REST, ENDED, HOLDS, INSTALLS, REMOVES, TABLE, TAKES_OFF, On
+from ezpath.saga.picture import picture
 from ezpath.saga.plan import steps
 from ezpath.saga.pmap import PMap
 from ezpath.saga.turn import Turn
@@ -74,6 +75,8 @@ class TestPage:
         page = PAGE.read_text()
         assert all(f"<!-- {part}, generated -->" in page for part in PARTS)
         assert page == in_step(page), "run `make saga-doc` and commit docs/SAGA.md"
+        drawn = (PAGE.parent / "img/saga.svg").read_text()
+        assert drawn == picture(), "run `make saga-doc` and commit docs/img/saga.svg"
 
     def test_given_another_table_then_the_page_would_not_be_in_step(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delitem(TABLE, (Phase.DRAIN, On.DEADLINE))  # type: ignore[arg-type]
