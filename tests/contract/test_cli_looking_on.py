@@ -55,6 +55,9 @@ async def test_a_recording_replays_at_a_colleague_s_without_nats(bus, nats_serve
     assert code == 0 and "sample tor1" in out and "1 flows, 15000 bytes so far, 2 frames dropped" in out
     code, out, _ = await ezpath("trace", PAIR, "--input", str(capture))
     assert code == 0 and out.startswith(f"{SAGA}: active after 60 ms")
+    # And that there is nothing of that kind is said
+    code, out, err = await ezpath("tail", "--input", str(capture), "--tenant", "redd")
+    assert (code, out) == (0, "") and err.startswith("no event is as asked for.")
     # And a line that is none is named, and stops nothing
     code, out, err = await ezpath("tail", "--input", "-", "--last", "1", stdin="rubbish\n" + capture.read_text())
     assert code == 1 and len(out.splitlines()) == 2 and err.startswith("-:1: no event: not JSON")

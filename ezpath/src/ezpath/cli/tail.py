@@ -48,18 +48,20 @@ def tail(nats: str, wanted: Wanted, capture: str | None, follow: bool, output: F
     show = _Printer(output)
     if capture is not None:
         _replay(capture, wanted.of_a_capture(), show)
+        show.end()
         return
 
     async def work(bus: Bus) -> None:
         async for seen in watched(bus, wanted, follow):
             show(seen)
+        show.end()
 
     with_bus(nats, work)
 
 
 def _replay(file: str, wanted: Wanted, show: _Printer) -> None:
     """Whatever is no event stops nothing; the first few are named."""
-    bad = good = 0
+    bad = 0
     try:
         with lines_of(file) as lines:
             for each in captured(lines, wanted):
@@ -68,7 +70,6 @@ def _replay(file: str, wanted: Wanted, show: _Printer) -> None:
                     if bad <= MOST_NAMED:
                         click.echo(f"{file}:{each.number}: no event: {each.reason}", err=True)
                 else:
-                    good += 1
                     show(each)
     except OSError as error:
         fail(
@@ -79,7 +80,7 @@ def _replay(file: str, wanted: Wanted, show: _Printer) -> None:
         return
     if bad > MOST_NAMED:
         click.echo(f"{file}: {bad - MOST_NAMED} more lines are no events", err=True)
-    if bad and not good:
+    if bad and not show.shown:
         click.echo(
             f"{file}: nothing to show. Give a file of `ezpath record`, or what `ezpath tail --json` printed", err=True
         )
@@ -94,14 +95,19 @@ class _Printer:
         self._output = output
         # highlight would colour every number, soft_wrap keeps one event on one line also where output is piped
         self._console = Console(highlight=False, soft_wrap=True)
-        self._begun = False
+        self.shown = 0
 
     def __call__(self, seen: Seen) -> None:
+        self.shown += 1
         if not for_people(self._output):
             show_document(document(seen), self._output)
             return
         wide = self._output == "wide"
-        if not self._begun:
+        if self.shown == 1:
             self._console.print(heading(wide))
-            self._begun = True
         self._console.print(line(seen.event, seen.at, seen.subject if wide else None))
+
+    def end(self) -> None:
+        """A name that is misspelt is as silent as a quiet night: it is said that there was nothing."""
+        if not self.shown:
+            click.echo("no event is as asked for. --all has commands and reports as well", err=True)
