@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ezpath.events import (
+    SAGA_BUCKET,
     FlowLine,
     FlowsSnapshot,
     OffloadRequested,
@@ -263,19 +264,27 @@ async def test_a_person_decides_and_waits_for_the_outcome(bus, nats_server, inve
             reason = delivery.event.reason
             if reason == "doomed":
                 what = "rolled-back"
+            found = await bus.kv_get(SAGA_BUCKET, delivery.event.pair)
+            record = json.dumps({"phase": what}).encode()
+            await bus.kv_put_cas(SAGA_BUCKET, delivery.event.pair, record, found[1] if found else None)
             await bus.publish(outcome(delivery.event.pair, what, reason))
 
     task = asyncio.create_task(bus.consume("d", "ezpath.decision.>", (OffloadRequested, RevertRequested), decider))
     options = ("--nats", nats_server.url, "--inventory", inventory_file)
     # When a pair is offloaded (its endpoints in any order), brought back, and one does not work
     active = await ezpath("offload", "red.red-3.red-1", *options)
+    again = await ezpath("offload", RED, *options)
     reverted = await ezpath("revert", RED, *options, "--reason", "maintenance")
+    nothing = [await ezpath("revert", pair, *options) for pair in (RED, BLUE)]
     failed = await ezpath("offload", BLUE, *options, "--reason", "doomed")
     task.cancel()
     # Then each says how it ended
     assert active[0] == 0 and "ACTIVE" in active[1] and "operator" in active[1]
     assert reverted[0] == 0 and "REVERTED" in reverted[1] and "maintenance" in reverted[1]
     assert failed[0] == 1 and "rolled back: doomed" in failed[2]
+    # and where it is there already nobody waits for it to go there
+    assert again[:2] == (0, f"{RED} is on the switches already\n")
+    assert [each[:2] for each in nothing] == [(0, f"{pair} is not on the switches\n") for pair in (RED, BLUE)]
 
 
 async def test_a_pair_that_is_none_is_refused(nats_server, inventory_file):

@@ -23,6 +23,8 @@ from ezpath.saga.plan import sides_of
 from network import NETWORK
 from saga_story import PAIR, SAGA, sample, tell
 
+CAPTURE = Path(__file__).parents[2] / "docs/examples/capture.jsonl"
+
 
 @pytest.fixture
 def inventory_file(tmp_path: Path) -> str:
@@ -203,6 +205,14 @@ async def test_colours_on_a_terminal_only_and_not_with_no_color(bus, nats_server
     assert "\x1b[36m" in shown and "\x1b[1;32m" in shown
     assert "\x1b[3" not in plain and "\x1b[1;3" not in plain and "REVERTED" in plain
     assert "\x1b" not in piped
+
+
+@pytest.mark.parametrize("form", ["table", "jsonl"])
+async def test_a_reader_that_has_seen_enough_is_no_failure(form):
+    # Given one that is gone before the first line is written
+    script = f"set -o pipefail; {EZPATH} tail --input {CAPTURE} --all -o {form} | true"
+    process = await asyncio.create_subprocess_exec("bash", "-c", script, stdout=-1, stderr=-1)
+    assert await process.communicate() == (b"", b"") and process.returncode == 0
 
 
 # ---- completion -----------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import os
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -100,6 +99,3 @@ def with_bus(url: str, work: Callable[[Bus], Coroutine[Any, Any, None]]) -> None
         fail(str(error), EXIT_NO_NATS)
     except BusError as error:
         fail(str(error), EXIT_REFUSED)
-    except BrokenPipeError:
-        # `ezpath tail | head`: the reader has what it wanted. Python would complain once more when flushing at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

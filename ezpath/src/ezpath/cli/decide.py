@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 import click
-from rich.console import Console
 
 from ezpath.bus import Bus
 from ezpath.cli.common import EXIT_REFUSED, EXIT_USAGE, fail, inventory_option, nats_option, with_bus
 from ezpath.cli.completing import PAIRS
 from ezpath.cli.lines import line
-from ezpath.events import OffloadRequested, OutcomeName, RevertRequested, SagaOutcome
+from ezpath.cli.output import line_console
+from ezpath.events import SAGA_BUCKET, OffloadRequested, OutcomeName, RevertRequested, SagaOutcome
 from ezpath.inventory import NAME, Inventory
 from ezpath.names import PairId, Tenant, pair_id
 
@@ -25,8 +26,8 @@ _TOKEN = NAME.strip("^$")
 EPILOG = """\b
 PAIR is tenant.endpoint.endpoint, in any order of the endpoints, as `ezpath flows` and `ezpath tail` show it.
 
-Exit status: 0 done (or asked for, with --no-wait), 1 rolled back or no outcome in time, 2 wrong usage,
-3 NATS not reachable.
+Exit status: 0 done, or there already (or asked for, with --no-wait), 1 rolled back or no outcome in time,
+2 wrong usage, 3 NATS not reachable.
 """
 
 
@@ -76,9 +77,13 @@ def _decide(
     nats: str, event: OffloadRequested | RevertRequested, ends: tuple[OutcomeName, ...], wait: bool, timeout: float
 ) -> None:
     async def work(bus: Bus) -> None:
+        rests = await _rests(bus, event.pair)
         before = await bus.last_sequence()
         await bus.publish(event)
         if not wait:
+            return
+        if rests == ("active" if ends[0] == "active" else "nowhere"):
+            click.echo(f"{event.pair} is {'on the switches already' if rests == 'active' else 'not on the switches'}")
             return
         outcome = await _outcome(bus, event.pair, before, ends, timeout)
         if outcome is None:
@@ -88,11 +93,23 @@ def _decide(
                 "way: see `ezpath flows` and `ezpath tail --all`, and that ezpath-decider runs",
                 EXIT_REFUSED,
             )
-        Console(highlight=False, soft_wrap=True).print(line(outcome, outcome.at))
+        line_console().print(line(outcome, outcome.at))
         if outcome.outcome != ends[0]:
             fail(f"{event.pair} was rolled back: {outcome.reason}", EXIT_REFUSED)
 
     with_bus(nats, work)
+
+
+async def _rests(bus: Bus, pair: PairId) -> str:
+    """Where its last saga came to rest; ``nowhere`` where there was none, nothing where one is on its way."""
+    record = await bus.kv_get(SAGA_BUCKET, pair)
+    if record is None:
+        return "nowhere"
+    try:
+        phase = json.loads(record[0])["phase"]
+    except (ValueError, KeyError, TypeError):
+        return ""  # another version's: the decider will know
+    return {"rolled-back": "nowhere", "reverted": "nowhere", "active": "active"}.get(phase, "")
 
 
 async def _outcome(

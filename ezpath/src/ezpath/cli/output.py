@@ -119,9 +119,22 @@ def for_people(output: Format) -> bool:
     return output in ("table", "wide")
 
 
+class _Console(Console):
+    """Leaves a reader that has gone to whoever runs the command: rich's own ends it with 1, as if something failed."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def console() -> Console:
-    """For tables and lines. Where nobody looks, nothing is cut off or folded to fit a screen."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
+    """For tables. Where nobody looks, nothing is cut off or folded to fit a screen."""
+    return _Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
+
+
+def line_console() -> Console:
+    """For what goes on: one thing stays on one line, however narrow the screen."""
+    # highlight would colour every number
+    return _Console(highlight=False, soft_wrap=True)
 
 
 def _json(value: object) -> str:

@@ -5,6 +5,8 @@ The latter are entry points of the group `ezpath.commands`.
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -38,6 +40,14 @@ class WithPlugins(click.Group):
             hint = meant(args[0], self.list_commands(ctx))
             ctx.fail(f"There is no command {args[0]}. {hint}`{ctx.command_path} --help` lists them")
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # `ezpath tail | head`: the reader has what it wanted. Python would complain once more when flushing.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(0)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         own = super().get_command(ctx, cmd_name)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import sys
 
 import click
-from rich.console import Console
 
 from ezpath.bus import Bus
 from ezpath.cli.common import EXIT_REFUSED, EXIT_USAGE, fail, nats_option, with_bus
 from ezpath.cli.lines import heading, line
-from ezpath.cli.output import Format, for_people, output_option, show_document
+from ezpath.cli.output import Format, for_people, line_console, output_option, show_document
 from ezpath.cli.seen import Seen, document
 from ezpath.cli.watching import DECISIONS, NoEvent, Wanted, captured, event_options, lines_of, watched
 
@@ -71,6 +70,8 @@ def _replay(file: str, wanted: Wanted, show: _Printer) -> None:
                         click.echo(f"{file}:{each.number}: no event: {each.reason}", err=True)
                 else:
                     show(each)
+    except BrokenPipeError:
+        raise  # it is the reader who is gone
     except OSError as error:
         fail(
             f"{file} cannot be read: {error.strerror}. Give a file of `ezpath record`, or - for standard input",
@@ -93,8 +94,7 @@ class _Printer:
 
     def __init__(self, output: Format) -> None:
         self._output = output
-        # highlight would colour every number, soft_wrap keeps one event on one line also where output is piped
-        self._console = Console(highlight=False, soft_wrap=True)
+        self._console = line_console()
         self.shown = 0
 
     def __call__(self, seen: Seen) -> None:
