@@ -40,9 +40,10 @@ COPY services/collector/pyproject.toml services/collector/
 COPY services/decider/pyproject.toml services/decider/
 COPY services/switch-writer/pyproject.toml services/switch-writer/
 COPY services/host-writer/pyproject.toml services/host-writer/
-# The decider has an environment of its own, with what it needs to hear Docker and Kubernetes as sources of endpoints.
+# The decider has an environment of its own, with what it needs to hear Docker and Kubernetes as sources of endpoints:
+# an HTTP library, which the console shares.
 ARG SERVICES="ezpath-collector ezpath-switch-writer ezpath-host-writer"
-ARG DECIDER="ezpath-decider ezpath --extra=docker --extra=kubernetes --extra=traces"
+ARG DECIDER="ezpath-decider ezpath --extra=console --extra=docker --extra=kubernetes --extra=traces"
 RUN python-env locked /opt/ezpath/lab ezpath-lab \
     && python-env locked /opt/ezpath/services ${SERVICES} ezpath --extra=traces \
     && python-env locked /opt/ezpath/decider ${DECIDER}
@@ -79,6 +80,14 @@ FROM service AS decider
 ENV PATH=/opt/ezpath/decider/bin:$PATH
 COPY --from=build /opt/ezpath/decider /opt/ezpath/decider
 ENTRYPOINT ["service-entry", "ezpath-decider"]
+
+FROM service AS console
+ENV PATH=/opt/ezpath/decider/bin:$PATH
+COPY --from=build /opt/ezpath/decider /opt/ezpath/decider
+COPY docker/http-ok /usr/local/bin/
+EXPOSE 8080
+ENTRYPOINT ["service-entry", "ezpath", "console"]
+HEALTHCHECK --interval=15s --timeout=3s --start-period=180s --retries=3 CMD ["http-ok", "8080", "/healthz"]
 
 FROM service AS switch-writer
 COPY --from=build /opt/ezpath/services /opt/ezpath/services

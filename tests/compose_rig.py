@@ -19,7 +19,7 @@ BASE = "ezpath-test-base:bookworm"
 TOOLS = ("dockerd", "containerd", "docker", "docker-compose", "mmdebstrap", "slirp4netns", "unshare", "ldd")
 AUTHORITIES = Path("/usr/local/share/ca-certificates")
 NOT_THE_PROJECTS = shutil.ignore_patterns(".git", ".venv", ".tools", ".lab", ".*_cache", ".hypothesis", "__pycache__")
-IMAGES = ("nats", "collector", "decider", "switch-writer", "host-writer", "lab", "prometheus")
+IMAGES = ("nats", "collector", "decider", "switch-writer", "host-writer", "console", "lab", "prometheus")
 BUILD_S, STEP_S = 600, 120
 
 

@@ -19,6 +19,7 @@ COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())["s
 SERVICES = sorted(path.parent.name for path in ROOT.glob("services/*/pyproject.toml"))
 
 OBSERVABILITY = {"prometheus", "grafana"}
+CORE = {*SERVICES, "nats", "console"}
 
 
 def dockerfile_lines(keyword: str) -> list[str]:
@@ -38,7 +39,7 @@ def setup_value(name: str) -> str:
 
 def test_every_service_of_the_workspace_runs_in_a_container_of_its_own() -> None:
     assert set(SERVICES) <= set(COMPOSE)
-    assert set(COMPOSE) == {*SERVICES, "nats", "lab", *OBSERVABILITY}
+    assert set(COMPOSE) == {*CORE, "lab", *OBSERVABILITY}
 
 
 @pytest.mark.parametrize("service", sorted(set(COMPOSE) - {"grafana"}))
@@ -52,8 +53,8 @@ def test_a_container_is_built_from_a_target_of_the_dockerfile(service: str) -> N
 
 def test_the_profiles_are_the_lab_by_default_and_the_services_alone() -> None:
     profiles = {name: set(service["profiles"]) for name, service in COMPOSE.items()}
-    assert {name for name, those in profiles.items() if "core" in those} == {*SERVICES, "nats"}
-    assert {name for name, those in profiles.items() if "lab" in those} == {*SERVICES, "nats", "lab"}
+    assert {name for name, those in profiles.items() if "core" in those} == CORE
+    assert {name for name, those in profiles.items() if "lab" in those} == {*CORE, "lab"}
     assert {name for name, those in profiles.items() if "observability" in those} == OBSERVABILITY
     assert settings(".env")["COMPOSE_PROFILES"] == "lab,observability"
     assert settings("deploy/core/core.env")["COMPOSE_PROFILES"] == "core"

@@ -19,7 +19,7 @@ from docker_daemon import AS_IT_COMES, DockerDaemon
 pytestmark = [pytest.mark.root, pytest.mark.lab, pytest.mark.timeout(900)]
 
 SERVICES = ("collector", "decider", "switch-writer", "host-writer")
-UNPRIVILEGED = ("nats", *SERVICES)
+UNPRIVILEGED = ("nats", *SERVICES, "console")
 PAIR = "red.red-11.red-21"
 STORY_S = 240
 CORE_NETWORK = "/etc/ezpath/network.yaml"

@@ -40,7 +40,7 @@ def pods(manifests: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]
 
 def test_every_service_is_there_and_a_host_writer_on_every_host(manifests: list[dict[str, Any]]) -> None:
     kinds = {m["metadata"]["name"]: m["kind"] for m in manifests if m["kind"] in WORKLOADS}
-    assert set(kinds) == {*SERVICES, "nats"}
+    assert set(kinds) == {*SERVICES, "nats", "console"}
     assert kinds["host-writer"] == "DaemonSet"
 
 

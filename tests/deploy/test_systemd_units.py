@@ -11,10 +11,15 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from ezpath.cli.console import console
 
 ROOT = Path(__file__).parents[2]
 UNITS = ROOT / "deploy/systemd"
 SERVICES = sorted(path.parent.name for path in ROOT.glob("services/*/pyproject.toml"))
+STARTED_AS = {f"ezpath-{service}@x.service": f"ezpath-{service}" for service in SERVICES} | {
+    "ezpath-console.service": "ezpath"
+}
+"""Units to programs."""
 SYSTEMS_OWN = Path("/usr/lib/systemd/system")
 MOST_EXPOSED = 2.0
 """Of 10, as `systemd-analyze security` counts. Who talks over the network has 1.4 by that alone."""
@@ -28,8 +33,8 @@ def root(tmp_path: Path, needs: Callable[..., None]) -> Path:
     shutil.copytree(SYSTEMS_OWN, tmp_path / SYSTEMS_OWN.relative_to("/"), symlinks=True)
     programs = tmp_path / "opt/ezpath/bin"
     programs.mkdir(parents=True)
-    for service in SERVICES:
-        shutil.copy(Path(sys.executable).with_name(f"ezpath-{service}"), programs)
+    for program in STARTED_AS.values():
+        shutil.copy(Path(sys.executable).with_name(program), programs)
     return tmp_path
 
 
@@ -44,20 +49,19 @@ def analyze(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_every_service_has_a_unit_and_every_unit_a_service() -> None:
-    assert sorted(path.name for path in UNITS.glob("*.service")) == [f"ezpath-{name}@.service" for name in SERVICES]
+    there = {path.name.replace("@.", "@x.") for path in UNITS.glob("*.service")}
+    assert there == set(STARTED_AS)
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_systemd_takes_the_unit_without_a_word(root: Path, service: str) -> None:
-    said = analyze(root, "verify", "--man=no", f"ezpath-{service}@x.service")
+@pytest.mark.parametrize("unit", STARTED_AS)
+def test_systemd_takes_the_unit_without_a_word(root: Path, unit: str) -> None:
+    said = analyze(root, "verify", "--man=no", unit)
     assert (said.returncode, said.stdout) == (0, "")
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_a_unit_asks_for_no_privilege(root: Path, service: str) -> None:
-    said = analyze(
-        root, "security", "--offline=true", f"--threshold={MOST_EXPOSED * 10:.0f}", f"ezpath-{service}@x.service"
-    )
+@pytest.mark.parametrize("unit", STARTED_AS)
+def test_a_unit_asks_for_no_privilege(root: Path, unit: str) -> None:
+    said = analyze(root, "security", "--offline=true", f"--threshold={MOST_EXPOSED * 10:.0f}", unit)
     assert said.returncode == 0, said.stdout
     held = re.findall(
         r"✗ (CapabilityBoundingSet\S*|NoNewPrivileges\S*|ProtectSystem\S*|SystemCallFilter\S*)", said.stdout
@@ -73,7 +77,7 @@ def test_a_mistake_in_a_unit_is_noticed(root: Path) -> None:
 
 def test_the_settings_are_ones_that_services_read() -> None:
     named = set(re.findall(r"^#? ?(EZPATH_\w+)=", (UNITS / "ezpath.env").read_text(), re.MULTILINE))
-    mains = [import_module(f"ezpath_{service.replace('-', '_')}.main").main for service in SERVICES]
+    mains = [import_module(f"ezpath_{service.replace('-', '_')}.main").main for service in SERVICES] + [console]
     known = {name for main in mains for option in main.params for name in [option.envvar]}
     assert named <= known, named - known
     assert {"EZPATH_NATS", "EZPATH_INVENTORY", "EZPATH_P4_DIR"} <= named

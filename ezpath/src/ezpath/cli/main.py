@@ -10,6 +10,7 @@ EXAMPLES = """\b
 Examples:
   ezpath flows --watch                  who talks, how much, carried by whom
   ezpath top                            the same, tunnels, tables and events on one screen
+  ezpath console                        … and in a browser, with the topology and plots
   ezpath tail --tenant red              what is decided and done, as it happens
   ezpath offloads                       what is on the switches, and on its way
   ezpath trace red.red-1.red-3          one offload, step by step
@@ -33,6 +34,7 @@ Settings may come from the environment: EZPATH_NATS, EZPATH_INVENTORY; NO_COLOR 
 COMMANDS = {
     "check-config": "check:check_config",
     "completion": "completion:completion",
+    "console": "console:console",
     "diff": "diff:diff",
     "doctor": "doctor:doctor",
     "flows": "flows:flows",

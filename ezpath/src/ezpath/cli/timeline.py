@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ezpath.cli.lines import duration
 from ezpath.cli.seen import Seen
 from ezpath.events import (
     HostCommand,
@@ -112,6 +113,26 @@ def of_saga(saga: str, seen: Sequence[Seen]) -> Timeline | None:
     told = tuple(dict.fromkeys(Outcome(each.outcome, each.at, each.took_ms, each.reason) for each in outcomes))
     pair = (steps or outcomes)[0].pair
     return Timeline(saga, pair, tuple(dict.fromkeys(_asked(pair, stages, seen))), tuple(stages), told)
+
+
+def ways(stages: Sequence[Stage]) -> list[list[Stage]]:
+    """There, and back: a rest ends a way."""
+    found: list[list[Stage]] = [[]]
+    for stage in stages:
+        found[-1].append(stage)
+        if stage.phase in AT_REST:
+            found.append([])
+    return [way for way in found if way]
+
+
+def verdict(timeline: Timeline) -> str:
+    """What became of it, in words."""
+    if not timeline.outcomes:
+        return f"in {timeline.stages[-1].phase}, no outcome yet"
+    return ", then ".join(
+        f"{each.outcome} after {duration(each.took_ms)}" + (f" ({each.reason})" if each.outcome != "active" else "")
+        for each in timeline.outcomes
+    )
 
 
 def _stages(steps: Sequence[SagaStep]) -> list[Stage]:

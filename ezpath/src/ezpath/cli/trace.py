@@ -16,7 +16,7 @@ from ezpath.cli.filters import Filter
 from ezpath.cli.lines import clock, duration
 from ezpath.cli.output import Format, console, for_people, output_option, show_document
 from ezpath.cli.seen import Seen
-from ezpath.cli.timeline import AT_REST, Part, Stage, Timeline, newest_of, of_saga
+from ezpath.cli.timeline import AT_REST, Part, Stage, Timeline, newest_of, of_saga, verdict, ways
 from ezpath.cli.watching import NoEvent, Wanted, captured, lines_of
 from ezpath.events import STEPS_SUBJECT
 from ezpath.inventory import NAME
@@ -113,27 +113,17 @@ def _show(saga: str, seen: Sequence[Seen], output: Format) -> None:
 
 def lines(timeline: Timeline, wide: bool = False) -> Iterator[Text]:
     """For people."""
-    yield Text(f"{timeline.saga}: {_verdict(timeline)}", style="bold")
+    yield Text(f"{timeline.saga}: {verdict(timeline)}", style="bold")
     for asked in timeline.asked:
         yield Text(f"  {clock(asked.at)}  {asked.what} asked for: {asked.reason}", style="cyan")
     yield Text("")
     yield Text(f"{'TIME':12}  {'AFTER':>8}  {'PHASE':24}{'TOOK':>8}  {'':{_BAR}}  WHO AND WHY", style="bold")
-    for way in _ways(timeline.stages):
+    for way in ways(timeline.stages):
         whole_ms = sum(stage.took_ms or 0.0 for stage in way if stage.phase not in AT_REST)
         for stage in way:
             yield _line(stage, way[0].at, whole_ms, wide)
             if wide:
                 yield from (Text(f"{'':58}{_part_at_length(part)}", style=_style(part)) for part in stage.parts)
-
-
-def _ways(stages: Sequence[Stage]) -> list[list[Stage]]:
-    """There, and back: a rest ends a way."""
-    ways: list[list[Stage]] = [[]]
-    for stage in stages:
-        ways[-1].append(stage)
-        if stage.phase in AT_REST:
-            ways.append([])
-    return [way for way in ways if way]
 
 
 def _line(stage: Stage, began: float, whole_ms: float, wide: bool) -> Text:
@@ -175,12 +165,3 @@ def _part_at_length(part: Part) -> str:
 
 def _style(part: Part) -> str:
     return "dim" if part.ok else "red" if part.ok is False else "yellow"
-
-
-def _verdict(timeline: Timeline) -> str:
-    if not timeline.outcomes:
-        return f"in {timeline.stages[-1].phase}, no outcome yet"
-    return ", then ".join(
-        f"{each.outcome} after {duration(each.took_ms)}" + (f" ({each.reason})" if each.outcome != "active" else "")
-        for each in timeline.outcomes
-    )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, start_http_server
 
+from ezpath.listen import address_of as listen_address
+
 LISTEN_HINT = "Give --metrics ADDRESS:PORT, such as 127.0.0.1:9464"
 
 
@@ -13,12 +15,10 @@ class CannotListen(Exception):
 
 def address_of(listen: str) -> tuple[str, int]:
     """Address and port of ``127.0.0.1:9464``, ``[::1]:9464`` or ``:9464``. Raises :class:`CannotListen`."""
-    host, colon, port = listen.rpartition(":")
-    if not colon or not port.isdecimal() or not 0 < int(port) <= 0xFFFF:
-        raise CannotListen(f"--metrics {listen}: no address with a port. {LISTEN_HINT}")
-    if ":" in host and not (host.startswith("[") and host.endswith("]")):
-        raise CannotListen(f"--metrics {listen}: an IPv6 address stands in brackets: [::1]:9464")
-    return host.strip("[]") or "0.0.0.0", int(port)
+    try:
+        return listen_address(listen)
+    except ValueError as error:
+        raise CannotListen(f"--metrics {error}. {LISTEN_HINT}") from None
 
 
 def expose(listen: str, registry: CollectorRegistry) -> None:

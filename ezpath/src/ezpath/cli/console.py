@@ -1,0 +1,102 @@
+"""`ezpath console`: the page of :mod:`ezpath.console` for browsers, until it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from pathlib import Path
+
+import click
+import structlog
+
+from ezpath import systemd
+from ezpath.cli.common import EXIT_USAGE, fail, nats_option
+from ezpath.inventory import Inventory
+from ezpath.listen import address_of
+from ezpath.service import load_inventory
+from ezpath.telemetry import configure_logging
+
+EXAMPLES = """\b
+Examples:
+  ezpath console --inventory network.yaml     then http://127.0.0.1:8080 in a browser
+  ezpath console --listen [::1]:9000
+  ssh -L 8080:127.0.0.1:8080 controller       to look at one that runs there
+
+It shows, and changes nothing: there is no button that moves a flow, and nobody logs in. Whoever reaches it may look, so
+it listens on this machine alone unless told otherwise. It waits for NATS, and says on the page when NATS is away.
+
+\b
+Exit status: 0 stopped, 2 wrong usage, or the address cannot be listened on.
+"""
+
+
+def _address(_: click.Context, __: click.Parameter, value: str) -> tuple[str, int]:
+    try:
+        return address_of(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}. Give ADDRESS:PORT, such as 127.0.0.1:8080") from None
+
+
+@click.command(epilog=EXAMPLES)
+@nats_option
+@click.option(
+    "--inventory",
+    envvar="EZPATH_INVENTORY",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Racks, switches and hosts, as services have it. [env: EZPATH_INVENTORY]",
+)
+@click.option(
+    "--listen",
+    envvar="EZPATH_LISTEN",
+    default="127.0.0.1:8080",
+    show_default=True,
+    metavar="ADDRESS:PORT",
+    callback=_address,
+    help="Where browsers find it. [env: EZPATH_LISTEN]",
+)
+def console(nats: str, inventory: Path, listen: tuple[str, int]) -> None:
+    """Serve a page with topology, flows, sagas, tables and events, live and read-only."""
+    configure_logging("info")
+    asyncio.run(_run(nats, load_inventory(inventory), *listen))
+
+
+async def _run(nats: str, network: Inventory, host: str, port: int) -> None:
+    try:
+        # aiohttp is an extra of the package: who wants no console needs none of it
+        from ezpath.console.server import Bell, Server, is_loopback, serve
+    except ModuleNotFoundError as error:
+        fail(f"{error.name} is missing, which serves the page: pip install 'ezpath[console]'", EXIT_USAGE)
+    from ezpath.console.listening import Listening, address_of
+    from ezpath.console.page import Page
+
+    log = structlog.get_logger()
+    bell, page = Bell(), Page(network, address_of(nats), time.time())
+    try:
+        runner = await serve(Server(page, bell, host).application(), host, port)
+    except OSError as error:
+        fail(
+            f"--listen {host}:{port}: {error.strerror or error}. "
+            "Give an address of this machine with a port that is free (ss -ltnp names who has it)",
+            EXIT_USAGE,
+        )
+    log.info("console", url=f"http://{f'[{host}]' if ':' in host else host}:{port}/")
+    systemd.tell(systemd.READY)
+    if not is_loopback(host):
+        log.warning("whoever reaches this address may look", listen=f"{host}:{port}")
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    listening = asyncio.create_task(Listening(nats, network, page, bell.ring).run())
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        done, _ = await asyncio.wait((listening, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if listening in done:
+            listening.result()
+    finally:
+        listening.cancel()
+        stopping.cancel()
+        await asyncio.wait((listening,), timeout=5.0)
+        await runner.cleanup()

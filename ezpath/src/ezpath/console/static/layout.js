@@ -1,0 +1,95 @@
+// Where everything of the topology stands: numbers only. Racks side by side, ToRs above hosts, the fabric above all.
+
+const GAP = 20;
+const LANE = 22; // from one tunnel in the fabric, or within a ToR, to the next
+const TOR_HEAD = 26;
+const HOST_HEAD = 24;
+const ROW = 17;
+const WIRES = 34; // between ToRs and hosts
+const NARROWEST = 96; // a host
+export const MOST = { flows: 9, switches: 4, hosts: 4, endpoints: 6 };
+
+/** `network` and `flows` as the server tells them, `width` in pixels; the flow `selected` is drawn in any case. */
+export function layout(network, flows, width, selected) {
+  const drawn = chosen(flows, selected);
+  const busy = new Set(drawn.flatMap((flow) => [flow.a, flow.b]));
+  const at = new Set(drawn.flatMap((flow) => flow.places.map((place) => place.host)));
+  const room = Math.max(1, Math.min(MOST.switches, Math.floor((width + GAP) / (NARROWEST + GAP))));
+  const first = (items, most, matters) => [...items.filter(matters), ...items.filter((item) => !matters(item))].slice(0, most);
+  const inOrder = (items, kept) => items.filter((item) => kept.includes(item));
+  const switches = inOrder(network.switches, first(network.switches, room, (each) => each.hosts.some((host) => at.has(host.name))));
+
+  const ways = drawn.map((flow) => ({ flow, kind: kindOf(flow) }));
+  const across = ways.filter(({ kind }) => kind === "across");
+  const torTop = 6 + Math.max(1, across.length) * LANE;
+  const within = Math.max(0, ...switches.map((each) => ways.filter((way) => way.kind === "rack" && way.flow.places[0].switch === each.name).length));
+  const torHeight = TOR_HEAD + 8 + within * LANE;
+  const hostTop = torTop + torHeight + WIRES;
+
+  const column = (width - GAP * (switches.length - 1)) / Math.max(1, switches.length);
+  const tors = [];
+  const hosts = new Map();
+  switches.forEach((each, place) => {
+    const x = place * (column + GAP);
+    tors.push({ name: each.name, rack: each.rack, x, y: torTop, width: column, height: torHeight });
+    const most = Math.max(1, Math.min(MOST.hosts, Math.floor(column / NARROWEST)));
+    const shown = inOrder(each.hosts, first(each.hosts, most, (host) => at.has(host.name)));
+    const wide = (column - 10 * (shown.length - 1)) / Math.max(1, shown.length);
+    shown.forEach((host, number) => {
+      const endpoints = inOrder(host.endpoints, first(host.endpoints, MOST.endpoints, (end) => busy.has(end.name)));
+      const rows = endpoints.map((end, row) => ({ name: end.name, busy: busy.has(end.name), y: hostTop + HOST_HEAD + 16 + row * ROW }));
+      hosts.set(host.name, { name: host.name, x: x + number * (wide + 10), y: hostTop, width: wide, rows, more: host.endpoints.length - rows.length, lanes: 0 });
+    });
+  });
+  const most = Math.max(1, ...[...hosts.values()].map((host) => host.rows.length + (host.more > 0 ? 1 : 0)));
+  const hostHeight = HOST_HEAD + most * ROW + 10;
+  for (const host of hosts.values()) host.height = hostHeight;
+
+  return {
+    width,
+    height: hostTop + hostHeight + 2,
+    tors,
+    hosts: [...hosts.values()],
+    lines: lanes(ways, hosts, new Map(tors.map((tor) => [tor.name, tor]))),
+    left: network.switches.length - switches.length,
+    undrawn: flows.length - drawn.length,
+  };
+}
+
+/** The busiest, in the order of their names: a rate that changes moves no line. */
+function chosen(flows, selected) {
+  const placed = flows.filter((flow) => flow.places.length);
+  const first = (flow) => (flow.pair === selected ? 2 : flow.where === "overlay" ? 0 : 1);
+  const most = [...placed].sort((one, other) => first(other) - first(one) || other.rate_bps - one.rate_bps).slice(0, MOST.flows);
+  return most.sort((one, other) => (one.pair < other.pair ? -1 : 1));
+}
+
+function kindOf({ places: [one, other] }) {
+  return one.host === other.host ? "host" : one.switch === other.switch ? "rack" : "across";
+}
+
+/** Each line's turning points: from one end up, across, and down to the other. */
+function lanes(ways, hosts, tors) {
+  const used = { across: 0, host: 0 };
+  const found = [];
+  for (const { flow, kind } of ways) {
+    const ends = flow.places.map((place, side) => end(hosts.get(place.host), side ? flow.b : flow.a, tors.get(place.switch)));
+    if (ends.some((each) => each === null)) continue; // there is no room for its rack or its host
+    let y;
+    if (kind === "across") y = 6 + LANE * ++used.across - 6;
+    else if (kind === "rack") {
+      const number = (used[flow.places[0].switch] = (used[flow.places[0].switch] ?? 0) + 1);
+      y = ends[0].tor.y + TOR_HEAD + LANE * number - 6;
+    } else y = ends[0].head - 5;
+    found.push({ flow, kind, y, ends });
+  }
+  return found;
+}
+
+/** Lines run down a host at its right, beside the names. */
+function end(host, name, tor) {
+  if (!host || !tor) return null;
+  const row = host.rows.find((each) => each.name === name);
+  const x = host.x + host.width - 12 - 10 * host.lanes++;
+  return { x, tor, head: host.y + HOST_HEAD, cap: tor.y + 7, row: row ? row.y - 4 : host.y + HOST_HEAD + 10, name: row ? host.x + 12 + row.name.length * 6.6 : x };
+}
