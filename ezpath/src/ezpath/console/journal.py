@@ -16,6 +16,8 @@ from ezpath.cli.seen import Seen, kind
 from ezpath.events import DeadLetter, HostCommand, SagaOutcome, SagaStep, StepReport, SwitchCommand, TargetState
 
 MOST_LINES = 500
+LONGEST = 1000
+"""Letters of a reason: what a switch or a host answered may be any number of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,9 @@ class Journal:
         saga: str = getattr(event, "saga", "")
         what = columns.what.strip()
         self._entries.append(
-            Entry(self.newest, seen.at, kind(event), pair, saga, what, columns.took_ms, columns.why, _tone(event))
+            Entry(
+                self.newest, seen.at, kind(event), pair, saga, what, columns.took_ms, _short(columns.why), _tone(event)
+            )
         )
         return True
 
@@ -64,6 +68,10 @@ class Journal:
         """Lines behind ``number``, oldest first, and how many more there were that are forgotten."""
         kept = [entry for entry in self._entries if entry.number > number]
         return kept, self.newest - number - len(kept)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
 
 
 def _tone(event: Event) -> str:

@@ -12,6 +12,7 @@ import ipaddress
 import json
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import PurePath
 
@@ -26,6 +27,8 @@ PAUSE_S = 0.2
 """Between two messages to one browser."""
 BEAT_S = 5.0
 """Something is said so often: who hears nothing knows that nobody is there."""
+SHUTDOWN_S = 0.25
+"""Browsers look on for ever: no use waiting for them when the console stops."""
 PATIENCE_S = 20.0
 """How long a browser may leave a message unread."""
 KINDS = {
@@ -66,11 +69,8 @@ class Bell:
 
     async def heard(self, within_s: float) -> None:
         """Returns at the next ring, or after ``within_s`` seconds."""
-        with_timeout = asyncio.wait_for(self._rung.wait(), within_s)
-        try:
-            await with_timeout
-        except TimeoutError:
-            return
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._rung.wait(), within_s)
 
 
 class Server:
@@ -80,7 +80,8 @@ class Server:
         self._page = page
         self._bell = bell
         self._loopback = is_loopback(host)
-        self._browsers = 0
+        self.browsers = 0
+        """That are told what happens now."""
         self._files = {each.name: each.read_bytes() for each in files("ezpath.console").joinpath("static").iterdir()}
 
     def application(self) -> web.Application:
@@ -127,13 +128,13 @@ class Server:
         return web.Response(text="ok\n")
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        if self._browsers >= BROWSERS:
+        if self.browsers >= BROWSERS:
             return web.Response(status=503, text=f"{BROWSERS} browsers look on already. Close one\n")
-        self._browsers += 1
+        self.browsers += 1
         try:
             return await self._tell(request)
         finally:
-            self._browsers -= 1
+            self.browsers -= 1
 
     async def _tell(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={**HEADERS, "Content-Type": "text/event-stream"})
@@ -180,7 +181,7 @@ def is_loopback(host: str) -> bool:
 
 async def serve(application: web.Application, host: str, port: int) -> web.AppRunner:
     """Listen. Raises OSError where that cannot be."""
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     await web.TCPSite(runner, host, port).start()
     return runner
