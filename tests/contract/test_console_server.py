@@ -1,4 +1,4 @@
-"""What the console's server lets through, and what a browser costs that does not read: the real server, real sockets."""
+"""What the console's server lets through, and what a browser costs that does not read: on real sockets."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def served() -> AsyncIterator[Served]:
 
 @pytest_asyncio.fixture
 async def client() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as client:
+    async with aiohttp.ClientSession(read_bufsize=2**23) as client:
         yield client
 
 
@@ -95,12 +95,8 @@ async def test_another_s_name_for_our_address_is_refused(served, client):
 
 def test_names_of_this_machine_alone() -> None:
     assert [host_of(text) for text in ("[::1]:80", "a.b:1", "a")] == ["::1", "a.b", "a"]
-    assert [
-        is_loopback(host) for host in ("::1", "127.9.9.9", "localhost", "10.0.0.1", "0.0.0.0", "localhost.evil")
-    ] == [
-        *(True, True, True),
-        *(False, False, False),
-    ]
+    assert all(map(is_loopback, ("::1", "127.9.9.9", "localhost")))
+    assert not any(map(is_loopback, ("10.0.0.1", "0.0.0.0", "localhost.evil", "")))
 
 
 async def test_a_browser_is_told_all_and_then_what_changes(served, client):
@@ -109,19 +105,8 @@ async def test_a_browser_is_told_all_and_then_what_changes(served, client):
     async with client.get(f"{served.url}/events") as answer:
         told = await _told(answer, "beat")
         assert answer.headers["Content-Type"] == "text/event-stream"
-        assert list(told) == [
-            "hello",
-            "history",
-            "bus",
-            "network",
-            "flows",
-            "marks",
-            "sagas",
-            "targets",
-            "health",
-            "journal",
-            "beat",
-        ]
+        parts = ("bus", "network", "flows", "marks", "sagas", "targets", "health")
+        assert list(told) == ["hello", "history", *parts, "journal", "beat"]
         assert told["bus"]["connected"] is False
         # When something changes, then that alone is told
         served.page.connected(True, 7.0)

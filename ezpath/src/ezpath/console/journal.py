@@ -56,12 +56,8 @@ class Journal:
         columns = columns_of(event)
         pair = "" if columns.pair == "-" else columns.pair
         saga: str = getattr(event, "saga", "")
-        what = columns.what.strip()
-        self._entries.append(
-            Entry(
-                self.newest, seen.at, kind(event), pair, saga, what, columns.took_ms, _short(columns.why), _tone(event)
-            )
-        )
+        what, why, took_ms = columns.what.strip(), _short(columns.why), columns.took_ms
+        self._entries.append(Entry(self.newest, seen.at, kind(event), pair, saga, what, took_ms, why, _tone(event)))
         return True
 
     def after(self, number: int) -> tuple[Sequence[Entry], int]:

@@ -50,7 +50,7 @@ export function layout(network, flows, width, selected) {
     height: hostTop + hostHeight + 2,
     tors,
     hosts: [...hosts.values()],
-    lines: lanes(ways, hosts, new Map(tors.map((tor) => [tor.name, tor]))),
+    lines: lanes(nested(ways, hosts), hosts, new Map(tors.map((tor) => [tor.name, tor]))),
     left: network.switches.length - switches.length,
     undrawn: flows.length - drawn.length,
   };
@@ -66,6 +66,13 @@ function chosen(flows, selected) {
 
 function kindOf({ places: [one, other] }) {
   return one.host === other.host ? "host" : one.switch === other.switch ? "rack" : "across";
+}
+
+/** What spans most goes outside: lines that need not cross do not. */
+function nested(ways, hosts) {
+  const middle = (name) => (hosts.has(name) ? hosts.get(name).x + hosts.get(name).width / 2 : 0);
+  const span = ({ flow: { places } }) => Math.abs(middle(places[0].host) - middle(places[1].host));
+  return [...ways].sort((one, other) => span(other) - span(one));
 }
 
 /** Each line's turning points: from one end up, across, and down to the other. */
