@@ -17,7 +17,7 @@ WORKERS ?= 2
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup setup-tests lab lab-down chaos test model fuzz check format bench-dataplane bench-control bench-collectors bench-monitor bench-saga bench-decider \
-	sim p4 p4-check saga-doc events-doc reference docs record-docker clean
+	sim p4 p4-check saga-doc events-doc reference docs record-docker pictures clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -98,6 +98,10 @@ reference: setup ## Make docs/SETTINGS.md and docs/CLI.md anew from the programs
 
 docs: setup ## Make the documentation a site in .site, strictly: no link may be dead
 	@$(BIN)/mkdocs build --quiet && echo "Open .site/index.html"
+
+pictures: setup-tests ## Make the pictures in docs/CONSOLE.md anew: the page in Chromium, on what the lab recorded
+	@mkdir -p docs/images
+	@PICTURES=docs/images $(BIN)/pytest -q -k screen_reader tests/contract/test_console.py
 
 clean: lab-down ## Remove what the other targets made inside the checkout
 	@rm -rf .venv .tools .lab .site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

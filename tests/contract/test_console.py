@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import os
 import re
 import time
 from collections.abc import AsyncIterator, Callable
@@ -17,9 +19,12 @@ from cli_process import ezpath
 from console_rig import BUSY_S, NETWORK, ConsoleProcess, answer_for_services, console, first, later, recording, replay
 from ezpath.bus import Bus
 from ezpath.events import SagaOutcome
+from PIL import Image
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 PAIR = "red.red-11.red-21"
+PICTURES = Path(os.environ["PICTURES"]) if "PICTURES" in os.environ else None
+"""Where `make pictures` wants what the page looks like."""
 IN_TIME_MS = 60_000
 """Not a matter of time: a machine may have much else to do."""
 
@@ -55,7 +60,12 @@ async def served(nats_server, tmp_path: Path) -> AsyncIterator[ConsoleProcess]:
 @asynccontextmanager
 async def opened(browser: Browser, url: str, scheme: str = "light") -> AsyncIterator[Page]:
     """The page, once it shows what the server has. Whatever the browser complains of fails the test."""
-    context = await browser.new_context(color_scheme=scheme, viewport={"width": 1440, "height": 1000})  # type: ignore[arg-type]
+    context = await browser.new_context(
+        color_scheme=scheme,  # type: ignore[arg-type]
+        viewport={"width": 1440, "height": 1000},
+        timezone_id="UTC",
+        reduced_motion="reduce",
+    )
     page = await context.new_page()
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -73,6 +83,21 @@ async def busy(bus: Bus) -> None:
     await answer_for_services(bus)
     seen = first(recording(), BUSY_S)
     await replay(bus, seen, time.time() - seen[-1].at)
+
+
+async def picture(page: Page, file: Path) -> None:
+    """What docs/CONSOLE.md shows: the last minute, and one saga opened."""
+    await page.get_by_label("Span").select_option("60")
+    await page.locator("#sagas summary").nth(1).click()
+    await expect(page.locator("#sagas details[open] tbody tr")).not_to_have_count(0)
+    await expect(page.locator("#flows tbody tr")).to_have_count(6)
+    await expect(page.locator("#figures .good")).to_contain_text("none")
+    await page.evaluate("document.fonts.ready")
+    small = io.BytesIO()
+    shot = Image.open(io.BytesIO(await page.screenshot(full_page=True)))
+    shot.quantize(128, dither=Image.Dither.NONE).save(small, "png", optimize=True)
+    assert 20_000 < small.tell() < 200_000, "nothing on it, or too much for a repository"
+    await asyncio.to_thread(file.write_bytes, small.getvalue())
 
 
 def way_of(page: Page, pair: str = PAIR):  # type: ignore[no-untyped-def]
@@ -154,13 +179,13 @@ async def test_all_of_it_is_on_one_page_and_the_filters_work_by_keyboard(bus, se
         await expect(chosen).to_be_focused()
 
 
-async def test_nothing_stands_in_the_way_of_who_uses_a_screen_reader_or_needs_contrast(bus, served, browser):
+async def test_nothing_stands_in_the_way_of_who_uses_a_screen_reader_or_needs_contrast(bus, served, browser, tmp_path):
     for scheme in ("light", "dark"):
         async with opened(browser, served.url, scheme) as page:
             if scheme == "light":
                 await busy(bus)
+            await picture(page, PICTURES / f"console-{scheme}.png" if PICTURES else tmp_path / f"{scheme}.png")
             await page.locator("#tunnels summary").click()
-            await page.locator("#sagas summary").first.click()
             await page.get_by_role("button", name="red-12 – red-22").click()
             # axe-core, all rules: landmarks, headings, names, contrast …
             found = await Axe().run(page)

@@ -106,7 +106,7 @@ async def test_a_browser_is_told_all_and_then_what_changes(served, client):
         told = await _told(answer, "beat")
         assert answer.headers["Content-Type"] == "text/event-stream"
         parts = ("bus", "network", "flows", "marks", "sagas", "targets", "health")
-        assert list(told) == ["hello", "history", *parts, "journal", "beat"]
+        assert list(told) == ["hello", "points", *parts, "journal", "beat"]
         assert told["bus"]["connected"] is False
         # When something changes, then that alone is told
         served.page.connected(True, 7.0)

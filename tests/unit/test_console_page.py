@@ -132,9 +132,24 @@ def test_decisions_are_marks_of_a_flow_and_said_twice_they_are_one(page: Page) -
 def test_who_comes_later_gets_the_past_as_far_as_plots_go_back(page: Page) -> None:
     for second in range(int(HORIZON_S) + 100):
         page.hear(flows(float(second), flow("switch" if second > 300 else "overlay", rate=second)))
-    points = news(page, Cursor())["history"][PAIR]
+    points = news(page, Cursor())["points"][PAIR]
     assert len(points) <= MOST_POINTS
     assert points[0][0] >= 100 - 1 and points[-1] == [699.0, 699, 2]
+
+
+def test_a_slow_browser_s_plots_have_no_gaps(page: Page) -> None:
+    slow = Cursor()
+    page.hear(flows(1.0, flow(rate=1.0)))
+    assert news(page, slow)["points"] == {PAIR: [[1.0, 1, 0]]}
+    for second in range(2, 6):
+        page.hear(flows(float(second), flow(rate=second)))
+    assert [at for at, _, _ in news(page, slow)["points"][PAIR]] == [2.0, 3.0, 4.0, 5.0]
+    # and of a flow that is new it gets what there is
+    page.hear(flows(6.0, flow(rate=6), flow(pair="red.red-12.red-22")))
+    assert {pair: len(points) for pair, points in news(page, slow)["points"].items()} == {
+        PAIR: 1,
+        "red.red-12.red-22": 1,
+    }
 
 
 def test_the_busiest_are_told_and_how_many_are_not(page: Page) -> None:
@@ -151,10 +166,10 @@ def test_the_busiest_are_told_and_how_many_are_not(page: Page) -> None:
 
 def test_a_browser_is_sent_what_changed_and_nothing_twice(page: Page) -> None:
     cursor = Cursor()
-    assert {"bus", "network", "flows", "history"} <= set(news(page, cursor))
+    assert {"bus", "network", "flows"} <= set(news(page, cursor))
     assert not page.has_news(cursor) and news(page, cursor) == {}
     page.hear(flows(1.0, flow()))
-    assert page.has_news(cursor) and set(news(page, cursor)) == {"flows"}
+    assert page.has_news(cursor) and set(news(page, cursor)) == {"flows", "points"}
     assert page.connected(True, 2.0) and not page.connected(True, 3.0)
     assert news(page, cursor)["bus"] == {"server": "127.0.0.1:4222", "connected": True, "since": 2.0}
 
@@ -225,7 +240,7 @@ def test_the_lab_s_main_job_as_it_was_recorded(page: Page) -> None:
     assert back[-1]["phase"] == "reverted" and all(part["ok"] for stage in back for part in stage["parts"])
     # Its plot has all that was decided of it, and what came of that
     assert [mark["what"] for mark in told["marks"][PAIR]] == ["offload", "active", "revert", "reverted"]
-    carried = [place for place, _ in groupby(point[2] for point in told["history"][PAIR])]
+    carried = [place for place, _ in groupby(point[2] for point in told["points"][PAIR])]
     assert carried == [0, 1, 2, 1, 0]  # by the hosts, moving, by the switches, and back
     # And nothing is on the switches any more
     assert told["flows"]["counts"]["switch"] == 0

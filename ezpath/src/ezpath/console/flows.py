@@ -46,24 +46,35 @@ class Mark:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A flow in one snapshot."""
+
+    number: int
+    """Of the snapshot."""
+    at: float
+    rate_bps: int
+    carried: int
+    """Index into the names of :data:`Where`."""
+
+
 @dataclass(slots=True)
 class Past:
-    """One flow's. Points are (Unix time, bits a second, index of where it was carried)."""
+    """One flow's."""
 
-    points: deque[tuple[float, int, int]] = field(default_factory=lambda: deque(maxlen=MOST_POINTS))
+    points: deque[Point] = field(default_factory=lambda: deque(maxlen=MOST_POINTS))
     marks: deque[Mark] = field(default_factory=lambda: deque(maxlen=MOST_MARKS))
 
-    def add(self, at: float, rate_bps: float, where: Where) -> None:
-        while self.points and self.points[0][0] < at - HORIZON_S:
+    def add(self, point: Point) -> None:
+        while self.points and self.points[0].at < point.at - HORIZON_S:
             self.points.popleft()
-        carried = _WHERE.index(where)
-        if self.points and at - self.points[-1][0] < STEP_S * 0.9 and self.points[-1][2] == carried:
-            return
-        self.points.append((at, int(rate_bps), carried))
+        before = self.points[-1] if self.points else None
+        if before is None or point.at - before.at >= STEP_S * 0.9 or point.carried != before.carried:
+            self.points.append(point)
 
     def ended(self, now: float) -> bool:
         """Whether nothing of it is left to be shown."""
-        newest = max(self.points[-1][0] if self.points else 0.0, self.marks[-1].at if self.marks else 0.0)
+        newest = max(self.points[-1].at if self.points else 0.0, self.marks[-1].at if self.marks else 0.0)
         return newest < now - HORIZON_S
 
 
@@ -83,6 +94,8 @@ class Flows:
     def __init__(self, network: Inventory) -> None:
         self.network = network
         self._snapshot = FlowsSnapshot(0.0)
+        self.newest = 0
+        """The number of the last snapshot."""
         self._words: dict[PairId, _Word] = {}
         self._past: dict[PairId, Past] = {}
 
@@ -126,10 +139,14 @@ class Flows:
         left_out = len(lines) - len(shown)
         return {"at": self._snapshot.at, "flows": shown, "rates": sums, "counts": counts, "left_out": left_out}
 
-    def history(self) -> Mapping[str, Any]:
-        """The points of what :meth:`document` shows."""
+    def points(self, seen: Mapping[str, int]) -> Mapping[str, list[Point]]:
+        """Of each flow that :meth:`document` shows, the points behind the number ``seen`` of it."""
         shown = [line.pair for line in self.lines()[:MOST_FLOWS]]
-        return {pair: list(self._past[pair].points) for pair in shown if pair in self._past}
+        return {
+            pair: [point for point in past.points if point.number > seen.get(pair, 0)]
+            for pair in shown
+            if (past := self._past.get(pair)) is not None
+        }
 
     def marks(self) -> Mapping[str, Any]:
         return {pair: [asdict(mark) for mark in past.marks] for pair, past in self._past.items() if past.marks}
@@ -144,9 +161,11 @@ class Flows:
 
     def _take(self, snapshot: FlowsSnapshot) -> None:
         self._snapshot = snapshot
+        self.newest += 1
         self._words = {pair: word for pair, word in self._words.items() if word.at > snapshot.at}
         for line in self.lines()[:MOST_FLOWS]:
-            self._of(line.pair).add(snapshot.at, line.rate_bps, line.where)
+            point = Point(self.newest, snapshot.at, int(line.rate_bps), _WHERE.index(line.where))
+            self._of(line.pair).add(point)
         self._past = {pair: past for pair, past in self._past.items() if not past.ended(snapshot.at)}
 
     def _say(self, pair: PairId, word: _Word) -> None:

@@ -21,7 +21,7 @@ from ezpath.events import FlowsSnapshot, SwitchTables
 from ezpath.inventory import Inventory
 
 JOURNAL = "journal"
-HISTORY = "history"
+POINTS = "points"
 
 
 @dataclass(slots=True)
@@ -32,6 +32,9 @@ class Cursor:
     """Part to version."""
     line: int = 0
     """The last line of the journal."""
+    snapshot: int = 0
+    points: dict[str, int] = field(default_factory=dict)
+    """Flow to the last snapshot of which it has a point."""
 
 
 @dataclass(slots=True)
@@ -46,8 +49,12 @@ class _Part:
     @property
     def text(self) -> str:
         if self._made != self.version:
-            self._text, self._made = json.dumps(self.make(), separators=(",", ":")), self.version
+            self._text, self._made = _text(self.make()), self.version
         return self._text
+
+
+def _text(document: Any) -> str:
+    return json.dumps(document, separators=(",", ":"))
 
 
 class Page:
@@ -109,10 +116,10 @@ class Page:
     def news(self, cursor: Cursor) -> Iterator[tuple[str, str]]:
         """Parts that ``cursor`` has not seen, by name, each as JSON. Moves ``cursor``.
 
-        Who has seen nothing gets the past of all flows as well; later points it makes of ``flows`` itself.
+        Points of plots and lines of the journal are added to those that were sent before.
         """
-        if not cursor.parts:
-            yield HISTORY, json.dumps(self._flows.history(), separators=(",", ":"))
+        if cursor.snapshot != self._flows.newest:
+            yield POINTS, _text(self._points(cursor))
         for name, part in self._parts.items():
             if cursor.parts.get(name) != part.version:
                 cursor.parts[name] = part.version
@@ -120,14 +127,26 @@ class Page:
         if cursor.line != self._journal.newest:
             entries, passed_over = self._journal.after(cursor.line)
             # Who has just come has missed nothing.
-            yield JOURNAL, json.dumps(as_document(entries, passed_over if cursor.line else 0), separators=(",", ":"))
+            yield JOURNAL, _text(as_document(entries, passed_over if cursor.line else 0))
             cursor.line = self._journal.newest
 
     def has_news(self, cursor: Cursor) -> bool:
         """Whether :meth:`news` has any."""
-        return cursor.line != self._journal.newest or any(
+        return (cursor.line, cursor.snapshot) != (self._journal.newest, self._flows.newest) or any(
             cursor.parts.get(name) != part.version for name, part in self._parts.items()
         )
+
+    def _points(self, cursor: Cursor) -> Mapping[str, Any]:
+        found = self._flows.points(cursor.points)
+        cursor.snapshot = self._flows.newest
+        cursor.points = {
+            pair: points[-1].number if points else cursor.points.get(pair, 0) for pair, points in found.items()
+        }
+        return {
+            pair: [(point.at, point.rate_bps, point.carried) for point in points]
+            for pair, points in found.items()
+            if points
+        }
 
     def _changed(self, *parts: str) -> None:
         for part in parts:

@@ -4,7 +4,6 @@ import { h, keyed, say, set, svg } from "./dom.js";
 import { bitRate, carried, ends } from "./format.js";
 import { HEIGHT, axis, plot } from "./plot.js";
 
-const CARRIED = ["overlay", "moving", "switch"];
 const KEPT_S = 600;
 const SHOWN = 16;
 
@@ -12,7 +11,6 @@ export class Flows {
   constructor(select) {
     this.select = select;
     this.points = {};
-    this.at = 0;
     this.changed = () => {};
     this.body = document.querySelector("#flows tbody");
     this.axis = document.getElementById("axis");
@@ -21,25 +19,20 @@ export class Flows {
     this.span.addEventListener("change", () => this.changed());
   }
 
-  /** All points that the server has. */
-  begin(history) {
-    this.points = history;
+  /** All points are told anew. */
+  begin() {
+    this.points = {};
   }
 
-  /** A new picture of the flows: a point for each. */
-  extend({ at, flows }) {
-    if (!at) return;
-    const points = {};
-    for (const flow of flows) {
-      const before = this.points[flow.pair] ?? [];
-      const point = [at, flow.rate_bps, CARRIED.indexOf(flow.where)];
-      const newest = before.at(-1);
-      points[flow.pair] = newest && newest[0] === at && newest[2] === point[2] ? before : [...before.filter(([then]) => then > at - KEPT_S), point];
+  /** More points: [Unix time, bits a second, who carried it], for each pair. */
+  extend(points) {
+    const newest = Math.max(...Object.values(points).flatMap((more) => more.map(([at]) => at)));
+    for (const [pair, more] of Object.entries(points)) this.points[pair] = [...(this.points[pair] ?? []), ...more];
+    for (const [pair, all] of Object.entries(this.points)) {
+      const kept = all.filter(([at]) => at > newest - KEPT_S);
+      if (kept.length) this.points[pair] = kept;
+      else delete this.points[pair];
     }
-    for (const [pair, before] of Object.entries(this.points)) {
-      if (!points[pair] && before.at(-1)?.[0] > at - KEPT_S) points[pair] = before;
-    }
-    this.points = points;
   }
 
   draw({ flows, marks, selected, now }) {

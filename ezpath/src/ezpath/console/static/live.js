@@ -2,7 +2,7 @@
 
 const SILENCE_MS = 16000; // the server says something every five seconds
 const AGAIN_MS = 1500;
-const PARTS = ["bus", "network", "history", "flows", "marks", "sagas", "targets", "health", "journal"];
+const PARTS = ["bus", "network", "points", "flows", "marks", "sagas", "targets", "health", "journal"];
 
 export class Live {
   constructor(url) {

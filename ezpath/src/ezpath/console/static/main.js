@@ -47,17 +47,20 @@ function draw() {
 for (const part of ["bus", "network", "flows", "marks", "sagas", "targets", "health"]) {
   live.on(part, (data) => {
     state[part] = data;
-    if (part === "flows") flows.extend(data);
     draw();
   });
 }
-live.on("history", (data) => flows.begin(data));
+live.on("points", (data) => {
+  flows.extend(data);
+  draw();
+});
 live.on("journal", (data) => {
   journal.extend(data);
   draw();
 });
 live.on("hello", () => {
   state.connected = true;
+  flows.begin();
   journal.begin();
   draw();
 });

@@ -60,16 +60,21 @@ function bar(way, now) {
 }
 
 function table(saga, now) {
-  const rows = saga.ways.flat().map((stage) =>
-    h(
+  const said = new Set();
+  const news = (text) => (said.has(text) ? "" : said.add(text) && text); // a reason is carried on from phase to phase
+  const rows = saga.ways.flat().map((stage) => {
+    const who = stage.parts.map(words);
+    const why = news(stage.reason);
+    for (const part of stage.parts) if (part.reason) said.add(`${part.target}: ${part.reason}`);
+    return h(
       "tr",
       { class: stage.parts.some((part) => part.ok === false) || stage.phase === "rolled-back" ? "bad" : stage.rests ? "rests" : null },
       h("td", {}, clock(stage.at, true)),
       h("th", { scope: "row" }, stage.again ? `${stage.phase}, again` : stage.phase),
       h("td", { class: "number" }, stage.rests ? "" : duration(took(stage, now))),
-      h("td", { class: "why" }, [...stage.parts.map(words), stage.reason].filter(Boolean).join("; ")),
-    ),
-  );
+      h("td", { class: "why" }, [...who, why].filter(Boolean).join("; ")),
+    );
+  });
   const head = h("tr", {}, ...["Time", "Phase", "Took", "Who and why"].map((text) => h("th", { scope: "col", class: text === "Took" ? "number" : null }, text)));
   return h("table", { "aria-label": `Phases of ${saga.saga}` }, h("thead", {}, head), h("tbody", {}, ...rows));
 }
