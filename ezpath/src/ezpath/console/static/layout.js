@@ -6,39 +6,40 @@ const TOR_HEAD = 26;
 const HOST_HEAD = 24;
 const ROW = 17;
 const WIRES = 34; // between ToRs and hosts
-const NARROWEST = 96; // a host
+const BESIDE = 10; // between two hosts of a rack
+const NARROWEST = 88; // a host
 export const MOST = { flows: 9, switches: 4, hosts: 4, endpoints: 6 };
 
 /** `network` and `flows` as the server tells them, `width` in pixels; the flow `selected` is drawn in any case. */
 export function layout(network, flows, width, selected) {
-  const drawn = chosen(flows, selected);
+  const room = Math.max(1, Math.min(MOST.switches, Math.floor((width + GAP) / (NARROWEST + GAP))));
+  const column = (width - GAP * (Math.min(room, network.switches.length) - 1)) / Math.max(1, Math.min(room, network.switches.length));
+  const each = Math.max(1, Math.min(MOST.hosts, Math.floor((column + BESIDE) / (NARROWEST + BESIDE)))); // hosts of a rack
+  const drawn = chosen(flows, selected, room, each);
   const busy = new Set(drawn.flatMap((flow) => [flow.a, flow.b]));
   const at = new Set(drawn.flatMap((flow) => flow.places.map((place) => place.host)));
-  const room = Math.max(1, Math.min(MOST.switches, Math.floor((width + GAP) / (NARROWEST + GAP))));
   const first = (items, most, matters) => [...items.filter(matters), ...items.filter((item) => !matters(item))].slice(0, most);
   const inOrder = (items, kept) => items.filter((item) => kept.includes(item));
-  const switches = inOrder(network.switches, first(network.switches, room, (each) => each.hosts.some((host) => at.has(host.name))));
+  const switches = inOrder(network.switches, first(network.switches, room, (tor) => tor.hosts.some((host) => at.has(host.name))));
 
   const ways = drawn.map((flow) => ({ flow, kind: kindOf(flow) }));
   const across = ways.filter(({ kind }) => kind === "across");
   const torTop = 6 + Math.max(1, across.length) * LANE;
-  const within = Math.max(0, ...switches.map((each) => ways.filter((way) => way.kind === "rack" && way.flow.places[0].switch === each.name).length));
+  const within = Math.max(0, ...switches.map((tor) => ways.filter((way) => way.kind === "rack" && way.flow.places[0].switch === tor.name).length));
   const torHeight = TOR_HEAD + 8 + within * LANE;
   const hostTop = torTop + torHeight + WIRES;
 
-  const column = (width - GAP * (switches.length - 1)) / Math.max(1, switches.length);
   const tors = [];
   const hosts = new Map();
-  switches.forEach((each, place) => {
+  switches.forEach((tor, place) => {
     const x = place * (column + GAP);
-    tors.push({ name: each.name, rack: each.rack, x, y: torTop, width: column, height: torHeight });
-    const most = Math.max(1, Math.min(MOST.hosts, Math.floor(column / NARROWEST)));
-    const shown = inOrder(each.hosts, first(each.hosts, most, (host) => at.has(host.name)));
-    const wide = (column - 10 * (shown.length - 1)) / Math.max(1, shown.length);
+    tors.push({ name: tor.name, rack: tor.rack, x, y: torTop, width: column, height: torHeight });
+    const shown = inOrder(tor.hosts, first(tor.hosts, each, (host) => at.has(host.name)));
+    const wide = (column - BESIDE * (shown.length - 1)) / Math.max(1, shown.length);
     shown.forEach((host, number) => {
       const endpoints = inOrder(host.endpoints, first(host.endpoints, MOST.endpoints, (end) => busy.has(end.name)));
       const rows = endpoints.map((end, row) => ({ name: end.name, busy: busy.has(end.name), y: hostTop + HOST_HEAD + 16 + row * ROW }));
-      hosts.set(host.name, { name: host.name, x: x + number * (wide + 10), y: hostTop, width: wide, rows, more: host.endpoints.length - rows.length, lanes: 0 });
+      hosts.set(host.name, { name: host.name, x: x + number * (wide + BESIDE), y: hostTop, width: wide, rows, more: host.endpoints.length - rows.length, lanes: 0 });
     });
   });
   const most = Math.max(1, ...[...hosts.values()].map((host) => host.rows.length + (host.more > 0 ? 1 : 0)));
@@ -56,12 +57,21 @@ export function layout(network, flows, width, selected) {
   };
 }
 
-/** The busiest, in the order of their names: a rate that changes moves no line. */
-function chosen(flows, selected) {
-  const placed = flows.filter((flow) => flow.places.length);
+/** The busiest whose racks and hosts there is room for, in the order of their names: a rate that changes moves no line. */
+function chosen(flows, selected, room, each) {
   const first = (flow) => (flow.pair === selected ? 2 : flow.where === "overlay" ? 0 : 1);
-  const most = [...placed].sort((one, other) => first(other) - first(one) || other.rate_bps - one.rate_bps).slice(0, MOST.flows);
-  return most.sort((one, other) => (one.pair < other.pair ? -1 : 1));
+  const inTurn = flows.filter((flow) => flow.places.length).sort((one, other) => first(other) - first(one) || other.rate_bps - one.rate_bps);
+  const racks = new Map(); // switch to the hosts of it that are needed
+  const found = [];
+  for (const flow of inTurn) {
+    const needed = new Map([...racks].map(([name, hosts]) => [name, new Set(hosts)]));
+    for (const place of flow.places) needed.set(place.switch, (needed.get(place.switch) ?? new Set()).add(place.host));
+    if (found.length === MOST.flows) break;
+    if (needed.size > room || [...needed.values()].some((hosts) => hosts.size > each)) continue;
+    for (const [name, hosts] of needed) racks.set(name, hosts);
+    found.push(flow);
+  }
+  return found.sort((one, other) => (one.pair < other.pair ? -1 : 1));
 }
 
 function kindOf({ places: [one, other] }) {

@@ -13,7 +13,8 @@ export class Targets {
   }
 
   draw({ targets, now }) {
-    const of = (sort) => targets.filter((each) => each.target.startsWith(`${sort}:`));
+    const trouble = (each) => (each.state === "in-sync" ? 0 : 1);
+    const of = (sort) => targets.filter((each) => each.target.startsWith(`${sort}:`)).sort((one, other) => trouble(other) - trouble(one));
     keyed(this.switches, of("switch"), (each) => each.target, makeSwitch, (element, each) => renewSwitch(element, each, now()));
     keyed(this.hosts, of("host"), (each) => each.target, makeHost, (element, each) => renewHost(element, each, now()));
   }

@@ -5,6 +5,7 @@ import { h, keyed, say, set, svg } from "./dom.js";
 import { bitRate, carried, ends } from "./format.js";
 import { layout } from "./layout.js";
 
+const LEAST = 240;
 const WRAPPED = { vxlan: "VXLAN", tag: "VLAN tag", bridge: "within the host" };
 
 export class Topology {
@@ -16,7 +17,7 @@ export class Topology {
   }
 
   draw({ network, flows, targets, selected }) {
-    const width = this.picture.parentElement.clientWidth;
+    const width = Math.max(LEAST, this.picture.parentElement.clientWidth); // which is 0 before the page is laid out
     const plan = layout(network, flows.flows, width, selected);
     const states = new Map(targets.map((each) => [each.target, each.state]));
     set(this.picture, { width, height: plan.height, viewBox: `0 0 ${width} ${plan.height}`, "aria-label": inWords(network, flows) });
@@ -29,7 +30,7 @@ export class Topology {
     );
     const left = [
       plan.left > 0 ? `${plan.left} more switches are not drawn` : "",
-      plan.undrawn + flows.left_out > 0 ? `the busiest ${plan.lines.length} of ${flows.flows.length + flows.left_out} pairs are drawn` : "",
+      plan.undrawn + flows.left_out > 0 ? `${plan.lines.length} of ${flows.flows.length + flows.left_out} pairs are drawn, the busiest that there is room for, and one that is chosen` : "",
     ].filter(Boolean);
     say(this.rest, left.join("; "));
     keyed(this.rows, flows.flows, (flow) => flow.pair, makeRow, renewRow);
