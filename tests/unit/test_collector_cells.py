@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+from ezpath_collector import cells
 from ezpath_collector.cells import CELL_BYTES, decode
 
 
@@ -53,7 +54,24 @@ def test_a_flow_in_two_stages_counts_where_the_switch_counts_it_and_its_neighbou
         stage(cell(1, 10, 20, 5, 500)),
         stage(cell(1, 10, 20, 9, 900), cell(2, 10, 20, 9, 900)),
     )
-    assert rows(decode([one, two, three])) == [(1, 10, 20, 5, 500), (1, 10, 21, 1, 60), (2, 10, 20, 9, 900)]
+    assert rows(decode([one, two, three])) == [(1, 10, 21, 1, 60), (1, 10, 20, 5, 500), (2, 10, 20, 9, 900)]
+
+
+@pytest.mark.parametrize("factor", [cells._GOLDEN, np.uint64(0), np.uint64(1 << 63)])
+def test_the_first_of_each_key_is_taken_however_their_digests_fall(monkeypatch, factor):
+    # Given many cells of few keys, of which all, or nearly all, have one digest
+    monkeypatch.setattr(cells, "_GOLDEN", factor)
+    generator = np.random.default_rng(3)
+    keys = generator.integers(0, 6, (400, 3))
+    stages = [
+        stage(*(cell(*map(int, key), number, 60 * number) for number, key in enumerate(part, start)), size=100)
+        for start, part in zip(range(0, 400, 100), np.split(keys, 4), strict=True)
+    ]
+    # When they are decoded, then each key is there once, as it stands in its first cell
+    first: dict[tuple[int, ...], int] = {}
+    for number, key in enumerate(keys):
+        first.setdefault(tuple(map(int, key)), number)
+    assert rows(decode(stages)) == [(*key, number, 60 * number) for key, number in first.items()]
 
 
 def test_both_directions_and_both_tenants_stay_apart():
