@@ -40,6 +40,8 @@ class NatsServer:
         self.url = f"nats://127.0.0.1:{self.port}"
         self.max_payload_mib = 1
         """As a nats-server that nobody configured."""
+        self.settings = ""
+        """More of its configuration."""
         self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -48,8 +50,9 @@ class NatsServer:
         binary = nats_binary()
         assert binary is not None
         command = [binary, "-js", "-a", "127.0.0.1", "-p", str(self.port), "-sd", str(self._directory / "store")]
-        if self.max_payload_mib > 1:
-            (self._directory / "nats.conf").write_text(f"max_payload: {self.max_payload_mib << 20}\n")
+        settings = self.settings + (f"max_payload: {self.max_payload_mib << 20}\n" if self.max_payload_mib > 1 else "")
+        if settings:
+            (self._directory / "nats.conf").write_text(settings)
             command += ["-c", str(self._directory / "nats.conf")]
         log = (self._directory / "nats.log").open("ab")
         self._process = subprocess.Popen(command, stdout=log, stderr=log)

@@ -43,7 +43,15 @@ def test_documents_for_programs_are_the_same_in_every_form(capsys):
 
 
 @pytest.mark.parametrize(
-    "url", ["nats://10.0.0.5:4222", "10.0.0.5:4222", "localhost", "tls://n", "nats://u:p@[::1]:4222"]
+    "url",
+    [
+        "nats://10.0.0.5:4222",
+        "10.0.0.5:4222",
+        "localhost",
+        "tls://n",
+        "nats://u:p@[::1]:4222",
+        "n1,nats://n2:4222, n3:1",
+    ],
 )
 def test_a_nats_address_that_can_be_one(url):
     assert problem_with(url) == ""
@@ -57,6 +65,8 @@ def test_a_nats_address_that_can_be_one(url):
         ("http://127.0.0.1:4222", "begins with http://, where NATS speaks nats, tls, ws, wss"),
         ("nats://", "names no host"),
         ("nats://two words:1", "names no host"),
+        ("nats://n1:4222,", "has '', which names no host"),
+        ("nats://n1:4222,http://n2:4222", "has 'http://n2:4222', which begins with http://"),
     ],
 )
 def test_one_that_is_none(url, words):

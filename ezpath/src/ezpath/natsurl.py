@@ -1,4 +1,4 @@
-"""Where a NATS server is, as it is given on a command line. Pure."""
+"""Where NATS is, as it is given on a command line: a server, or several of one cluster. Pure."""
 
 from __future__ import annotations
 
@@ -19,13 +19,30 @@ def checked(_: click.Context, param: click.Parameter, value: str) -> str:
     return value
 
 
+<<<<<<< HEAD
 def shown(url: str) -> str:
     """For logs and for people: without the user, the password or the token that may be in it."""
     return _SECRET.sub(r"\1***@", url)
 
 
 def problem_with(url: str) -> str:
+=======
+def servers(urls: str) -> list[str]:
+    """Each of those that are given with commas between: any one of them will do."""
+    return [url.strip() for url in urls.split(",")]
+
+
+def problem_with(urls: str) -> str:
+>>>>>>> b17f862 (NATS as a cluster of three with a leaf node per rack: the same services go on when any one server is killed)
     """What is wrong and what to give instead; empty where nothing is."""
+    given = servers(urls)
+    for url in given:
+        if problem := _problem_with_one(url):
+            return problem if len(given) == 1 else f"has {shown(url)!r}, which {problem}"
+    return ""
+
+
+def _problem_with_one(url: str) -> str:
     if "://" not in url:
         # as nats-py takes it
         url = f"nats://{url}"
@@ -36,6 +53,6 @@ def problem_with(url: str) -> str:
         return "has no port from 1 to 65535: give nats://HOST:PORT"
     if parts.scheme not in SCHEMES:
         return f"begins with {parts.scheme}://, where NATS speaks {', '.join(SCHEMES)}: give nats://HOST:PORT"
-    if not parts.hostname or any(letter in parts.hostname for letter in " ,"):
+    if not parts.hostname or " " in parts.hostname:
         return "names no host: give nats://HOST:PORT"
     return "has port 0: give nats://HOST:PORT" if port == 0 else ""

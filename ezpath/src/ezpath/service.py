@@ -165,9 +165,9 @@ def service_options(command: _F) -> _F:
         envvar="EZPATH_NATS",
         default="nats://127.0.0.1:4222",
         show_default=True,
-        metavar="URL",
+        metavar="URL[,URL…]",
         callback=natsurl.checked,
-        help="NATS server, with JetStream. The service waits for it. [env: EZPATH_NATS]",
+        help="NATS with JetStream: a server, or several of a cluster. The service waits for it. [env: EZPATH_NATS]",
     )
     @click.option(
         "--inventory",

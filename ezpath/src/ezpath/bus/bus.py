@@ -51,6 +51,8 @@ PATIENCE_S = 30.0
 """How long publishing and key-value calls outlast a NATS that does not answer, seconds."""
 ATTEMPT_S = 3.0
 RETRY_AFTER_S = 0.2
+WAITING_BYTES = 128 << 20
+"""Of what comes on one subject of core NATS, at most so much waits to be dealt with. What comes then is dropped."""
 SAMPLE_HEAD_BYTES = 4096
 """What a sample's message takes beside its flows, generously."""
 
@@ -322,13 +324,13 @@ class Bus:
         client = await self._link.client(None)
         self._subscriptions.append((subject, guarded))
         try:
-            await client.subscribe(subject, cb=guarded)
+            await _subscribe(client, subject, guarded)
         except (NatsError, OSError) as error:
             self._log.debug("subscribed when the connection is back", on=subject, reason=str(error))
 
     async def _restore(self, client: Client) -> None:
         for subject, callback in self._subscriptions:
-            await client.subscribe(subject, cb=callback)
+            await _subscribe(client, subject, callback)
 
     async def _bury(self, letter: DeadLetter, msg_id: str | None = None) -> None:
         await self.publish(letter, msg_id=msg_id)
@@ -440,6 +442,10 @@ class Bus:
     def kv_watch(self, bucket: str, keys: str = ">") -> AsyncIterator[KvChange]:
         """What ``keys`` hold now, then every change."""
         return self._kv.watch(bucket, keys)
+
+
+async def _subscribe(client: Client, subject: str, callback: Callable[[Msg], Awaitable[None]]) -> None:
+    await client.subscribe(subject, cb=callback, pending_bytes_limit=WAITING_BYTES)
 
 
 def _is_no_subject(subject: str) -> bool:

@@ -22,7 +22,7 @@ from ezpath.bus import listing, topology
 from ezpath.bus.batch import Message
 from ezpath.bus.errors import BusError, Conflict, Unavailable, heed_cancellation
 from ezpath.bus.link import Link
-from ezpath.bus.pipeline import WRONG_LAST_SEQUENCE, Answer, Pipelines, Refusal
+from ezpath.bus.pipeline import IN_PROCESS, WRONG_LAST_SEQUENCE, Answer, Pipelines, Refusal
 
 EXPECTED_REVISION = "Nats-Expected-Last-Subject-Sequence"
 EXPECTED_REVISION_OF = "Nats-Expected-Last-Subject-Sequence-Subject"
@@ -30,6 +30,7 @@ EXPECTED_REVISION_OF = "Nats-Expected-Last-Subject-Sequence-Subject"
 FENCE = "_fence."
 """What a fence's key begins with. It is no key of the bucket's own kind, and neither listed nor watched."""
 ATTEMPT_S = 3.0
+AGAIN_AFTER_S = 0.005
 RETRY_AFTER_S = 0.2
 WATCH_IDLE_S = 2.0
 
@@ -61,6 +62,7 @@ class Kv:
         self._link = link
         self._pipelines = pipelines
         self._patience_s = patience_s
+        self._replicated: dict[str, bool] = {}
 
     async def get(self, bucket: str, key: str) -> tuple[bytes, int] | None:
         async def attempt(kv: KeyValue) -> tuple[bytes, int] | None:
@@ -142,7 +144,10 @@ class Kv:
         messages = [Message(f"$KV.{bucket}.{key}", value, headers) for key, value in values.items()]
         client = await self._link.client(self._patience_s)
         try:
-            answers = await self._pipelines.of(client).publish(messages, ATTEMPT_S, f"KV_{bucket}")
+            if await self._is_replicated(bucket):
+                answers = await self._one_by_one(client, bucket, messages)
+            else:
+                answers = await self._pipelines.of(client).publish(messages, ATTEMPT_S, f"KV_{bucket}")
         except MaxPayloadError:
             key, value = max(values.items(), key=lambda item: len(item[1]))
             raise BusError(
@@ -155,6 +160,38 @@ class Kv:
         if failed:
             why = str(failed[0]) or type(failed[0]).__name__
             raise Unavailable(f"{len(failed)} of {len(values)} keys of {bucket} were not written: {why}")
+
+    async def _one_by_one(self, client: Client, bucket: str, messages: Sequence[Message]) -> list[Answer]:
+        """A cluster takes one write at a time behind one fence: the next when all of its servers know of the last.
+
+        Up to the first that fails.
+        """
+        answers: list[Answer] = []
+        loop = asyncio.get_running_loop()
+        for message in messages:
+            deadline = loop.time() + ATTEMPT_S
+            while True:
+                left = max(AGAIN_AFTER_S, deadline - loop.time())
+                (answer,) = await self._pipelines.of(client).publish([message], left, f"KV_{bucket}")
+                again = isinstance(answer, Refusal) and answer.code == IN_PROCESS
+                if not again or loop.time() > deadline:
+                    break
+                await asyncio.sleep(AGAIN_AFTER_S)
+            answers.append(answer)
+            if isinstance(answer, Exception):
+                break
+        return answers
+
+    async def _is_replicated(self, bucket: str) -> bool:
+        """Whether it is kept on several servers. That does not change while we run, but for the better."""
+        known = self._replicated.get(bucket)
+        if known is None:
+
+            async def attempt(kv: KeyValue) -> bool:
+                return ((await kv.status()).stream_info.config.num_replicas or 1) > 1
+
+            known = self._replicated[bucket] = await self._retrying(bucket, f"look at {bucket}", attempt)
+        return known
 
     async def items(self, bucket: str, keys: str = ">") -> dict[str, tuple[bytes, int]]:
         """All of them; see :mod:`ezpath.bus.listing`."""

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
-from nats.errors import NoServersError
+from nats.errors import NoServersError, SlowConsumerError
 from nats.js.errors import ServiceUnavailableError
 
 from ezpath import natsurl
@@ -21,6 +21,7 @@ from ezpath.bus.errors import Unavailable
 from ezpath.bus.vitals import Vitals
 
 CONNECT_TIMEOUT_S = 2
+"""For one server, seconds."""
 PROBE_INTERVAL_S = 2.0
 """How often the connection is asked for a sign of life, seconds."""
 PROBE_TIMEOUT_S = 3
@@ -35,7 +36,10 @@ OnUp = Callable[[Client], Awaitable[None]]
 
 
 class Link:
-    """Keeps a client connected to ``url``; ``on_up`` runs on each new one before anybody else gets it."""
+    """Keeps a client connected; ``on_up`` runs on each new one before anybody else gets it.
+
+    ``url`` may name several servers of a cluster, with commas between: whichever answers will do.
+    """
 
     def __init__(self, url: str, name: str, on_up: OnUp) -> None:
         self._url = url
@@ -49,7 +53,8 @@ class Link:
         self._keeper: asyncio.Task[None] | None = None
         self._last_error = "not tried yet"
         self._quiet = False
-        self._log = structlog.get_logger().bind(nats=self.url)
+from ezpath.bus.access import Access
+from ezpath.bus.errors import Refused, Unavailable
 
     async def open(self, patience_s: float | None) -> None:
         """Connect. Waits for ever, or for ``patience_s`` seconds: then :class:`Unavailable`."""
@@ -116,8 +121,8 @@ class Link:
                 return client, closed
             except NoServersError:
                 pass  # the error callback has had the reason
-            except ServiceUnavailableError:
-                self._last_error = "it runs without JetStream"
+            except ServiceUnavailableError as error:
+                self._last_error = error.description or "it runs without JetStream"
             except (OSError, NatsError, TimeoutError) as error:
                 self._last_error = str(error) or type(error).__name__
             await _close(client)
@@ -132,11 +137,19 @@ class Link:
             closed.set()
 
         async def on_error(error: Exception) -> None:
+            if isinstance(error, SlowConsumerError):
+                self._missed(error.subject)
+                return
             self._last_error = str(error) or type(error).__name__
 
-        async with asyncio.timeout(CONNECT_TIMEOUT_S + 1):
+        given = natsurl.servers(self._url)
+        async with asyncio.timeout(CONNECT_TIMEOUT_S * len(given) + 1):
             await client.connect(
-                self._url,
+    def __init__(self, access: Access, name: str, on_up: OnUp) -> None:
+        self._access = access
+        self._url = access.url
+        self.url = str(access)
+        """For logs and messages."""
                 name=self.name,
                 allow_reconnect=False,
                 # One round over the servers, without a pause: pauses and repetition are ours.
@@ -152,6 +165,16 @@ class Link:
         except BaseException:
             await _close(client)
             raise
+
+    def _missed(self, subject: str) -> None:
+        """It was said on core NATS, which waits for nobody."""
+        self.vitals.missed += 1
+        now = asyncio.get_running_loop().time()
+        if now - self._said_missed >= SAY_EVERY_S:
+            self._said_missed = now
+            self._log.warning(
+                "too slow for what comes", on=subject, missed=self.vitals.missed, next="the newest is dropped"
+            )
 
     async def _until_lost(self, client: Client, closed: asyncio.Event) -> str:
         while True:

@@ -23,6 +23,8 @@ WINDOW = 1024
 """Messages under way at most."""
 WRONG_LAST_SEQUENCE = 10071
 """JetStream's code for a compare-and-set that lost."""
+IN_PROCESS = 10164
+"""And for one, in a cluster, that came while another with the same condition was not yet stored everywhere."""
 
 
 class Refusal(Exception):

@@ -18,6 +18,7 @@ from ezpath.answers import ASK_STATUS
 from ezpath.bus import ask
 from ezpath.bus.errors import BusError
 from ezpath.events import STREAM
+from ezpath.natsurl import servers
 
 ROLL_CALL_S = 1.0
 
@@ -50,7 +51,7 @@ async def probe(url: str, within_s: float) -> NatsFacts:
     try:
         async with asyncio.timeout(within_s):
             await client.connect(
-                url, allow_reconnect=False, max_reconnect_attempts=1, reconnect_time_wait=0, error_cb=on_error
+                servers(url), allow_reconnect=False, max_reconnect_attempts=1, reconnect_time_wait=0, error_cb=on_error
             )
             return await _ask(client, url)
     except (BusError, NatsError, OSError, TimeoutError, ValueError) as error:

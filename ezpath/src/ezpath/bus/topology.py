@@ -1,10 +1,15 @@
-"""The stream and the buckets that EZPath needs on a NATS server. Made by whoever comes first; all ask for the same."""
+"""The streams and the buckets that EZPath needs in NATS. Made by whoever comes first; all ask for the same.
+
+Each has its limits, and each is on three servers where NATS is a cluster (docs/decisions/0042-cluster-and-leaves.md).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import structlog
 from nats.js import JetStreamContext, api
-from nats.js.errors import BadRequestError, NotFoundError
+from nats.js.errors import APIError, BadRequestError, NotFoundError
 
 from ezpath.events import (
     CONTROL_BUCKET,
@@ -25,6 +30,10 @@ DEDUP_WINDOW_S = 120.0
 WHY_MAX_BYTES = 64 * 2**20
 WHY_KEPT = 5
 """Accounts of each flow; the oldest of all go first where there are too many."""
+REPLICAS = 3
+"""In a cluster: what is on three servers outlives any one of them. A server by itself has no choice."""
+NOT_CLUSTERED = 10074
+"""JetStream's code for being asked for replicas where there is no cluster."""
 BUCKETS = {
     SAGA_BUCKET: (5, 64 * 2**20),
     DESIRED_BUCKET: (1, 64 * 2**20),
@@ -67,11 +76,7 @@ async def _create_stream(js: JetStreamContext) -> None:
         max_bytes=MAX_BYTES,
         duplicate_window=DEDUP_WINDOW_S,
     )
-    try:
-        await js.add_stream(config)
-    except BadRequestError:
-        # Another service was faster, perhaps of another version: what it made is good if it is there.
-        await js.stream_info(STREAM)
+    await _make(js, STREAM, lambda replicas: js.add_stream(config, num_replicas=replicas))
 
 
 async def _ensure_accounts(js: JetStreamContext) -> None:
@@ -91,10 +96,7 @@ async def _ensure_accounts(js: JetStreamContext) -> None:
         max_bytes=WHY_MAX_BYTES,
         max_age=MAX_AGE_S,
     )
-    try:
-        await js.add_stream(config)
-    except BadRequestError:
-        await js.stream_info(WHY_STREAM)
+    await _make(js, WHY_STREAM, lambda replicas: js.add_stream(config, num_replicas=replicas))
 
 
 async def _ensure_bucket(js: JetStreamContext, bucket: str) -> None:
@@ -104,7 +106,18 @@ async def _ensure_bucket(js: JetStreamContext, bucket: str) -> None:
     except NotFoundError:
         pass
     history, max_bytes = BUCKETS[bucket]
+    config = api.KeyValueConfig(bucket, history=history, storage=api.StorageType.FILE, max_bytes=max_bytes)
+    await _make(js, f"KV_{bucket}", lambda replicas: js.create_key_value(config, replicas=replicas))
+
+
+async def _make(js: JetStreamContext, stream: str, create: Callable[[int], Awaitable[object]]) -> None:
+    """On as many servers as it takes. Another service may be faster: what it made is good if it is there."""
     try:
-        await js.create_key_value(bucket=bucket, history=history, storage=api.StorageType.FILE, max_bytes=max_bytes)
+        try:
+            await create(REPLICAS)
+        except APIError as error:
+            if error.err_code != NOT_CLUSTERED:
+                raise
+            await create(1)
     except BadRequestError:
-        await js.stream_info(f"KV_{bucket}")
+        await js.stream_info(stream)

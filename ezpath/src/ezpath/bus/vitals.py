@@ -45,5 +45,7 @@ class Vitals:
     """Made so far; all but the first one after one that was lost."""
     buried: int = 0
     """Dead letters that this bus sent."""
+    missed: int = 0
+    """What came over core NATS faster than it was dealt with, and was dropped: samples, which the next one heals."""
     lags: dict[str, Lag] = field(default_factory=dict)
     """By consumer."""

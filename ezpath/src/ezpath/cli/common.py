@@ -29,15 +29,15 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def nats_option(command: _F) -> _F:
-    """`--nats URL`."""
+    """`--nats URL[,URL…]`."""
     return click.option(
         "--nats",
         envvar="EZPATH_NATS",
         default="nats://127.0.0.1:4222",
         show_default=True,
-        metavar="URL",
+        metavar="URL[,URL…]",
         callback=natsurl.checked,
-        help="NATS server. [env: EZPATH_NATS]",
+        help="NATS: a server, or several of a cluster. [env: EZPATH_NATS]",
     )(command)
 
 

@@ -43,6 +43,8 @@ class _Bus(Collector):
         reconnects = max(0, vitals.connections - 1)
         yield CounterMetricFamily("ezpath_nats_reconnects", "Connections to NATS after the first one.", reconnects)
         yield CounterMetricFamily("ezpath_dead_letters", "Messages that made no sense, put aside.", vitals.buried)
+        missed = "Messages, mostly samples, that came faster than they were dealt with, and were dropped."
+        yield CounterMetricFamily("ezpath_nats_missed_messages", missed, vitals.missed)
         pending = GaugeMetricFamily(
             "ezpath_consumer_pending_messages", "Messages that waited behind the last ones taken.", labels=["consumer"]
         )
