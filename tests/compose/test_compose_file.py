@@ -5,6 +5,7 @@ Nothing is built here. What these find would otherwise be found by the first bui
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -18,6 +19,8 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
 SERVICES = sorted(path.parent.name for path in ROOT.glob("services/*/pyproject.toml"))
 
+CLUSTER: dict[str, Any] = yaml.safe_load((ROOT / "compose.cluster.yaml").read_text())["services"]
+SERVERS, LEAVES = ("nats", "nats-2", "nats-3"), ("leaf-1", "leaf-2")
 OBSERVABILITY = {"prometheus", "grafana"}
 CORE = {*SERVICES, "nats", "console"}
 
@@ -49,6 +52,27 @@ def test_a_container_is_built_from_a_target_of_the_dockerfile(service: str) -> N
     assert service in TARGETS
     given, known = set(build["args"]), {line.split("=")[0] for line in dockerfile_lines("ARG")}
     assert given <= known, f"compose.yaml gives build arguments that the Dockerfile does not know: {given - known}"
+
+
+def test_on_a_cluster_the_same_services_run_and_know_the_leaf_nodes() -> None:
+    # Given compose.cluster.yaml, then it adds servers of NATS, and no service that compose.yaml has not
+    assert set(CLUSTER) == {*SERVICES, *SERVERS, *LEAVES, "lab"}
+    # And each service knows the leaf nodes alone
+    urls = ",".join(f"nats://{leaf}:4222" for leaf in LEAVES)
+    assert {CLUSTER[service]["environment"]["EZPATH_NATS"] for service in SERVICES} == {urls}
+    # And each server its own name, and all three
+    for name in SERVERS:
+        told = CLUSTER[name]["environment"]
+        assert told["NATS_NAME"] == name
+        assert json.loads(told["NATS_ROUTES"]) == [f"nats-route://{server}:6222" for server in SERVERS]
+    # And what deploy/nats asks of the environment is given
+    for file, names in (("node.conf", SERVERS), ("leaf.conf", LEAVES)):
+        asked = set(re.findall(r"\$(NATS_\w+)", (ROOT / "deploy/nats" / file).read_text()))
+        assert all(asked <= set(CLUSTER[name]["environment"]) for name in names)
+    # And those that are new have no more privileges than the one of compose.yaml
+    for name in {*SERVERS, *LEAVES} - {"nats"}:
+        for key in ("read_only", "cap_drop", "security_opt", "init"):
+            assert CLUSTER[name][key] == COMPOSE["nats"][key], name
 
 
 def test_the_profiles_are_the_lab_by_default_and_the_services_alone() -> None:

@@ -225,3 +225,94 @@ def test_core_runs_the_services_alone_on_a_network_of_ones_own(compose: Compose)
     assert any("tor1" in alarm for alarm in status["alarms"]), status["alarms"]
     core(*core_only, "down", "-v")
     assert left(core) == ""
+
+
+COLLECTORS, SWITCHES = 6, 12
+
+
+@pytest.fixture(scope="module")
+def scaled(compose: Compose) -> Iterator[Compose]:
+    """Six collectors and twelve switches, which are nowhere, on three nats-servers with leaf nodes."""
+    folder = compose.directory / "twelve-switches"
+    folder.mkdir()
+    # JSON is YAML
+    (folder / "network.yaml").write_text(json.dumps(network_of(SWITCHES)))
+    scaled = compose.with_settings(
+        COMPOSE_FILE="compose.yaml:compose.cluster.yaml",
+        COMPOSE_PROFILES="core",
+        NETWORK=f"./{folder.name}",
+        EZPATH_INVENTORY=CORE_NETWORK,
+        RACKS_UP="",
+    )
+    with scaled.timed("six collectors on a cluster"):
+        scaled("up", "-d", "--scale", f"collector={COLLECTORS}", "collector")
+    yield scaled
+    scaled("down", "-v", "--timeout", "3")
+    assert left(scaled) == ""
+
+
+def network_of(switches: int) -> dict[str, Any]:
+    return {
+        "tenants": {"red": {"vni": 5001}},
+        "switches": {
+            f"tor{number}": {
+                "rack": f"r{number}",
+                "device_id": number,
+                "address": f"127.0.0.1:{number}",
+                "vtep": f"10.255.0.{number}",
+                "mac": f"02:00:00:00:ff:{number:02x}",
+            }
+            for number in range(1, switches + 1)
+        },
+        "hosts": {},
+        "endpoints": [],
+    }
+
+
+def test_scaled_collectors_share_the_switches_evenly_and_take_over_from_one_that_dies(scaled: Compose) -> None:
+    # Given as many collectors as `docker compose up --scale` was told, then each has as many switches as any other
+    running = of_service(scaled, "collector")
+    assert len(running) == COLLECTORS
+    wait_until(lambda: shares(scaled, running[0]) == [2] * 6, 60, lambda: f"shared as {owned(scaled, running[0])}")
+    # When one of them dies
+    died, *others = running[1], running[0], *running[2:]
+    scaled.daemon.docker("kill", died)
+    # Then the others have its switches, still evenly, and none has one that another has
+    wait_until(lambda: shares(scaled, others[0]) == [2, 2, 2, 3, 3], 60, lambda: f"{owned(scaled, others[0])}")
+    assert not any(died.startswith(instance.split("-")[0]) for instance in owned(scaled, others[0]))
+
+
+def test_on_a_cluster_a_server_may_be_killed_and_collectors_keep_sharing(scaled: Compose) -> None:
+    # Given three nats-servers of which one is killed, whichever leads what
+    (second,) = of_service(scaled, "nats-2")
+    scaled.daemon.docker("kill", second)
+    # When one more collector dies
+    died, witness, *_ = of_service(scaled, "collector")
+    before = len(of_service(scaled, "collector"))
+    scaled.daemon.docker("kill", died)
+    # Then its switches are shared among the others, over the servers that are left
+    even = sorted(SWITCHES // (before - 1) + (n < SWITCHES % (before - 1)) for n in range(before - 1))
+    wait_until(lambda: shares(scaled, witness) == even, 90, lambda: f"shared as {owned(scaled, witness)}")
+
+
+def of_service(compose: Compose, service: str) -> list[str]:
+    """Containers of it that run."""
+    return compose.daemon.docker(
+        "ps", "--quiet", "--filter", f"label=com.docker.compose.service={service}", "--filter", "status=running"
+    ).split()
+
+
+def owned(compose: Compose, container: str) -> dict[str, list[str]]:
+    """Who polls what, by what collectors say when one of them asks; empty where there is no answer yet."""
+    said = compose.daemon.docker("exec", container, "sh", "-c", "ezpath status -o json || true")
+    if not said.startswith("{"):
+        return {}
+    services = json.JSONDecoder().raw_decode(said)[0].get("services", ())
+    return {each["instance"]: each["owns"] for each in services if each["service"] == "collector"}
+
+
+def shares(compose: Compose, container: str) -> list[int]:
+    """How many switches each collector has, where each switch is one's alone; else nothing."""
+    found = owned(compose, container)
+    switches = [switch for those in found.values() for switch in those]
+    return sorted(map(len, found.values())) if len(set(switches)) == len(switches) == SWITCHES else []

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from ezpath_lab.chaos.gates import Gate, to_tcp, to_unix
+from ezpath_lab.chaos.gates import Gate, to_any, to_tcp, to_unix
 
 
 class Echo:
@@ -121,3 +122,25 @@ async def test_where_nobody_listens_behind_it_the_connection_ends(tmp_path: Path
 
     assert await asyncio.wait_for(reader.read(), 5) == b""
     await gate.close()
+
+
+async def test_a_gate_before_several_goes_to_one_that_answers_and_says_when_none_does(echo: Echo) -> None:
+    # Given three servers of which only one is there
+    server = await asyncio.start_server(echo.serve, "127.0.0.1", 0)
+    here = server.sockets[0].getsockname()[1]
+    with socket.socket() as gone:
+        gone.bind(("127.0.0.1", 0))  # and does not listen
+        gate = Gate(to_any((gone.getsockname()[1], here, gone.getsockname()[1])))
+        port = await gate.listen_tcp()
+        # Then whoever comes gets there, whichever is tried first
+        for _ in range(4):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            await _say(writer, b"hello")
+            assert await reader.readexactly(5) == b"hello"
+            writer.close()
+        # When that one goes as well, then the connection ends, as one to a server that is gone would
+        server.close()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        assert await reader.read() == b""
+        writer.close()
+        await gate.close()

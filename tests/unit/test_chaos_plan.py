@@ -72,3 +72,12 @@ def test_faults_of_a_round_fall_within_its_time_and_in_order() -> None:
         assert all(0 <= at_s <= 4.0 for at_s in times)
     numbers = [fault.number for fault in _faults(_rounds(9, 20))]
     assert numbers == sorted(set(numbers))
+
+
+def test_of_several_nats_servers_each_breaks_in_its_turn() -> None:
+    # Given a cluster, and nothing that breaks but its servers
+    targets = Targets(("decider",), ("tor1",), ("h11",), ("nats-1", "nats-2", "nats-3"))
+    faults = _faults(list(islice(rounds(7, targets, ("bus-restart",), Rate(faults=3)), 4)))
+    # Then before one breaks again, the others have
+    targets_in_turn = [fault.target for fault in faults]
+    assert all(set(targets_in_turn[n : n + 3]) == set(targets.servers) for n in range(0, 12, 3))

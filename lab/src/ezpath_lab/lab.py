@@ -161,7 +161,8 @@ def remove(directory: Path, topology: Topology) -> list[str]:
     net.remove(present)
     if left is not None and left.run_dir != directory / "run":
         shutil.rmtree(left.run_dir, ignore_errors=True)
-    unmount(directory / "nats")
+    for place in (directory / "nats").glob("*"):
+        unmount(place)
     for leftover in ("run", "nats", "clocks"):
         shutil.rmtree(directory / leftover, ignore_errors=True)
     for file in (RACKS_UP, "state.json", "inventory.yaml"):

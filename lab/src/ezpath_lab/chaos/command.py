@@ -19,6 +19,7 @@ from rich.table import Table
 
 from ezpath_lab.chaos import accounts
 from ezpath_lab.chaos.accounts import Report
+from ezpath_lab.chaos.buses import ALONE, CLUSTER
 from ezpath_lab.chaos.plan import KINDS, USUAL, Kind, Rate, Targets, rounds
 from ezpath_lab.chaos.run import Run, Settings
 from ezpath_lab.chaos.stand import Stand, Timing, services_of
@@ -28,6 +29,8 @@ from ezpath_lab.shell import LabError
 from ezpath_lab.software_tor import SoftwareTor
 from ezpath_lab.topology import Topology, crowded
 from ezpath_lab.workload import Pair
+
+_BUSES = {"alone": ALONE, "cluster": CLUSTER}
 
 
 def pairs_of(topology: Topology) -> list[Pair]:
@@ -45,9 +48,12 @@ def watched_of(pairs: Sequence[Pair], count: int) -> list[Pair]:
     return list(pairs)[:: max(1, -(-len(pairs) // count))] if count else list(pairs)
 
 
-def targets_of(topology: Topology, services: Sequence[str]) -> Targets:
+def targets_of(topology: Topology, services: Sequence[str], servers: tuple[str, ...]) -> Targets:
     return Targets(
-        tuple(services), tuple(tor.name for tor in topology.tors), tuple(host.name for host in topology.hosts)
+        tuple(services),
+        tuple(tor.name for tor in topology.tors),
+        tuple(host.name for host in topology.hosts),
+        servers,
     )
 
 
@@ -90,6 +96,13 @@ def print_plan(seed: int, targets: Targets, kinds: Sequence[Kind], rate: Rate, c
 @click.option(
     "--deciders", default=2, show_default=True, type=click.IntRange(1, 5), help="How many run, and as many shards."
 )
+@click.option(
+    "--bus",
+    default="alone",
+    show_default=True,
+    type=click.Choice(tuple(_BUSES)),
+    help="One nats-server, or three that are one, of which one at a time breaks.",
+)
 @click.option("--plan", "only_plan", default=0, metavar="ROUNDS", help="Print so many rounds of the plan, and end.")
 @click.option(
     "--p4-dir", envvar="EZPATH_P4_DIR", default=Path("p4"), show_default=True, type=click.Path(path_type=Path)
@@ -107,6 +120,7 @@ def chaos(
     round_s: float,
     outage_every: int,
     deciders: int,
+    bus: str,
     only_plan: int,
     p4_dir: Path,
 ) -> None:
@@ -116,15 +130,15 @@ def chaos(
     """
     topology, density = crowded(containers), Rate(faults_a_round, round_s, outage_every)
     if only_plan:
-        print_plan(seed, targets_of(topology, services_of(deciders)), kinds, density, only_plan)
+        print_plan(seed, targets_of(topology, services_of(deciders), _BUSES[bus]), kinds, density, only_plan)
         return
     screen = Screen()
     with stoppable(), stage(directory, screen, SoftwareTor(), topology) as lab, _logging(directory):
         screen.act(f"Chaos, seed {seed}: setting up two racks")
-        stand = Stand(lab, deciders, Timing())
+        stand = Stand(lab, deciders, Timing(), _BUSES[bus])
         pairs = pairs_of(topology)
         settings = Settings(seed, minutes, pairs, watched_of(pairs, streams), rate, p4_dir)
-        plan = rounds(seed, targets_of(topology, stand.services), kinds, density)
+        plan = rounds(seed, targets_of(topology, stand.services, stand.bus.names), kinds, density)
         run = Run(stand, settings, plan, screen.say)
         failure = unleash(run, screen)
         body = run.report.as_json() | {"failure": failure}

@@ -72,6 +72,7 @@ class Faults:
 
     async def inject(self, fault: Fault) -> None:
         """Do it, and wait until it is undone. Raises :class:`LabError` where something does not come back."""
+        # Of several servers one goes at a time: the rest of them are to be enough.
         async with self._turns["nats" if fault.kind in ("bus-restart", "disk-full") else fault.target]:
             match fault.kind:
                 case "kill":
@@ -157,19 +158,19 @@ class Faults:
 
     async def _restart_bus(self, fault: Fault) -> None:
         self._note(fault)
-        self._stand.kill("nats-server")
+        self._stand.kill(fault.target)
         await asyncio.sleep(fault.size)
-        await self._stand.start_bus()
+        await self._stand.bus.start(fault.target)
 
     async def _fill(self, fault: Fault) -> None:
         """Full for a while; then its operator makes room, and starts a server that has given up on its store."""
         stand = self._stand
         self._note(fault)
-        await asyncio.to_thread(stand.fill_disk)
+        await asyncio.to_thread(stand.bus.fill_disk, fault.target)
         await asyncio.sleep(fault.size)
-        await asyncio.to_thread(stand.free_disk)
-        stand.kill("nats-server")
-        await stand.start_bus()
+        await asyncio.to_thread(stand.bus.free_disk, fault.target)
+        stand.kill(fault.target)
+        await stand.bus.start(fault.target)
 
     async def _restart_tor(self, fault: Fault) -> None:
         """Only its process: what is on its ports goes on forwarding, and nothing may be lost."""

@@ -6,7 +6,9 @@ One in front of NATS for each service, one in front of each switch for its write
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import itertools
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 Connect = Callable[[asyncio.Protocol], Awaitable[object]]
@@ -183,6 +185,20 @@ class Gate:
 def to_tcp(port: int) -> Connect:
     """A way to ``port`` of the loopback."""
     return lambda protocol: asyncio.get_running_loop().create_connection(lambda: protocol, "127.0.0.1", port)
+
+
+def to_any(ports: Sequence[int]) -> Connect:
+    """A way to one of ``ports`` that answers, not always the same. Who connects raises OSError where none does."""
+    turns = itertools.count()
+
+    async def connect(protocol: asyncio.Protocol) -> object:
+        first = next(turns) % len(ports)
+        for port in (*ports[first:], *ports[:first])[:-1]:
+            with suppress(OSError):
+                return await to_tcp(port)(protocol)
+        return await to_tcp(ports[first - 1])(protocol)
+
+    return connect
 
 
 def to_unix(path: Path) -> Connect:

@@ -121,6 +121,8 @@ class Targets:
     services: tuple[str, ...]
     switches: tuple[str, ...]
     hosts: tuple[str, ...]
+    servers: tuple[str, ...] = ("nats-server",)
+    """Of NATS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +178,7 @@ def _cards(kind: Kind, targets: Targets) -> list[tuple[str, Moment | None]]:
         case "duplicates":
             return [(subject, None) for subject in ("command", "report", "decision")]
         case "bus-restart" | "disk-full":
-            return [("nats", None)]
+            return [(server, None) for server in targets.servers]
 
 
 _WHENS: tuple[When, ...] = ("before", "after")

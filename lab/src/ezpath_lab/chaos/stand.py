@@ -1,4 +1,4 @@
-"""The lab as chaos has it: services behind gates and with clocks of their own, NATS on a small disk of its own.
+"""The lab as chaos has it: services behind gates and with clocks of their own, NATS on small disks of its own.
 
 Imperative shell around :mod:`ezpath_lab.lab`. What it starts it can kill and start again, by name.
 """
@@ -6,31 +6,23 @@ Imperative shell around :mod:`ezpath_lab.lab`. What it starts it can kill and st
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
-import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
 
 from ezpath_lab import net, ovs_host
+from ezpath_lab.chaos.buses import ALONE, Servers
 from ezpath_lab.chaos.clocks import Clocks
-from ezpath_lab.chaos.gates import Gate, to_tcp, to_unix
+from ezpath_lab.chaos.gates import Gate, to_unix
 from ezpath_lab.lab import Lab
 from ezpath_lab.processes import BUS, SERVICE, TOR, Child, accepts
-from ezpath_lab.shell import LabError, attempt, program, run
+from ezpath_lab.shell import LabError, attempt, program
 from ezpath_lab.topology import tor_socket
 
-DISK_BYTES = 768 << 20
-"""More than EZPath's stream and buckets ever hold here; what they may hold by their limits is more."""
-_BUS_CONFIG = """\
-listen: "127.0.0.1:{port}"
-# What streams may reserve: not to be worked out from how large the disk is.
-jetstream {{ store_dir: "{store}", max_file_store: 16GB }}
-"""
 READY_S = 60.0
 NEVER_S = 86_400.0
 
@@ -57,7 +49,7 @@ def _deciders(count: int) -> tuple[str, ...]:
 class Stand:
     """Made of a lab that is not up yet."""
 
-    def __init__(self, lab: Lab, deciders: int, timing: Timing) -> None:
+    def __init__(self, lab: Lab, deciders: int, timing: Timing, servers: tuple[str, ...] = ALONE) -> None:
         self.lab = lab
         self.timing = timing
         self.clocks = Clocks(lab.state.directory / "clocks")
@@ -68,7 +60,7 @@ class Stand:
         self.options: dict[str, tuple[str, ...]] = {}
         self.deciders = _deciders(deciders)
         self.services = services_of(deciders)
-        self._port = 0
+        self.bus = Servers(lab, servers, self._until)
         self._ports: dict[str, int] = {}
         self._p4_dir = Path("p4")
 
@@ -81,15 +73,13 @@ class Stand:
         await asyncio.to_thread(self._steady)
         self.clocks.build()
         self._inventory()
-        self._mount()
-        self._port = _free_port()
-        await self.start_bus()
+        await self.bus.up()
         for tor in lab.topology.tors:
             gate = self.tor_gates[tor.name] = Gate(to_unix(tor_socket(lab.state.run_dir, tor.name)))
             await gate.listen_unix(self._gate_socket(tor.name))
         self._options()
         for service in self.services:
-            gate = self.gates[service] = Gate(to_tcp(self._port))
+            gate = self.gates[service] = Gate(self.bus.way)
             self._ports[service] = await gate.listen_tcp()
         lab.let_services_start()
         for service in self.services:
@@ -194,9 +184,9 @@ class Stand:
         children = [*self.lab.processes.running(SERVICE), *self.lab.processes.running(TOR)]
         return [f"{child.name} (status {child.popen.poll()})" for child in children if child.popen.poll() is not None]
 
-    async def _until(self, child: Child, ready: Callable[[], bool], what: str, timeout_s: float) -> None:
+    async def _until(self, child: Child, ready: Callable[[], Awaitable[bool]], what: str, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
-        while not ready():
+        while not await ready():
             if child.popen.poll() is not None:
                 raise LabError(
                     f"{child.name} ended with status {child.popen.poll()} before {what}. "
@@ -209,42 +199,8 @@ class Stand:
     # ---- NATS
 
     @property
-    def disk(self) -> Path:
-        """Where NATS has its store: a file system of its own, so that it can be full."""
-        return self.lab.state.directory / "nats"
-
-    @property
     def nats(self) -> str:
-        return f"nats://127.0.0.1:{self._port}"
-
-    def _mount(self) -> None:
-        self.disk.mkdir(parents=True, exist_ok=True)
-        run("mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "ezpath-chaos", str(self.disk))
-
-    async def start_bus(self) -> None:
-        """On the same port and with the same store each time."""
-        config = self.lab.state.run_dir / "nats.conf"
-        config.write_text(_BUS_CONFIG.format(port=self._port, store=self.disk / "store"))
-        child = self.lab.processes.start(
-            "nats-server",
-            *(program("nats-server"), "--config", str(config)),
-            rank=BUS,
-        )
-        await self._until(child, lambda: _listens(self._port), "listening", READY_S)
-        self.lab.state.nats = self.nats
-        self.lab.state.save()
-
-    def fill_disk(self) -> int:
-        """To the last byte; returns how many it took."""
-        filler = self.disk / "filler"
-        for step in (1 << 24, 1 << 16, 1 << 12):
-            with filler.open("ab", buffering=0) as file, contextlib.suppress(OSError):
-                while True:
-                    file.write(bytes(step))
-        return filler.stat().st_size
-
-    def free_disk(self) -> None:
-        (self.disk / "filler").unlink(missing_ok=True)
+        return self.bus.urls
 
     # ---- ToRs and hosts
 
@@ -261,7 +217,12 @@ class Stand:
             namespace=lab.topology.namespace(name),
         )
         # Ready when it answers: the socket of the one before may still lie there.
-        await self._until(child, lambda: accepts(tor_socket(lab.state.run_dir, name)), "listening", READY_S)
+        socket = tor_socket(lab.state.run_dir, name)
+
+        async def listens() -> bool:
+            return accepts(socket)
+
+        await self._until(child, listens, "listening", READY_S)
 
     async def restart_ovs(self, host: str, down_s: float) -> None:
         """ovs-vswitchd is killed and started, and its operator puts the overlay's flows back."""
@@ -281,18 +242,3 @@ class Stand:
     async def close(self) -> None:
         for gate in (*self.gates.values(), *self.tor_gates.values()):
             await gate.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _listens(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=0.2).close()
-    except OSError:
-        return False
-    return True
