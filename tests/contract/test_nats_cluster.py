@@ -10,7 +10,7 @@ from typing import Any
 import nats
 import numpy as np
 import pytest
-from ezpath.bus import Bus, Delivery
+from ezpath.bus import Bus, Delivery, Unavailable
 from ezpath.bus.kv import FENCE, KvChange
 from ezpath.bus.topology import BUCKETS, MAX_AGE_S
 from ezpath.events import SAGA_BUCKET, STREAM, WHY_STREAM, FlowSample, OffloadRequested
@@ -72,6 +72,31 @@ class Work:
         async with asyncio.timeout(30):
             while len(set(self.heard)) < self.said or self.seen.get("a") != b"%d" % self.said:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
+
+
+async def test_a_bucket_that_was_on_one_server_may_get_more_while_services_run(cluster: Cluster) -> None:
+    # Given a cluster that was one server once, so that what it keeps is kept once, and a service at work on it
+    await cluster.up()
+    client = await nats.connect(cluster.urls.split(","))
+    js = client.jetstream()
+    await js.create_key_value(bucket=SAGA_BUCKET, replicas=1)
+    async with await Bus.connect(cluster.urls, "one", wait_s=30) as bus:
+        fence = await bus.kv_put_cas(SAGA_BUCKET, f"{FENCE}0", b"mine", None)
+        many = {f"n{number}": b"%d" % number for number in range(50)}
+        await bus.kv_put_fenced(SAGA_BUCKET, many, f"{FENCE}0", fence)
+        # When its operator has it kept three times
+        config = (await js.stream_info(f"KV_{SAGA_BUCKET}")).config
+        await js.update_stream(config, num_replicas=3)
+        # Then the service goes on, at the latest when it tries again
+        async with asyncio.timeout(30):
+            while True:
+                try:
+                    await bus.kv_put_fenced(SAGA_BUCKET, many, f"{FENCE}0", fence)
+                    break
+                except Unavailable:
+                    await asyncio.sleep(0.1)
+        assert {key: value for key, (value, _) in (await bus.kv_items(SAGA_BUCKET)).items()} == many
+    await client.close()
 
 
 async def leader_of(url: str, stream: str) -> str:

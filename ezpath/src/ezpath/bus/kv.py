@@ -157,6 +157,8 @@ class Kv:
         failed = [answer for answer in answers if isinstance(answer, Exception)]
         if any(isinstance(error, Refusal) and error.code == WRONG_LAST_SEQUENCE for error in failed):
             raise Conflict(bucket, fence, revision)
+        if any(isinstance(error, Refusal) and error.code == IN_PROCESS for error in failed):
+            self._replicated[bucket] = True
         if failed:
             why = str(failed[0]) or type(failed[0]).__name__
             raise Unavailable(f"{len(failed)} of {len(values)} keys of {bucket} were not written: {why}")
@@ -183,7 +185,7 @@ class Kv:
         return answers
 
     async def _is_replicated(self, bucket: str) -> bool:
-        """Whether it is kept on several servers. That does not change while we run, but for the better."""
+        """Whether it is kept on several servers. An operator who makes more of one is found out about by refusals."""
         known = self._replicated.get(bucket)
         if known is None:
 
