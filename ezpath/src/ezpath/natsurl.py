@@ -19,21 +19,17 @@ def checked(_: click.Context, param: click.Parameter, value: str) -> str:
     return value
 
 
-<<<<<<< HEAD
-def shown(url: str) -> str:
+def shown(urls: str) -> str:
     """For logs and for people: without the user, the password or the token that may be in it."""
-    return _SECRET.sub(r"\1***@", url)
+    return ",".join(_SECRET.sub(r"\1***@", url) for url in servers(urls))
 
 
-def problem_with(url: str) -> str:
-=======
 def servers(urls: str) -> list[str]:
     """Each of those that are given with commas between: any one of them will do."""
     return [url.strip() for url in urls.split(",")]
 
 
 def problem_with(urls: str) -> str:
->>>>>>> b17f862 (NATS as a cluster of three with a leaf node per rack: the same services go on when any one server is killed)
     """What is wrong and what to give instead; empty where nothing is."""
     given = servers(urls)
     for url in given:

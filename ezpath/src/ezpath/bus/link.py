@@ -53,8 +53,8 @@ class Link:
         self._keeper: asyncio.Task[None] | None = None
         self._last_error = "not tried yet"
         self._quiet = False
-from ezpath.bus.access import Access
-from ezpath.bus.errors import Refused, Unavailable
+        self._said_missed = float("-inf")
+        self._log = structlog.get_logger().bind(nats=self.url)
 
     async def open(self, patience_s: float | None) -> None:
         """Connect. Waits for ever, or for ``patience_s`` seconds: then :class:`Unavailable`."""
@@ -145,11 +145,7 @@ from ezpath.bus.errors import Refused, Unavailable
         given = natsurl.servers(self._url)
         async with asyncio.timeout(CONNECT_TIMEOUT_S * len(given) + 1):
             await client.connect(
-    def __init__(self, access: Access, name: str, on_up: OnUp) -> None:
-        self._access = access
-        self._url = access.url
-        self.url = str(access)
-        """For logs and messages."""
+                given,
                 name=self.name,
                 allow_reconnect=False,
                 # One round over the servers, without a pause: pauses and repetition are ours.

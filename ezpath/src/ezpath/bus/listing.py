@@ -1,15 +1,10 @@
 """All that a bucket holds at one moment, or an error: never a part of it.
 
 Adapter. nats-py's own watch says that all was given when it finds nothing pending and nothing received, and what is on
-<<<<<<< HEAD
 its way to us just then is neither: a bucket looks empty. Here as many values have to arrive as were counted at first.
-=======
-its way to us just then is neither: a bucket looks empty. Here the number of keys comes with the making of the consumer,
-before anything is sent, and as many have to arrive.
 
 In a cluster it is any of the bucket's servers that answers, and it may be a moment behind. Whoever moved a fence has to
 have all that was written before: so the one that is never behind says first how far the bucket is.
->>>>>>> b17f862 (NATS as a cluster of three with a leaf node per rack: the same services go on when any one server is killed)
 """
 
 from __future__ import annotations
@@ -29,25 +24,12 @@ _OPERATION, _MARKER = "KV-Operation", "Nats-Marker-Reason"
 
 async def last_of_each(client: Client, bucket: str, keys: str, timeout_s: float) -> dict[str, tuple[bytes, int]]:
     """Key to (value, revision) for the keys that match and were not deleted. Raises nats-py's errors, TimeoutError."""
-<<<<<<< HEAD
-    prefix, found = f"$KV.{bucket}.", dict[str, tuple[bytes, int]]()
+    prefix, stream, found = f"$KV.{bucket}.", f"KV_{bucket}", dict[str, tuple[bytes, int]]()
     config = reading([prefix + keys], api.DeliverPolicy.LAST_PER_SUBJECT)
-=======
-    prefix, stream = f"$KV.{bucket}.", f"KV_{bucket}"
-    js = client.jetstream(timeout=timeout_s)
-    config = api.ConsumerConfig(
-        deliver_policy=api.DeliverPolicy.LAST_PER_SUBJECT,
-        ack_policy=api.AckPolicy.NONE,
-        filter_subjects=[prefix + keys],
-        inactive_threshold=INACTIVE_S,
-        mem_storage=True,
-    )
-    whole = keys == ">"
-    newest = int((await js.stream_info(stream)).state.last_seq) if whole else 0
-    info = await js.add_consumer(stream, config)
+    newest = 0
+    if keys == ">":
+        newest = int((await client.jetstream(timeout=timeout_s).stream_info(stream)).state.last_seq)
     reached = 0
-    left, found = info.num_pending or 0, dict[str, tuple[bytes, int]]()
->>>>>>> b17f862 (NATS as a cluster of three with a leaf node per rack: the same services go on when any one server is killed)
     try:
         async with aclosing(drain(client, stream, config, BATCH, timeout_s)) as batches:
             async for messages in batches:
@@ -60,14 +42,8 @@ async def last_of_each(client: Client, bucket: str, keys: str, timeout_s: float)
                         found[key] = message.data, message.metadata.sequence.stream
     except Lost as error:
         raise TimeoutError(str(error)) from None
-<<<<<<< HEAD
-=======
-    finally:
-        with contextlib.suppress(NatsError, OSError, TimeoutError):  # it ends by itself when nobody asks for a minute
-            await js.delete_consumer(stream, info.name)
     if reached < newest:  # the newest of all is the last of its own key
         raise TimeoutError(f"the server that was asked has {bucket} up to {reached}, where {newest} was written")
->>>>>>> b17f862 (NATS as a cluster of three with a leaf node per rack: the same services go on when any one server is killed)
     return found
 
 
