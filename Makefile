@@ -16,7 +16,7 @@ WORKERS ?= 2
 # A lab and its tests start hundreds of processes: without compiled modules, each spends most of its start on compiling.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-tests lab lab-down chaos test model fuzz check format bench-dataplane bench-control bench-collectors bench-monitor bench-saga bench-decider \
+.PHONY: help setup setup-tests lab lab-down chaos test model fuzz check format bench bench-quick setup-bench bench-dataplane bench-control bench-collectors bench-monitor bench-saga bench-decider \
 	sim p4 p4-check saga-doc events-doc reference docs record-docker pictures clean
 
 help: ## List the targets
@@ -55,6 +55,15 @@ check: setup p4-check ## Lint, types and import rules
 format: setup ## Format the Python sources
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+bench: setup-bench ## Every figure, side by side with what it is compared to, into bench/report (needs root, most of an hour)
+	@$(BIN)/ezpath-bench figures $(BENCH_OPTIONS)
+
+bench-quick: setup-bench ## The same with few short rounds, in under 5 minutes
+	@$(BIN)/ezpath-bench figures --quick $(BENCH_OPTIONS)
+
+setup-bench:
+	@tools/setup bench
 
 bench-dataplane: setup ## Measure the software ToR beside a bare veth, Linux's own devices and BMv2 (needs root)
 	@$(BIN)/ezpath-bench dataplane $(BENCH_OPTIONS)

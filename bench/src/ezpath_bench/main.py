@@ -11,6 +11,7 @@ BENCHMARKS = {
     "control": "control",
     "dataplane": "dataplane.command",
     "decider": "decider",
+    "figures": "figures.command",
     "monitor": "monitor",
     "saga": "saga.command",
 }

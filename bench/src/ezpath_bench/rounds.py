@@ -5,6 +5,9 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+_Measured = TypeVar("_Measured")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ class Spread:
         return cls(statistics.median(values), min(values), max(values), len(values))
 
 
-def interleaved(candidates: Mapping[str, Callable[[], float]], rounds: int) -> Iterator[tuple[int, str, float]]:
+def interleaved(candidates: Mapping[str, Callable[[], _Measured]], rounds: int) -> Iterator[tuple[int, str, _Measured]]:
     """(round, candidate, value) as they come. Every second round runs in the opposite order."""
     names = list(candidates)
     for number in range(rounds):

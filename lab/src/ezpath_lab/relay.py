@@ -12,12 +12,12 @@ from contextlib import suppress
 from pathlib import Path
 
 
-async def relay(path: Path, port: int) -> None:
+async def relay(path: Path, port: int, address: str = "127.0.0.1") -> None:
     """Serve ``path`` until cancelled."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            there_reader, there_writer = await asyncio.open_connection("127.0.0.1", port)
+            there_reader, there_writer = await asyncio.open_connection(address, port)
         except OSError:  # nobody listens (yet): the caller sees the connection end, and tries again
             writer.close()
             return

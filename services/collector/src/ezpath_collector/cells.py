@@ -89,7 +89,8 @@ def _seen_before(high: Columns, low: Columns) -> npt.NDArray[np.intp]:
     places = np.sort((digests[either] & _PLACES).astype(np.intp))
     order = places[np.lexsort((low[places], high[places]))]
     same = (high[order[1:]] == high[order[:-1]]) & (low[order[1:]] == low[order[:-1]])
-    return order[1:][same]
+    found: npt.NDArray[np.intp] = order[1:][same]
+    return found
 
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)

@@ -1,0 +1,30 @@
+"""The control plane at scale, without packets: this package's own benchmarks as anybody runs them, and their growth."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+
+from ezpath_lab.shell import program
+
+from ezpath_bench.figures.experiment import Curve
+from ezpath_bench.figures.results import Outcome
+
+_LONGEST_S = 900.0
+
+
+def measured(name: str, work: Curve, quick: bool) -> Outcome:
+    """Runs ``ezpath-bench <kind>``; its own targets' verdicts are kept as remarks."""
+    outcome = Outcome(name)
+    with tempfile.TemporaryDirectory(prefix="ezfig-") as folder:
+        words = [program("ezpath-bench"), work.kind, *(work.quick if quick else work.options), "--out", folder]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=_LONGEST_S, check=False)
+        kept = Path(folder) / f"{work.kind}.json"
+        if not kept.exists():
+            outcome.failed = f"`{' '.join(words[1:-2])}`: exit status {done.returncode}: {done.stderr.strip()[-400:]}"
+            return outcome
+        outcome.curves = json.loads(kept.read_text(encoding="utf-8"))["results"]
+    outcome.remarks = [line for line in done.stdout.splitlines() if line.startswith(("reached", "MISSED"))]
+    return outcome

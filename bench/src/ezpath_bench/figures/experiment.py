@@ -1,0 +1,171 @@
+"""An experiment file: what is measured, how often, in which modes, and what is expected of it. Pure.
+
+Whatever is wrong with a file is named with file, line, field and remedy, all at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+import yaml
+from ezpath.inventory.lines import Lines, Where
+from ezpath.inventory.problems import InventoryError, Problem, field_name, problem_of
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+Mode = Literal["overlay", "ezpath", "ezpath-tors", "host", "macvlan", "docker"]
+Segmentation = Literal["nic", "off"]
+Hosts = Literal["namespaces", "guests", "machines", "none"]
+
+MODES: dict[str, str] = {
+    "overlay": "OVS VXLAN in the host",
+    "ezpath": "EZPath, an ideal switch between the hosts",
+    "ezpath-tors": "EZPath, two software ToRs on the hosts' own cores",
+    "host": "host networking",
+    "macvlan": "macvlan",
+    "docker": "Docker's overlay: Linux bridge and kernel VXLAN",
+}
+HOSTS: dict[str, str] = {
+    "namespaces": "(a) namespaces of one kernel",
+    "guests": "(b) guests with kernels of their own, User-Mode Linux",
+    "machines": "(c) machines over SSH",
+    "none": "no packets: the control plane by itself",
+}
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Stream(_Strict):
+    """One TCP stream: iperf3."""
+
+    kind: Literal["stream"]
+    seconds: float = Field(2.0, ge=0.5, le=60)
+    octets: tuple[int, ...] = (131072,)
+    """Sizes of the messages it is written in; 131072 is iperf3's own."""
+
+
+class RoundTrip(_Strict):
+    """TCP ping-pong: sockperf."""
+
+    kind: Literal["round-trip"]
+    seconds: float = Field(2.0, ge=0.5, le=60)
+    octets: tuple[int, ...] = (350,)
+
+
+class Change(_Strict):
+    """The services move a pair to the switches and back while it talks."""
+
+    kind: Literal["change"]
+    seconds: float = Field(12.0, ge=6, le=120)
+    """How long the transfer runs; a third of it before, at and after."""
+    rate: float = Field(500.0, gt=0, le=20000)
+    """Numbered packets a second beside the transfer, either way."""
+
+
+class Application(_Strict):
+    """A server and its load generator, of the same name as the workload."""
+
+    kind: Literal["memcached", "zeromq", "nginx"]
+    seconds: float = Field(2.0, ge=0.5, le=60)
+    octets: tuple[int, ...] = (1024,)
+
+
+class Curve(_Strict):
+    """One of this package's other benchmarks; its figures against their size, and how they grow."""
+
+    kind: Literal["collectors", "saga", "decider"]
+    options: tuple[str, ...] = ()
+    quick: tuple[str, ...] = ()
+
+
+Workload = Annotated[Stream | RoundTrip | Change | Application | Curve, Field(discriminator="kind")]
+
+
+class Expectation(_Strict):
+    """What a metric's median in one mode, of that in another in the same rounds, is to reach."""
+
+    metric: str = Field(min_length=1)
+    mode: Mode
+    of: Mode | None = None
+    """None: the value itself."""
+    at_least: float | None = None
+    at_most: float | None = None
+    paper: str = ""
+    """The paper's figure, where it gives one; else the target is ours."""
+    segmentation: Segmentation = "nic"
+    octets: int | None = None
+
+
+class Experiment(_Strict):
+    """One experiment."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
+    title: str = Field(min_length=1)
+    hosts: Hosts
+    workload: Workload
+    modes: tuple[Mode, ...] = ()
+    segmentation: tuple[Segmentation, ...] = ("nic",)
+    rounds: int = Field(5, ge=1, le=100)
+    quick_rounds: int = Field(2, ge=1, le=100)
+    expect: tuple[Expectation, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def at_pace(self, quick: bool) -> Experiment:
+        """Fewer rounds and shorter runs where ``quick``: it shows that it works, and roughly what it finds."""
+        if not quick:
+            return self
+        workload = self.workload
+        if isinstance(workload, Stream | RoundTrip | Application):
+            workload = workload.model_copy(update={"seconds": min(workload.seconds, 1.0)})
+        return self.model_copy(update={"rounds": self.quick_rounds, "workload": workload})
+
+
+def parse(text: str, file: str) -> Experiment:
+    """Check YAML ``text``. Raises :class:`InventoryError`, with everything that is wrong with it."""
+    try:
+        lines, raw = Lines(yaml.compose(text, Loader=yaml.SafeLoader)), yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        cause = f"not YAML: {getattr(error, 'problem', error)}"
+        raise InventoryError([Problem(file, mark.line + 1 if mark else 1, "file", cause, "Correct it there")]) from None
+    doubled = [Problem(file, line, field_name(at), "is given twice", "Keep one") for at, line in lines.doubled_keys()]
+    if doubled:
+        raise InventoryError(doubled)
+    try:
+        experiment = Experiment.model_validate(raw)
+    except ValidationError as error:
+        problems = [problem_of(_plain(dict(e)), lines, file, Experiment) for e in error.errors(include_url=False)]
+        raise InventoryError(problems) from None
+    problems = [
+        Problem(file, lines.of(at), field_name(at), cause, fix) for at, cause, fix in _contradictions(experiment)
+    ]
+    if problems:
+        raise InventoryError(problems)
+    return experiment
+
+
+def _plain(error: dict[str, object]) -> dict[str, object]:
+    """Without the tags that pydantic puts into the way to a field of a workload."""
+    place = error["loc"]
+    assert isinstance(place, tuple)
+    if len(place) > 1 and place[0] == "workload":
+        error["loc"] = (place[0], *place[2:])
+    return error
+
+
+def _contradictions(experiment: Experiment) -> Iterator[tuple[Where, str, str]]:
+    packets = not isinstance(experiment.workload, Curve)
+    if packets and not experiment.modes:
+        yield ("modes",), "is empty", f"Name some of {', '.join(MODES)}"
+    for number, expected in enumerate(experiment.expect):
+        at = ("expect", number)
+        if (expected.at_least is None) == (expected.at_most is None):
+            yield at, "has no bound, or two", "Give one of at_least and at_most"
+        for field in ("mode", "of"):
+            mode = getattr(expected, field)
+            if packets and mode is not None and mode not in experiment.modes:
+                yield (*at, field), f"{mode} is not measured here", "Add it to modes, or judge another"
+        if expected.segmentation not in experiment.segmentation:
+            yield (*at, "segmentation"), f"{expected.segmentation} is not measured here", "Add it to segmentation"

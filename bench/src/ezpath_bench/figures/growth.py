@@ -1,0 +1,42 @@
+"""Curves in other benchmarks' results, and how they grow: a power law fitted by least squares in logarithms. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Values against sizes, and value ≈ exp(offset) · size^power."""
+
+    name: str
+    against: str
+    sizes: Sequence[float]
+    values: Sequence[float]
+    power: float
+    offset: float
+
+    @classmethod
+    def fitted(cls, name: str, against: str, points: Sequence[tuple[float, float]]) -> Curve:
+        """Raises ValueError for fewer than two sizes, or for what has no logarithm."""
+        sizes, values = [size for size, _ in points], [value for _, value in points]
+        if len(set(sizes)) < 2 or min(*sizes, *values) <= 0:
+            raise ValueError(f"{name}: no growth can be fitted to {points}")
+        power, offset = np.polyfit(np.log(sizes), np.log(values), 1)
+        return cls(name, against, sizes, values, float(power), float(offset))
+
+    def __str__(self) -> str:
+        at = max(self.sizes)
+        value = math.exp(self.offset) * at**self.power
+        return f"{self.name}: grows as {self.against}^{self.power:.2f}; {value:.3g} at {at:,.0f}"
+
+
+def curves_of(results: Mapping[str, Any]) -> Iterator[Curve]:
+    """What can be fitted in ``results``: nothing where there is nothing."""
+    del results
+    yield from ()

@@ -1,0 +1,84 @@
+"""Experiment files: those that ship are right, and a wrong one is refused with file, line, field and remedy."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from ezpath.inventory.problems import InventoryError
+from ezpath_bench.figures.command import SHIPPED, command
+from ezpath_bench.figures.experiment import parse
+
+GOOD = """\
+name: bulk
+title: Bulk TCP
+hosts: guests
+workload: {kind: stream, seconds: 2}
+modes: [overlay, ezpath]
+expect:
+  - {metric: Gbit/s, mode: ezpath, of: overlay, at_least: 2}
+"""
+
+
+def refused(text: str) -> list[str]:
+    with pytest.raises(InventoryError) as caught:
+        parse(text, "mine.yaml")
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_those_that_ship_are_right() -> None:
+    done = CliRunner().invoke(command, ["--check"])
+
+    assert done.exit_code == 0, done.output
+    assert len(list(SHIPPED.glob("*.yaml"))) >= 4
+
+
+def test_a_field_that_nobody_knows_is_refused_with_the_nearest_that_there_is() -> None:
+    [said] = refused(GOOD.replace("title:", "titel:"))[1:]
+
+    assert said.startswith("mine.yaml:2: titel: is not known here")
+    assert "title" in said
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where"),
+    [
+        ("kind: stream", "kind: steam", "mine.yaml:4: workload"),
+        ("seconds: 2", "seconds: 900", "mine.yaml:4: workload.seconds"),
+        ("seconds: 2", "octets: 7", "mine.yaml:4: workload.octets"),
+        ("hosts: guests", "hosts: guest", "mine.yaml:3: hosts"),
+        ("[overlay, ezpath]", "[overlay]", "mine.yaml:7: expect.0.mode: ezpath is not measured here"),
+        ("[overlay, ezpath]", "[]", "mine.yaml:5: modes: is empty"),
+        ("at_least: 2", "at_least: 2, at_most: 3", "mine.yaml:7: expect.0: has no bound, or two"),
+        (", at_least: 2", "", "mine.yaml:7: expect.0: has no bound, or two"),
+        ("title: Bulk TCP", "title: Bulk TCP\ntitle: More", "mine.yaml:3: title: is given twice"),
+    ],
+)
+def test_a_mistake_is_named_with_line_and_field(old: str, new: str, where: str) -> None:
+    said = refused(GOOD.replace(old, new))
+
+    assert any(line.startswith(where) for line in said), said
+
+
+def test_what_is_no_yaml_is_refused_where_it_stops_to_be() -> None:
+    assert refused("name: [bulk\ntitle: x")[0].startswith("mine.yaml:2: file: not YAML")
+
+
+def test_a_wrong_file_ends_the_command_before_anything_runs(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(textwrap.dedent(GOOD).replace("hosts: guests", "hosts: moon"))
+
+    done = CliRunner().invoke(command, [str(file)])
+
+    assert done.exit_code == 2
+    assert f"{file}:3: hosts" in done.output
+
+
+def test_quick_means_fewer_and_shorter_rounds() -> None:
+    experiment = parse(GOOD, "mine.yaml")
+
+    assert experiment.at_pace(quick=False).rounds == 5
+    assert experiment.at_pace(quick=True).rounds == 2
+    assert experiment.at_pace(quick=True).workload.seconds == 1.0  # type: ignore[union-attr]
