@@ -1,8 +1,8 @@
 """Numbered packets to the other guest and back: what is lost, late or out of order, and in which act. Runs in a guest.
 
 Standard library only: it is copied there by itself. Round trips, because the guests' clocks are not the same.
-``numbered.py pong ADDRESS`` answers; ``numbered.py ping ADDRESS RATE`` asks, and prints JSON at its end. Text to UDP port
-7009 of loopback begins the act of that name; ``end`` ends it.
+``numbered.py pong ADDRESS`` answers; ``numbered.py ping ADDRESS RATE`` asks, and prints JSON at its end. Text to UDP
+port 7009 of loopback begins the act of that name; ``end`` ends it.
 """
 
 from __future__ import annotations
