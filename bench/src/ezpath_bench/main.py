@@ -7,6 +7,7 @@ from importlib import import_module
 import click
 
 BENCHMARKS = {
+    "claims": "figures.claims_command",
     "collectors": "collectors.command",
     "control": "control",
     "dataplane": "dataplane.command",

@@ -47,7 +47,7 @@ def command(files: tuple[Path, ...], only: str, quick: bool, check: bool, p4_dir
         return
     experiments = [each.at_pace(quick) for each in experiments]
     outcomes: list[Outcome] = []
-    for outcome in runner.carry_out(experiments, p4_dir, quick, _say):
+    for outcome in runner.carry_out(experiments, p4_dir, _say):
         outcomes.append(outcome)
         # after each: what was measured is kept whatever becomes of the rest
         page.write(out, experiments, outcomes, _versions())

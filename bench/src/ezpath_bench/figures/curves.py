@@ -15,16 +15,20 @@ from ezpath_bench.figures.results import Outcome
 _LONGEST_S = 900.0
 
 
-def measured(name: str, work: Curve, quick: bool) -> Outcome:
-    """Runs ``ezpath-bench <kind>``; its own targets' verdicts are kept as remarks."""
+def measured(name: str, work: Curve) -> Outcome:
+    """Runs ``ezpath-bench <kind>`` with each run's options; its own targets' verdicts are kept as remarks."""
     outcome = Outcome(name)
-    with tempfile.TemporaryDirectory(prefix="ezfig-") as folder:
-        words = [program("ezpath-bench"), work.kind, *(work.quick if quick else work.options), "--out", folder]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=_LONGEST_S, check=False)
-        kept = Path(folder) / f"{work.kind}.json"
-        if not kept.exists():
-            outcome.failed = f"`{' '.join(words[1:-2])}`: exit status {done.returncode}: {done.stderr.strip()[-400:]}"
-            return outcome
-        outcome.curves = json.loads(kept.read_text(encoding="utf-8"))["results"]
-    outcome.remarks = [line for line in done.stdout.splitlines() if line.startswith(("reached", "MISSED"))]
+    for options in work.runs:
+        with tempfile.TemporaryDirectory(prefix="ezfig-") as folder:
+            words = [program("ezpath-bench"), work.kind, *options, "--out", folder]
+            done = subprocess.run(words, capture_output=True, text=True, timeout=_LONGEST_S, check=False)
+            kept = Path(folder) / f"{work.kind}.json"
+            if not kept.exists():
+                said = f"`{' '.join(words[1:-2])}`: exit status {done.returncode}: {done.stderr.strip()[-400:]}"
+                outcome.failed = said
+                return outcome
+            outcome.curves.setdefault("runs", []).append(json.loads(kept.read_text(encoding="utf-8"))["results"])
+        outcome.remarks += [line for line in done.stdout.splitlines() if line.startswith(("reached", "MISSED"))]
+    if not work.runs:
+        outcome.remarks.append("left out of a quick run")
     return outcome

@@ -73,11 +73,13 @@ class Application(_Strict):
 
 
 class Curve(_Strict):
-    """One of this package's other benchmarks; its figures against their size, and how they grow."""
+    """One of this package's other benchmarks at several sizes; its figures against them, and how they grow."""
 
     kind: Literal["collectors", "saga", "decider"]
-    options: tuple[str, ...] = ()
-    quick: tuple[str, ...] = ()
+    runs: tuple[tuple[str, ...], ...] = ((),)
+    """Options of each run."""
+    quick_runs: tuple[tuple[str, ...], ...] = ()
+    """In place of them where it is to be quick; none: left out then."""
 
 
 Workload = Annotated[Stream | RoundTrip | Change | Application | Curve, Field(discriminator="kind")]
@@ -119,6 +121,8 @@ class Experiment(_Strict):
         workload = self.workload
         if isinstance(workload, Stream | RoundTrip | Application):
             workload = workload.model_copy(update={"seconds": min(workload.seconds, 1.0)})
+        if isinstance(workload, Curve):
+            workload = workload.model_copy(update={"runs": workload.quick_runs})
         return self.model_copy(update={"rounds": self.quick_rounds, "workload": workload})
 
 

@@ -37,6 +37,21 @@ class Curve:
 
 
 def curves_of(results: Mapping[str, Any]) -> Iterator[Curve]:
-    """What can be fitted in ``results``: nothing where there is nothing."""
-    del results
-    yield from ()
+    """What can be fitted in results of the `decider`, `collectors` and `saga` benchmarks, kept as ``runs``."""
+    kept = results.get("runs", ())
+    deciding = [run for each in kept for run in each.get("runs", ())]
+    for strategy in dict.fromkeys(run["strategy"] for run in deciding):
+        points = [(run["flows"], run["round_s"]) for run in deciding if run["strategy"] == strategy]
+        yield from _fitted(f"{strategy}, seconds a round", "flows", points)
+    polling = [(each["cells"], case) for each in kept for case in each.get("cases", ()) if case["collectors"] == 1]
+    yield from _fitted(
+        "collector, cores", "cells", [(cells * case["switches"], case["cores"]) for cells, case in polling]
+    )
+    rates = [each["rate"] for each in kept if "rate" in each]
+    for way in ("offload", "revert"):
+        yield from _fitted(f"{way}s a second", "pairs", [(rate["pairs"], rate[way]) for rate in rates])
+
+
+def _fitted(name: str, against: str, points: Sequence[tuple[float, float]]) -> Iterator[Curve]:
+    if len({size for size, _ in points}) >= 2 and all(value > 0 for _, value in points):
+        yield Curve.fitted(name, against, points)

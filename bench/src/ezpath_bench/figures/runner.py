@@ -21,13 +21,13 @@ from ezpath_bench.rounds import interleaved
 Say = Callable[[str], None]
 
 
-def carry_out(experiments: Sequence[Experiment], p4_dir: Path, quick: bool, say: Say) -> Iterator[Outcome]:
+def carry_out(experiments: Sequence[Experiment], p4_dir: Path, say: Say) -> Iterator[Outcome]:
     """Each experiment's outcome, as it ends. One that fails says why in its outcome; the others go on."""
     guests = [each for each in experiments if each.hosts == "guests"]
     for experiment in experiments:
         if isinstance(experiment.workload, Curve):
             say(f"{experiment.name}: {experiment.title}")
-            yield curves.measured(experiment.name, experiment.workload, quick)
+            yield curves.measured(experiment.name, experiment.workload)
     if not guests:
         return
     try:
