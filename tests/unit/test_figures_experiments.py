@@ -82,3 +82,9 @@ def test_quick_means_fewer_and_shorter_rounds() -> None:
     assert experiment.at_pace(quick=False).rounds == 5
     assert experiment.at_pace(quick=True).rounds == 2
     assert experiment.at_pace(quick=True).workload.seconds == 1.0  # type: ignore[union-attr]
+
+
+def test_quick_means_the_least_and_the_greatest_size() -> None:
+    experiment = parse(GOOD.replace("seconds: 2", "octets: [1, 2, 3]"), "mine.yaml")
+
+    assert experiment.at_pace(quick=True).workload.octets == (1, 3)  # type: ignore[union-attr]

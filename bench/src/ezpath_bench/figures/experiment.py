@@ -70,6 +70,8 @@ class Application(_Strict):
     kind: Literal["memcached", "zeromq", "nginx"]
     seconds: float = Field(2.0, ge=0.5, le=60)
     octets: tuple[int, ...] = (1024,)
+    rate: float = Field(500.0, gt=0, le=1e6)
+    """Requests a second (nginx), or about as many operations (memcached); of no meaning to zeromq."""
 
 
 class Curve(_Strict):
@@ -120,8 +122,11 @@ class Experiment(_Strict):
             return self
         workload = self.workload
         if isinstance(workload, Stream | RoundTrip | Application):
-            workload = workload.model_copy(update={"seconds": min(workload.seconds, 1.0)})
-        if isinstance(workload, Curve):
+            ends = tuple(dict.fromkeys((workload.octets[0], workload.octets[-1])))
+            workload = workload.model_copy(update={"seconds": min(workload.seconds, 1.0), "octets": ends})
+        elif isinstance(workload, Change):
+            workload = workload.model_copy(update={"seconds": min(workload.seconds, 8.0)})
+        else:
             workload = workload.model_copy(update={"runs": workload.quick_runs})
         return self.model_copy(update={"rounds": self.quick_rounds, "workload": workload})
 
