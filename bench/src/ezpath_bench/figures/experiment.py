@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 Mode = Literal["overlay", "ezpath", "ezpath-tors", "host", "macvlan", "docker"]
 Segmentation = Literal["nic", "off"]
-Hosts = Literal["namespaces", "guests", "machines", "none"]
+Hosts = Literal["guests", "none"]
 
 MODES: dict[str, str] = {
     "overlay": "OVS VXLAN in the host",
@@ -26,9 +26,7 @@ MODES: dict[str, str] = {
     "docker": "Docker's overlay: Linux bridge and kernel VXLAN",
 }
 HOSTS: dict[str, str] = {
-    "namespaces": "(a) namespaces of one kernel",
     "guests": "(b) guests with kernels of their own, User-Mode Linux",
-    "machines": "(c) machines over SSH",
     "none": "no packets: the control plane by itself",
 }
 
@@ -64,16 +62,6 @@ class Change(_Strict):
     """Numbered packets a second beside the transfer, either way."""
 
 
-class Application(_Strict):
-    """A server and its load generator, of the same name as the workload."""
-
-    kind: Literal["memcached", "zeromq", "nginx"]
-    seconds: float = Field(2.0, ge=0.5, le=60)
-    octets: tuple[int, ...] = (1024,)
-    rate: float = Field(500.0, gt=0, le=1e6)
-    """Requests a second (nginx), or about as many operations (memcached); of no meaning to zeromq."""
-
-
 class Curve(_Strict):
     """One of this package's other benchmarks at several sizes; its figures against them, and how they grow."""
 
@@ -84,7 +72,7 @@ class Curve(_Strict):
     """In place of them where it is to be quick; none: left out then."""
 
 
-Workload = Annotated[Stream | RoundTrip | Change | Application | Curve, Field(discriminator="kind")]
+Workload = Annotated[Stream | RoundTrip | Change | Curve, Field(discriminator="kind")]
 
 
 class Expectation(_Strict):
@@ -121,7 +109,7 @@ class Experiment(_Strict):
         if not quick:
             return self
         workload = self.workload
-        if isinstance(workload, Stream | RoundTrip | Application):
+        if isinstance(workload, Stream | RoundTrip):
             ends = tuple(dict.fromkeys((workload.octets[0], workload.octets[-1])))
             workload = workload.model_copy(update={"seconds": min(workload.seconds, 1.0), "octets": ends})
         elif isinstance(workload, Change):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from ezpath_lab.shell import LabError
 
-from ezpath_bench.figures.experiment import Application, RoundTrip, Stream
+from ezpath_bench.figures.experiment import RoundTrip, Stream
 from ezpath_bench.figures.guests.plan import SIDES, inside
 from ezpath_bench.figures.guests.site import Site
 
@@ -65,11 +65,6 @@ def round_trip(site: Site, work: RoundTrip, mode: str, octets: int) -> dict[str,
         "p99 µs": percentiles.get(99.0, 0.0),
         "CPU µs a round trip": sum(each.all for each in used) / int(counted[1]) * 1e6,
     }
-
-
-def unavailable(site: Site, work: Application, mode: str, octets: int) -> dict[str, float]:
-    del site, octets, mode
-    raise LabError(f"{work.kind} is not measured yet")
 
 
 Run = Callable[..., Mapping[str, float]]
