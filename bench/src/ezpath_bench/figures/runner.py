@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -42,6 +44,8 @@ def carry_out(experiments: Sequence[Experiment], p4_dir: Path, say: Say) -> Iter
 
 @contextmanager
 def _guests(p4_dir: Path, say: Say) -> Iterator[Site]:
+    # Nothing is left behind then either.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ezfig-"))
         runner = stack.enter_context(asyncio.Runner())
