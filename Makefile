@@ -17,7 +17,7 @@ WORKERS ?= 2
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup setup-tests lab lab-down chaos test model fuzz check format bench bench-quick setup-bench bench-dataplane bench-control bench-collectors bench-monitor bench-saga bench-decider \
-	sim p4 p4-check saga-doc events-doc reference docs record-docker pictures clean
+	sim p4 p4-check saga-doc events-doc trust-doc reference docs record-docker pictures clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -101,6 +101,9 @@ saga-doc: setup ## Make the diagram and the tables of docs/SAGA.md anew
 
 events-doc: setup ## Make docs/asyncapi.yaml and docs/EVENTS.md anew from the event types
 	@$(BIN)/python tools/events-doc
+
+trust-doc: setup ## Make the table of docs/TRUST.md anew from the roles
+	@$(BIN)/python tools/trust-doc
 
 reference: setup ## Make docs/SETTINGS.md and docs/CLI.md anew from the programs' options
 	@$(BIN)/python tools/reference

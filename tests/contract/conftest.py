@@ -32,6 +32,17 @@ def nats_binary() -> str | None:
     return str(beside) if beside.exists() else shutil.which("nats-server")
 
 
+def until_listening(port: int, log: Path) -> None:
+    """Returns when a nats-server accepts connections there."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+    raise AssertionError(f"nats-server did not start: {log.read_text()[-2000:]}")
+
+
 class NatsServer:
     """One nats-server that a test may start, stop, freeze, and start again empty."""
 
@@ -57,13 +68,7 @@ class NatsServer:
         log = (self._directory / "nats.log").open("ab")
         self._process = subprocess.Popen(command, stdout=log, stderr=log)
         log.close()
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.02)
-        raise AssertionError(f"nats-server did not start: {(self._directory / 'nats.log').read_text()[-2000:]}")
+        until_listening(self.port, self._directory / "nats.log")
 
     def stop(self) -> None:
         if self._process is not None:

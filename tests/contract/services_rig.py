@@ -59,6 +59,8 @@ class Services:
         self._directory = directory
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.options = dict(OPTIONS)
+        self.shown: Callable[[str], Sequence[str]] = lambda who: ()
+        """What a service, or a person at the command line, shows NATS."""
         network = NETWORK.format(tor=tor.address, h1=h1.remote, h2=h2.remote)
         endpoints = (ENDPOINT.format(name, mac, 1 + number, host) for number, (name, mac, host) in enumerate(ends))
         (directory / "network.yaml").write_text(network + "".join(endpoints))
@@ -68,7 +70,7 @@ class Services:
         for name in names:
             self._ready(name).unlink(missing_ok=True)
             command = [str(BIN / f"ezpath-{name}"), "--nats", self.url, "--inventory", self.inventory]
-            command += ["--ready-file", str(self._ready(name)), *self.options[name]]
+            command += ["--ready-file", str(self._ready(name)), *self.options[name], *self.shown(name)]
             clean = {key: value for key, value in os.environ.items() if not key.startswith("EZPATH_")}
             with self._log(name).open("ab") as log:
                 self.processes[name] = subprocess.Popen(command, stderr=log, env=clean)  # noqa: ASYNC220 - at once
@@ -89,15 +91,15 @@ class Services:
     def log(self, name: str) -> str:
         return self._log(name).read_text(errors="replace")
 
-    async def ezpath(self, *arguments: str) -> tuple[int, str, str]:
+    async def ezpath(self, *arguments: str, user: str = "operator", inventory: bool = True) -> tuple[int, str, str]:
         """The command line, to its end: exit status, standard output, standard error."""
         process = await asyncio.create_subprocess_exec(
             str(BIN / "ezpath"),
             *arguments,
             "--nats",
             self.url,
-            "--inventory",
-            self.inventory,
+            *(("--inventory", self.inventory) if inventory else ()),
+            *self.shown(user),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
@@ -126,11 +128,13 @@ async def running(
     make_machine: Callable[[], OvsMachine],
     ends: Sequence[End] = ENDS,
     limits: Mapping[str, int] | None = None,
+    prepare: Callable[[Services], None] = lambda services: None,
     **options: Sequence[str],
 ) -> AsyncIterator[Services]:
     """All of them started and ready; ``options`` in place of the usual ones, by service.
 
     ``ends``: the endpoints; ``limits``: entries that the ToR has room for, by table, which it tells nobody.
+    ``prepare`` has them before they are started.
     """
     tor = ServerOnly(directory, limits=limits)
     await tor.start()
@@ -140,6 +144,7 @@ async def running(
     services = Services(directory, url, tor, machines["h1"], machines["h2"], ends)
     try:
         services.options |= options
+        prepare(services)
         await services.start(*OPTIONS)
         yield services
     finally:

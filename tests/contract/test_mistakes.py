@@ -9,12 +9,14 @@ lab left (tests/lab), certificates where trust is.
 from __future__ import annotations
 
 import asyncio
+import datetime
 import os
+import shutil
 import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,9 +24,12 @@ import pytest_asyncio
 from contract.conftest import NatsServer, free_port, nats_binary
 from decider_rig import Decider, World
 from ezpath.answers import ASK_STATUS, ServiceStatus, to_document
+from ezpath.trust.keys import make_seed
+from ezpath.trust.store import Store
 from nats.aio.client import Client as Nats
 from network import NETWORK
 from tor_server import P4, ServerOnly
+from trust_rig import Guarded, guarded, plan_of
 
 from p4rt import Client
 
@@ -143,6 +148,91 @@ async def test_a_subject_or_a_message_that_no_service_understands(decider: Decid
     await world.until(lambda event: getattr(event, "type", "") == "dead-letter")
     said = await run("ezpath", "tail", "--nats", world.nats, "--no-follow", "--kind", "dead-letter")
     said.line_with("dead letter", "ezpath.decision.offload.red.red-1.red-3: version None, where this service knows 1")
+
+
+@pytest.fixture
+def guarded_nats(tmp_path: Path, needs: object) -> Iterator[Guarded]:
+    if nats_binary() is None:
+        needs("nats-server")  # type: ignore[operator]
+    with guarded(tmp_path, plan_of()) as server:
+        yield server
+
+
+def exchanged(options: list[str], option: str, value: Path) -> list[str]:
+    number = options.index(option)
+    return [*options[: number + 1], str(value), *options[number + 2 :]]
+
+
+async def test_a_key_that_nats_does_not_know(guarded_nats: Guarded, inventory: str, tmp_path: Path) -> None:
+    (tmp_path / "other").write_text(make_seed())
+    shown = exchanged(guarded_nats.shown("decider"), "--nats-credentials", tmp_path / "other")
+    for command in (("ezpath", "offloads"), ("ezpath-decider", "--inventory", inventory)):
+        said = await run(*command, "--nats", guarded_nats.url, *shown)
+        assert said.code == 2
+        said.line_with("refuses --nats-credentials", "other", "Give a key that the server's accounts.conf has")
+        assert (tmp_path / "other").read_text() not in said.text
+    said = await run("ezpath", "doctor", "--nats", guarded_nats.url, *shown)
+    assert said.code == 1
+    said.line_with("nats", "wrong", "uthorization")
+
+
+async def test_a_key_that_is_none(guarded_nats: Guarded, inventory: str, tmp_path: Path) -> None:
+    shown = exchanged(guarded_nats.shown("decider"), "--nats-credentials", tmp_path / "nothing")
+    said = await run("ezpath-decider", "--inventory", inventory, "--nats", guarded_nats.url, *shown)
+    assert said.code == 2
+    said.line_with("--nats-credentials", "nothing cannot be read: No such file or directory", "ezpath trust init")
+
+
+async def test_a_service_with_anothers_key(guarded_nats: Guarded, inventory: str) -> None:
+    for name in ("decider", "collector"):
+        said = await run(
+            f"ezpath-{name}",
+            *("--inventory", inventory, "--nats", guarded_nats.url),
+            *guarded_nats.shown("collector" if name == "decider" else "viewer"),
+            until="not allowed",
+        )
+        said.line_with("permissions violation", "give this service the key of its own role")
+
+
+async def test_an_expired_certificate(guarded_nats: Guarded, inventory: str) -> None:
+    # Given a certificate of a service that was good until yesterday
+    store, plan = guarded_nats.store, guarded_nats.plan
+    long_ago = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=plan.days + 1)
+    store.make(plan, long_ago, renew=True)
+    # When it shows that, or is shown one
+    for command in (("ezpath", "offloads"), ("ezpath-decider", "--inventory", inventory)):
+        said = await run(*command, "--nats", guarded_nats.url, *guarded_nats.shown("decider"))
+        # Then it says which file, since when, and what to do
+        assert said.code == 2
+        said.line_with("--nats-certificate", "cert.pem: expired on", "ezpath trust renew DIR")
+    # And when the server shows one
+    guarded_nats.stop()
+    guarded_nats.start()
+    for user in plan.users:
+        shutil.rmtree(store.user(user))
+    (store.directory / "nats" / "cert.pem").rename(store.directory / "nats" / "kept")
+    (store.directory / "nats" / "key.pem").rename(store.directory / "nats" / "kept.key")
+    store.make(plan, datetime.datetime.now(datetime.UTC))
+    said = await run(
+        "ezpath-decider", "--inventory", inventory, "--nats", guarded_nats.url, *guarded_nats.shown("decider")
+    )
+    assert said.code == 2
+    said.line_with("shows a certificate that is not good", "expired", "ezpath trust renew DIR")
+
+
+async def test_a_server_that_another_authority_signed(guarded_nats: Guarded, inventory: str, tmp_path: Path) -> None:
+    other = Store(tmp_path / "others")
+    other.make(guarded_nats.plan, datetime.datetime.now(datetime.UTC))
+    shown = exchanged(guarded_nats.shown("decider"), "--nats-ca", tmp_path / "others" / "nats" / "ca.pem")
+    said = await run("ezpath-decider", "--inventory", inventory, "--nats", guarded_nats.url, *shown)
+    assert said.code == 2
+    said.line_with("shows a certificate that is not good", "Give with --nats-ca who signed it")
+
+
+async def test_nothing_is_shown_where_something_is_asked_for(guarded_nats: Guarded, inventory: str) -> None:
+    said = await run("ezpath", "offloads", "--nats", guarded_nats.url)
+    assert said.code == 3  # without TLS there is no word from it, and no telling what it is
+    said.line_with(guarded_nats.url, "--nats-ca")
 
 
 # ---- the machine ----------------------------------------------------------

@@ -21,6 +21,7 @@ from ezpath.malformed import MalformedEvent, check_name, check_pair, check_targe
 from ezpath.names import PairId
 from ezpath.samples import VERSION
 
+ASK_SUBJECT = "ezpath.ask"
 ASK_STATUS = "status"
 MOST_LISTED = 500
 """Of a kind of difference, in one answer: more than a person reads, less than NATS takes."""

@@ -20,7 +20,17 @@ from ezpath.inventory.lines import Lines
 from ezpath.inventory.problems import Problem
 from ezpath.nearest import meant, nearest
 
-SHARED = ("nats", "inventory", "log-level", "ready-file", "traces")
+SHARED = (
+    "nats",
+    "nats-credentials",
+    "nats-ca",
+    "nats-certificate",
+    "nats-key",
+    "inventory",
+    "log-level",
+    "ready-file",
+    "traces",
+)
 SERVICES = ("collector", "decider", "host-writer", "switch-writer")
 PREFIX = "EZPATH_"
 NEARLY = 0.74

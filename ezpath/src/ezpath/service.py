@@ -34,13 +34,14 @@ import click
 import structlog
 from prometheus_client import CollectorRegistry
 
-from ezpath import natsurl, systemd
+from ezpath import systemd
 from ezpath.answers import ASK_STATUS, SagaCounts, ServiceStatus, to_document
-from ezpath.bus import Bus
+from ezpath.bus import Access, Bus, Refused
 from ezpath.condition import Condition
 from ezpath.configfile import config_option
 from ezpath.inventory import Inventory, InventoryError, load
 from ezpath.metrics import CannotListen, ServiceMetrics, expose
+from ezpath.natsoptions import nats_options
 from ezpath.process import pid_namespace
 from ezpath.telemetry import LOG_LEVELS, LogLevel, configure_logging
 from ezpath.tracing import CannotTrace, Tracer, tracer
@@ -59,7 +60,7 @@ CANCEL_AGAIN_S = 2.5
 class Settings:
     """What :func:`service_options` read from the command line or the environment."""
 
-    nats: str
+    nats: Access
     inventory: Path
     log_level: LogLevel = "info"
     ready_file: Path | None = None
@@ -160,15 +161,7 @@ def service_options(command: _F) -> _F:
     """Give a click command the options all services share; it is called with ``settings``."""
 
     @config_option
-    @click.option(
-        "--nats",
-        envvar="EZPATH_NATS",
-        default="nats://127.0.0.1:4222",
-        show_default=True,
-        metavar="URL[,URL…]",
-        callback=natsurl.checked,
-        help="NATS with JetStream: a server, or several of a cluster. The service waits for it. [env: EZPATH_NATS]",
-    )
+    @nats_options("NATS with JetStream: a server, or several of a cluster. The service waits for it.")
     @click.option(
         "--inventory",
         envvar="EZPATH_INVENTORY",
@@ -208,7 +201,7 @@ def service_options(command: _F) -> _F:
     @functools.wraps(command)
     def with_settings(
         *args: Any,
-        nats: str,
+        nats: Access,
         inventory: Path,
         log_level: LogLevel,
         ready_file: Path | None,
@@ -341,8 +334,8 @@ async def _run(
     return EXIT_STOPPED
 
 
-def _refused(error: BaseException) -> ConfigurationRefused | None:
-    if isinstance(error, ConfigurationRefused):
+def _refused(error: BaseException) -> BaseException | None:
+    if isinstance(error, ConfigurationRefused | Refused):
         return error
     if isinstance(error, BaseExceptionGroup):
         return next(filter(None, map(_refused, error.exceptions)), None)

@@ -13,6 +13,8 @@ from typing import Literal, TextIO
 import structlog
 from structlog.typing import Processor
 
+EOF_ON_TLS = "returning true from eof_received()"
+"""asyncio's word, at the end of each connection with TLS, on something that nats-py does and nobody can change."""
 LogLevel = Literal["debug", "info", "warning", "error"]
 LOG_LEVELS: tuple[LogLevel, ...] = ("debug", "info", "warning", "error")
 
@@ -35,6 +37,7 @@ def configure_logging(level: LogLevel = "info", stream: TextIO | None = None) ->
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )
     handler = logging.StreamHandler(target)
+    handler.addFilter(lambda record: EOF_ON_TLS not in str(record.msg))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],

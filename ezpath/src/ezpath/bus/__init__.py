@@ -10,20 +10,23 @@ It waits for NATS, goes on when NATS comes back, and puts what cannot be parsed 
 Adapter: everything that knows nats-py is in this package.
 """
 
+from ezpath.bus.access import Access
 from ezpath.bus.batch import Saying
 from ezpath.bus.bus import Bus
 from ezpath.bus.consumer import Delivery
-from ezpath.bus.errors import BusError, Conflict, Unavailable
+from ezpath.bus.errors import BusError, Conflict, Refused, Unavailable
 from ezpath.bus.kv import FENCE, KvChange, KvWrite
 
 __all__ = [
     "FENCE",
+    "Access",
     "Bus",
     "BusError",
     "Conflict",
     "Delivery",
     "KvChange",
     "KvWrite",
+    "Refused",
     "Saying",
     "Unavailable",
 ]

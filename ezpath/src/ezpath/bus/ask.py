@@ -17,11 +17,11 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 
+from ezpath.answers import ASK_SUBJECT
 from ezpath.bus.errors import BusError, Unavailable
 from ezpath.bus.link import Link
 from ezpath.malformed import MalformedEvent, json_object
 
-SUBJECT = "ezpath.ask"
 NO_RESPONDERS = "503"
 MOST_OPEN = 100
 """Questions at once; whoever asks more is left without an answer."""
@@ -43,7 +43,7 @@ async def ask(link: Link, what: str, question: Mapping[str, Any], within_s: floa
     """The first answer; None where nobody listens, or nobody answered ``within_s`` seconds."""
     client = await link.client(within_s)
     try:
-        message = await client.request(f"{SUBJECT}.{what}", json.dumps(question).encode(), timeout=within_s)
+        message = await client.request(f"{ASK_SUBJECT}.{what}", json.dumps(question).encode(), timeout=within_s)
     except (NoRespondersError, TimeoutError):
         return None
     except (NatsError, OSError) as error:
@@ -68,7 +68,7 @@ async def ask_all(
     inbox, answers = client.new_inbox(), list[Document]()
     try:
         subscription = await client.subscribe(inbox)
-        await client.publish(f"{SUBJECT}.{what}", json.dumps(question).encode(), reply=inbox)
+        await client.publish(f"{ASK_SUBJECT}.{what}", json.dumps(question).encode(), reply=inbox)
         try:
             async with asyncio.timeout(within_s) as patience:
                 async for message in subscription.messages:
@@ -117,9 +117,9 @@ def _answer(what: str, message: Msg) -> Document:
         return json_object(message.data)
     except MalformedEvent as error:
         raise BusError(
-            f"{SUBJECT}.{what} was answered with what is {error}. See that all services are of one version"
+            f"{ASK_SUBJECT}.{what} was answered with what is {error}. See that all services are of one version"
         ) from None
 
 
 def _lost(what: str, error: Exception) -> Unavailable:
-    return Unavailable(f"{SUBJECT}.{what} was not asked: {error}. The connection is being made again")
+    return Unavailable(f"{ASK_SUBJECT}.{what} was not asked: {error}. The connection is being made again")

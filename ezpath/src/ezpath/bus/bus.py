@@ -13,7 +13,9 @@ from nats.aio.msg import Msg
 from nats.errors import BadSubjectError, MaxPayloadError
 from nats.errors import Error as NatsError
 
+from ezpath.answers import ASK_SUBJECT
 from ezpath.bus import ask, place, reader, topology
+from ezpath.bus.access import Access, access_of
 from ezpath.bus.ask import Answerer, Enough, never
 from ezpath.bus.batch import Message, Saying, pack
 from ezpath.bus.bulk import Cutter, Joiner
@@ -79,12 +81,14 @@ class Bus:
 
     @classmethod
     async def connect(
-        cls, url: str, service: str, *, wait_s: float | None = None, patience_s: float = PATIENCE_S
+        cls, nats: Access | str, service: str, *, wait_s: float | None = None, patience_s: float = PATIENCE_S
     ) -> Bus:
-        """Connect to NATS at ``url`` as ``service`` and make sure of the stream and the buckets.
+        """Connect to ``nats`` as ``service`` and make sure of the stream and the buckets.
 
         Waits for NATS for ever, saying so in the log every few seconds, or for ``wait_s`` seconds: then
         :class:`Unavailable`. ``patience_s`` bounds every later call that needs an answer.
+
+        Raises :class:`Refused` where NATS does not let us in.
         """
         bus: Bus
 
@@ -92,7 +96,7 @@ class Bus:
             await topology.ensure(client.jetstream(timeout=ATTEMPT_S))
             await bus._restore(client)
 
-        link = Link(url, f"ezpath-{service}", on_up)
+        link = Link(access_of(nats), f"ezpath-{service}", on_up)
         bus = cls(link, service, patience_s)
         await link.open(wait_s)
         return bus
@@ -381,7 +385,7 @@ class Bus:
         """Answer what is asked on ``ezpath.ask.<what>`` from now on. None from ``answerer``: somebody else may know."""
 
         desk = ask.Desk(self._link, answerer)
-        await self._subscribe(f"{ask.SUBJECT}.{what}", desk.take)
+        await self._subscribe(f"{ASK_SUBJECT}.{what}", desk.take)
 
     # ---- looking on -------------------------------------------------------
 

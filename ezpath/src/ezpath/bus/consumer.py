@@ -189,6 +189,8 @@ class Consumer(Generic[E]):
     def _config(self, start: int) -> api.ConsumerConfig:
         everything = start <= 1
         return api.ConsumerConfig(
+            # With its name it is asked for on a subject that has the filter in it: NATS can say who may.
+            name=self._durable,
             durable_name=self._durable,
             description=f"{self._service}: {self._subject}",
             filter_subject=self._subject,

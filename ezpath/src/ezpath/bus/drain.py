@@ -7,6 +7,7 @@ consumer is nobody's but the reader's, and goes with it.
 from __future__ import annotations
 
 import contextlib
+import uuid
 from collections.abc import AsyncGenerator
 
 from nats.aio.client import Client
@@ -24,6 +25,8 @@ INACTIVE_S = 60.0
 def reading(subjects: list[str], deliver: api.DeliverPolicy = api.DeliverPolicy.ALL) -> api.ConsumerConfig:
     """A bystander's consumer: acknowledges nothing, and the server keeps nothing about it on its disk."""
     return api.ConsumerConfig(
+        # With its name it is asked for on a subject that says it: NATS can keep us from those that services depend on.
+        name=f"reader-{uuid.uuid4().hex[:16]}",
         deliver_policy=deliver,
         ack_policy=api.AckPolicy.NONE,
         filter_subjects=subjects,

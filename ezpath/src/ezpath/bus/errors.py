@@ -13,6 +13,10 @@ class Unavailable(BusError):
     """NATS did not answer within the time given."""
 
 
+class Refused(BusError):
+    """NATS does not let this process in, or what it is to show who it is by cannot do that. Waiting would not help."""
+
+
 class Conflict(BusError):
     """Compare-and-set failed: somebody else wrote this key since its revision was read. Read again, decide again."""
 

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+import ssl
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
 
 import structlog
 from nats.aio.client import Client
+from nats.errors import AuthorizationError, NoServersError
 from nats.errors import Error as NatsError
-from nats.errors import NoServersError, SlowConsumerError
+from nats.errors import SlowConsumerError
 from nats.js.errors import ServiceUnavailableError
 
 from ezpath import natsurl
-from ezpath.bus.errors import Unavailable
+from ezpath.bus.access import Access
+from ezpath.bus.errors import Refused, Unavailable
 from ezpath.bus.vitals import Vitals
 
 CONNECT_TIMEOUT_S = 2
@@ -32,18 +36,30 @@ CANCEL_AGAIN_S = 0.5
 SAY_EVERY_S = 5.0
 """How often the log says that NATS is being waited for, seconds."""
 
+NOT_ALLOWED = "permissions violation"
+"""How NATS begins its word on what a user may not do."""
+NOT_ALLOWED_REMEDY = "give this service the key of its own role; docs/TRUST.md says what each role may do"
+NOT_THERE_YET = "EZPath's streams are not there yet, and this user may not make them: start the decider, which does"
+REFUSED_REMEDY = (
+    "Give a key that the server's accounts.conf has with --nats-credentials, and --nats-certificate where it asks for "
+    "one; after `ezpath trust` wrote new ones, reload the server (nats-server --signal reload)"
+)
+SERVER_REMEDY = "Give with --nats-ca who signed it; where it expired, `ezpath trust renew DIR`, and reload the server"
+
+OnError = Callable[[Exception], Awaitable[None]]
 OnUp = Callable[[Client], Awaitable[None]]
 
 
 class Link:
     """Keeps a client connected; ``on_up`` runs on each new one before anybody else gets it.
 
-    ``url`` may name several servers of a cluster, with commas between: whichever answers will do.
+    ``access`` may name several servers of a cluster, with commas between: whichever answers will do.
     """
 
-    def __init__(self, url: str, name: str, on_up: OnUp) -> None:
-        self._url = url
-        self.url = natsurl.shown(url)
+    def __init__(self, access: Access, name: str, on_up: OnUp) -> None:
+        self._access = access
+        self._url = access.url
+        self.url = str(access)
         """For logs and messages."""
         self.name = name
         self.vitals = Vitals()
@@ -51,13 +67,18 @@ class Link:
         self._client: Client | None = None
         self._up = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
+        self._refused: Refused | None = None
         self._last_error = "not tried yet"
         self._quiet = False
         self._said_missed = float("-inf")
         self._log = structlog.get_logger().bind(nats=self.url)
 
     async def open(self, patience_s: float | None) -> None:
-        """Connect. Waits for ever, or for ``patience_s`` seconds: then :class:`Unavailable`."""
+        """Connect. Waits for ever, or for ``patience_s`` seconds: then :class:`Unavailable`.
+
+        Raises :class:`Refused` where NATS does not let us in. Later, on a connection that is made again, that is waited
+        out: keys may be changed on both sides, one after the other.
+        """
         # Whoever will not wait for ever gets the reason as an exception, and needs no log beside it.
         self._quiet = patience_s is not None
         self._keeper = asyncio.create_task(self._keep(), name="nats-link")
@@ -83,6 +104,8 @@ class Link:
         try:
             async with asyncio.timeout(patience_s):
                 await self._up.wait()
+                if self._client is None and self._refused is not None:
+                    raise self._refused
         except TimeoutError:
             raise Unavailable(self.trouble(patience_s)) from None
         assert self._client is not None
@@ -94,11 +117,17 @@ class Link:
         return (
             f"NATS at {self.url} is not reachable{waited}: {self._last_error}. "
             "Start nats-server with JetStream (-js), or give its address with --nats or EZPATH_NATS"
+            + ("" if self._access.ca else "; where it asks for TLS, give --nats-ca")
         )
 
     async def _keep(self) -> None:
         while True:
-            client, closed = await self._connect()
+            try:
+                client, closed = await self._connect()
+            except Refused as error:
+                self._refused = error
+                self._up.set()
+                return
             self._client = client
             self._up.set()
             self.vitals.connected, self.vitals.connections = True, self.vitals.connections + 1
@@ -115,24 +144,36 @@ class Link:
         loop = asyncio.get_running_loop()
         while True:
             closed = asyncio.Event()
-            client = Client()
+            client: Client | None = None
             try:
-                await self._attempt(client, closed)
+                options = self._access.options()
+                client = Client()
+                await self._attempt(client, options, closed)
                 return client, closed
             except NoServersError:
                 pass  # the error callback has had the reason
             except ServiceUnavailableError as error:
                 self._last_error = error.description or "it runs without JetStream"
+            except Refused as error:
+                if self.vitals.connections == 0:
+                    if client is not None:
+                        await _close(client)
+                    raise
+                self._last_error = str(error)
             except (OSError, NatsError, TimeoutError) as error:
                 self._last_error = str(error) or type(error).__name__
-            await _close(client)
+            if client is not None:
+                await _close(client)
             if loop.time() - said >= SAY_EVERY_S and not self._quiet:
                 said = loop.time()
                 self._log.warning("waiting for nats", reason=self.trouble(None))
             await asyncio.sleep(backoff)
             backoff = min(backoff * 2, MAX_BACKOFF_S)
 
-    async def _attempt(self, client: Client, closed: asyncio.Event) -> None:
+    async def _attempt(self, client: Client, options: dict[str, Any], closed: asyncio.Event) -> None:
+        failed: list[Exception] = []
+        forbidden = asyncio.get_running_loop().create_future()
+
         async def on_closed() -> None:
             closed.set()
 
@@ -140,13 +181,34 @@ class Link:
             if isinstance(error, SlowConsumerError):
                 self._missed(error.subject)
                 return
+            failed.append(error)
             self._last_error = str(error) or type(error).__name__
+            if NOT_ALLOWED in self._last_error.lower():
+                self._log.error("not allowed", reason=self._last_error, remedy=NOT_ALLOWED_REMEDY)
+                if not forbidden.done():
+                    forbidden.set_result(None)
 
+        try:
+            await self._connect_once(client, options, on_error, on_closed)
+        except (NatsError, OSError, TimeoutError) as error:
+            if (refused := refusal(self.url, [*failed, error], self._access)) is not None:
+                raise refused from None
+            raise
+        try:
+            await _unless(forbidden, self._on_up(client))
+        except BaseException:
+            await _close(client)
+            raise
+
+    async def _connect_once(
+        self, client: Client, options: dict[str, Any], on_error: OnError, on_closed: Callable[[], Awaitable[None]]
+    ) -> None:
         given = natsurl.servers(self._url)
         async with asyncio.timeout(CONNECT_TIMEOUT_S * len(given) + 1):
             await client.connect(
                 given,
                 name=self.name,
+                **options,
                 allow_reconnect=False,
                 # One round over the servers, without a pause: pauses and repetition are ours.
                 max_reconnect_attempts=1,
@@ -156,11 +218,6 @@ class Link:
                 error_cb=on_error,
                 closed_cb=on_closed,
             )
-        try:
-            await self._on_up(client)
-        except BaseException:
-            await _close(client)
-            raise
 
     def _missed(self, subject: str) -> None:
         """It was said on core NATS, which waits for nobody."""
@@ -191,6 +248,35 @@ class Link:
         self._up.clear()
         if client is not None:
             await _close(client)
+
+
+def refusal(url: str, errors: Iterable[BaseException], access: Access) -> Refused | None:
+    """NATS, or the certificate of one of the two, is why there is no connection: what waiting does not help."""
+    for first in errors:
+        error: BaseException | None = first
+        while error is not None:
+            words = str(error)
+            if isinstance(error, AuthorizationError) or "authorization violation" in words.lower():
+                return Refused(f"NATS at {url} refuses {access.shown}. {REFUSED_REMEDY}")
+            if isinstance(error, ssl.SSLCertVerificationError):
+                why = f"{error.verify_message} (checked by --nats-ca {access.ca or 'of the system'})"
+                return Refused(f"NATS at {url} shows a certificate that is not good: {why}. {SERVER_REMEDY}")
+            if isinstance(error, ssl.SSLError) and "CERTIFICATE" in (error.reason or ""):
+                return Refused(f"NATS at {url} refuses {access.shown}: {error.reason}. {REFUSED_REMEDY}")
+            error = error.__cause__ or error.__context__
+    return None
+
+
+async def _unless(forbidden: asyncio.Future[None], work: Awaitable[None]) -> None:
+    """``work``, unless NATS says in the middle of it that we may not: of that a request is not told, and would wait."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait((task, forbidden), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise NatsError(NOT_THERE_YET)
+        await task
+    finally:
+        task.cancel()
 
 
 async def _close(client: Client) -> None:

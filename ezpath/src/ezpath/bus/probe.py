@@ -16,7 +16,8 @@ from nats.errors import Error as NatsError
 
 from ezpath.answers import ASK_STATUS
 from ezpath.bus import ask
-from ezpath.bus.errors import BusError
+from ezpath.bus.access import Access
+from ezpath.bus.errors import BusError, Refused
 from ezpath.events import STREAM
 from ezpath.natsurl import servers
 
@@ -40,9 +41,14 @@ class NatsFacts:
     """What they answered, asked how they are, between these two times."""
 
 
-async def probe(url: str, within_s: float) -> NatsFacts:
+async def probe(access: Access, within_s: float) -> NatsFacts:
     """Never raises for what is wrong with the server: that is what was asked."""
-    client, last = Client(), "no answer"
+    url, last = access.url, "no answer"
+    try:
+        options = access.options()
+    except Refused as error:
+        return NatsFacts(url, str(error))
+    client = Client()
 
     async def on_error(error: Exception) -> None:
         nonlocal last
@@ -51,7 +57,12 @@ async def probe(url: str, within_s: float) -> NatsFacts:
     try:
         async with asyncio.timeout(within_s):
             await client.connect(
-                servers(url), allow_reconnect=False, max_reconnect_attempts=1, reconnect_time_wait=0, error_cb=on_error
+                servers(url),
+                allow_reconnect=False,
+                max_reconnect_attempts=1,
+                reconnect_time_wait=0,
+                error_cb=on_error,
+                **options,
             )
             return await _ask(client, url)
     except (BusError, NatsError, OSError, TimeoutError, ValueError) as error:

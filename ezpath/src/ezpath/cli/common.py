@@ -11,16 +11,16 @@ from typing import Any, NoReturn, TypeVar, cast
 
 import click
 
-from ezpath import natsurl
-from ezpath.bus import Bus, BusError, Conflict, Unavailable
+from ezpath.bus import Access, Bus, BusError, Conflict, Refused, Unavailable
 from ezpath.events import CONTROL_BUCKET
 from ezpath.inventory import Inventory, InventoryError, load
+from ezpath.natsoptions import nats_options
 from ezpath.telemetry import configure_logging
 
 EXIT_REFUSED = 1
 """It was asked and the answer is no: a configuration with problems, a pair that was rolled back, no decider."""
 EXIT_USAGE = 2
-"""The command line or the inventory given with it is wrong."""
+"""The command line, or a file given with it, is wrong: an inventory, or what is to show NATS who we are."""
 EXIT_NO_NATS = 3
 CONNECT_S = 3.0
 """A person is waiting: no longer than this for NATS, seconds."""
@@ -29,16 +29,8 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def nats_option(command: _F) -> _F:
-    """`--nats URL[,URL…]`."""
-    return click.option(
-        "--nats",
-        envvar="EZPATH_NATS",
-        default="nats://127.0.0.1:4222",
-        show_default=True,
-        metavar="URL[,URL…]",
-        callback=natsurl.checked,
-        help="NATS: a server, or several of a cluster. [env: EZPATH_NATS]",
-    )(command)
+    """`--nats URL[,URL…]`, and how to show who we are."""
+    return nats_options("NATS: a server, or several of a cluster.")(command)
 
 
 def inventory_option(command: _F) -> _F:
@@ -83,18 +75,20 @@ def fail(message: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
-def with_bus(url: str, work: Callable[[Bus], Coroutine[Any, Any, None]]) -> None:
+def with_bus(nats: Access, work: Callable[[Bus], Coroutine[Any, Any, None]]) -> None:
     """Connect, do ``work``, and turn what may go wrong into a message and an exit code. Ctrl-C ends quietly with 0."""
     configure_logging("warning")
 
     async def connected() -> None:
-        async with await Bus.connect(url, "cli", wait_s=CONNECT_S, patience_s=CONNECT_S) as bus:
+        async with await Bus.connect(nats, "cli", wait_s=CONNECT_S, patience_s=CONNECT_S) as bus:
             await work(bus)
 
     try:
         asyncio.run(connected())
     except KeyboardInterrupt:
         return
+    except Refused as error:
+        fail(str(error), EXIT_USAGE)
     except Unavailable as error:
         fail(str(error), EXIT_NO_NATS)
     except BusError as error:

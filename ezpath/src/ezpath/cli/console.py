@@ -11,6 +11,7 @@ import click
 import structlog
 
 from ezpath import systemd
+from ezpath.bus import Access
 from ezpath.cli.common import EXIT_USAGE, fail, nats_option
 from ezpath.inventory import Inventory
 from ezpath.listen import address_of
@@ -57,13 +58,13 @@ def _address(_: click.Context, __: click.Parameter, value: str) -> tuple[str, in
     callback=_address,
     help="Where browsers find it. [env: EZPATH_LISTEN]",
 )
-def console(nats: str, inventory: Path, listen: tuple[str, int]) -> None:
+def console(nats: Access, inventory: Path, listen: tuple[str, int]) -> None:
     """Serve a page with topology, flows, sagas, tables and events, live and read-only."""
     configure_logging("info")
     asyncio.run(_run(nats, load_inventory(inventory), *listen))
 
 
-async def _run(nats: str, network: Inventory, host: str, port: int) -> None:
+async def _run(nats: Access, network: Inventory, host: str, port: int) -> None:
     try:
         # aiohttp is an extra of the package: who wants no console needs none of it
         from ezpath.console.server import Bell, Server, is_loopback, serve
@@ -73,7 +74,7 @@ async def _run(nats: str, network: Inventory, host: str, port: int) -> None:
     from ezpath.console.page import Page
 
     log = structlog.get_logger()
-    bell, page = Bell(), Page(network, address_of(nats), time.time())
+    bell, page = Bell(), Page(network, address_of(nats.url), time.time())
     try:
         runner = await serve(Server(page, bell, host).application(), host, port)
     except OSError as error:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import click
 
-from ezpath.bus import Bus
+from ezpath.bus import Access, Bus
 from ezpath.cli.common import EXIT_REFUSED, EXIT_USAGE, fail, inventory_option, nats_option, with_bus
 from ezpath.cli.completing import PAIRS
 from ezpath.cli.lines import line
@@ -46,7 +46,7 @@ def _options(command: _F) -> _F:
 
 @click.command(epilog="\b\nExample:\n  ezpath offload red.red-1.red-3\n\n" + EPILOG)
 @_options
-def offload(pair: str, nats: str, inventory: Inventory | None, reason: str, wait: bool, timeout: float) -> None:
+def offload(pair: str, nats: Access, inventory: Inventory | None, reason: str, wait: bool, timeout: float) -> None:
     """Move PAIR to the switches now."""
     name, tenant = _checked(pair, inventory)
     event = OffloadRequested(name, tenant, reason, 0.0, time.time())
@@ -55,7 +55,7 @@ def offload(pair: str, nats: str, inventory: Inventory | None, reason: str, wait
 
 @click.command(epilog="\b\nExample:\n  ezpath revert red.red-1.red-3 --reason maintenance\n\n" + EPILOG)
 @_options
-def revert(pair: str, nats: str, inventory: Inventory | None, reason: str, wait: bool, timeout: float) -> None:
+def revert(pair: str, nats: Access, inventory: Inventory | None, reason: str, wait: bool, timeout: float) -> None:
     """Move PAIR back to the hosts now."""
     name, tenant = _checked(pair, inventory)
     event = RevertRequested(name, tenant, reason, time.time())
@@ -74,7 +74,7 @@ def _checked(text: str, inventory: Inventory | None) -> tuple[PairId, Tenant]:
 
 
 def _decide(
-    nats: str, event: OffloadRequested | RevertRequested, ends: tuple[OutcomeName, ...], wait: bool, timeout: float
+    nats: Access, event: OffloadRequested | RevertRequested, ends: tuple[OutcomeName, ...], wait: bool, timeout: float
 ) -> None:
     async def work(bus: Bus) -> None:
         rests = await _rests(bus, event.pair)

@@ -10,7 +10,7 @@ import click
 from rich.text import Text
 
 from ezpath.answers import ASK_STATUS, Installed, ask_installed, from_document
-from ezpath.bus import Bus
+from ezpath.bus import Access, Bus
 from ezpath.cli import differences, targets
 from ezpath.cli.common import EXIT_USAGE, fail, inventory_option, nats_option, with_bus
 from ezpath.cli.completing import HOSTS, SWITCHES
@@ -60,7 +60,7 @@ Exit status: 0 no difference, 1 a difference or an unknown target, 2 wrong usage
     help="How long a writer may take to read back.",
 )
 def diff(
-    nats: str,
+    nats: Access,
     inventory: Inventory | None,
     switches: tuple[str, ...],
     hosts: tuple[str, ...],

@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 from rich.text import Text
 
-from ezpath import natsurl
+from ezpath.bus import Access
 from ezpath.bus.probe import ROLL_CALL_S, probe
 from ezpath.cli import targets
 from ezpath.cli.checkup import Finding, Machine, Mtus, of_machine, of_mtus, of_nats, of_services
@@ -57,7 +57,7 @@ LISTING: Listing[Finding] = Listing(
 @nats_option
 @inventory_option
 @output_option
-def doctor(nats: str, inventory: Inventory | None, output: Format) -> None:
+def doctor(nats: Access, inventory: Inventory | None, output: Format) -> None:
     """Look for what is missing or wrong: kernel, clang, Open vSwitch, NATS, JetStream, clocks, MTUs."""
     configure_logging("error")
     findings = [*of_machine(machine()), *asyncio.run(_outside(nats, inventory))]
@@ -99,9 +99,9 @@ def _has_datapath() -> bool:
         return False
 
 
-async def _outside(nats: str, inventory: Inventory | None) -> list[Finding]:
+async def _outside(nats: Access, inventory: Inventory | None) -> list[Finding]:
     facts = await probe(nats, CONNECT_S + ROLL_CALL_S)
-    found = list(of_nats(natsurl.shown(nats), facts.problem, facts.version, facts.jetstream, facts.ahead_s))
+    found = list(of_nats(str(nats), facts.problem, facts.version, facts.jetstream, facts.ahead_s))
     found += of_services(targets.statuses(facts.services), facts.asked_at, facts.heard_at)
     if inventory is not None:
         found += [finding async for finding in _hosts(inventory.hosts.values(), inventory)]

@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.live import Live
 
-from ezpath.bus import Bus
+from ezpath.bus import Access, Bus
 from ezpath.cli.common import EXIT_REFUSED, fail, nats_option, with_bus
 from ezpath.cli.filters import Filter
 from ezpath.cli.lines import bit_rate
@@ -84,7 +84,9 @@ LISTING: Listing[Row] = Listing(
     help="How long to wait for the first snapshot; the decider sends one a round.",
 )
 @output_option
-def flows(nats: str, wanted: Filter, watch: bool, sort: str, top: int | None, timeout: float, output: Format) -> None:
+def flows(
+    nats: Access, wanted: Filter, watch: bool, sort: str, top: int | None, timeout: float, output: Format
+) -> None:
     """Show current flows, their rates, and whether hosts or switches carry them."""
 
     def rows(snapshot: FlowsSnapshot) -> list[Row]:

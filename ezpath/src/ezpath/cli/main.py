@@ -23,6 +23,7 @@ Examples:
   ezpath policy set policy.yaml         another strategy or other budgets, without a restart
   ezpath record capture.jsonl           for a colleague, who runs `ezpath tail --input capture.jsonl`
   ezpath check-config network.yaml      find mistakes before the services refuse them
+  ezpath trust init DIR --inventory F   keys, certificates and permissions, made by one command
   ezpath sim                            what a strategy is worth, without a network
   eval "$(ezpath completion bash)"      names and options at the Tab key
 
@@ -50,6 +51,7 @@ COMMANDS = {
     "tail": "tail:tail",
     "trace": "trace:trace",
     "top": "top:top",
+    "trust": "trust:trust",
     "unpin": "pin:unpin",
     "why": "why:why",
 }

@@ -10,7 +10,7 @@ from typing import Any
 import click
 import structlog
 
-from ezpath.bus import Bus
+from ezpath.bus import Access, Bus
 from ezpath.cli.common import nats_option, with_bus
 from ezpath.cli.filters import Filter
 from ezpath.cli.lines import clock, duration
@@ -104,7 +104,7 @@ LISTING: Listing[Offload] = Listing(
 @place_options
 @click.option("--ended", is_flag=True, help="Those that have come to their end as well.")
 @output_option
-def offloads(nats: str, wanted: Filter, ended: bool, output: Format) -> None:
+def offloads(nats: Access, wanted: Filter, ended: bool, output: Format) -> None:
     """List the pairs on the switches, and those on their way there or back."""
 
     async def work(bus: Bus) -> None:

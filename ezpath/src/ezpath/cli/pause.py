@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import click
 
-from ezpath.bus import Bus
+from ezpath.bus import Access, Bus
 from ezpath.cli.common import EXIT_REFUSED, EXIT_USAGE, fail, nats_option, say_to_deciders, with_bus
 from ezpath.cli.completing import RACKS, TENANTS
 from ezpath.cli.output import Column, Format, Listing, output_option
@@ -67,7 +67,7 @@ Exit status: 0 paused, 1 no such rack or tenant, 2 wrong usage, 3 NATS not reach
 @click.option("--list", "listing", is_flag=True, help="Show what is paused, since when and why.")
 @output_option
 def pause(
-    nats: str, racks: tuple[str, ...], tenants: tuple[str, ...], reason: str, listing: bool, output: Format
+    nats: Access, racks: tuple[str, ...], tenants: tuple[str, ...], reason: str, listing: bool, output: Format
 ) -> None:
     """Have the decider leave flows where they are."""
     if listing and (racks or tenants):
@@ -105,7 +105,7 @@ Exit status: 0 resumed, 1 it was not paused, 2 wrong usage, 3 NATS not reachable
 )
 @_scopes
 @click.option("--all", "everything", is_flag=True, help="Lift every pause.")
-def resume(nats: str, racks: tuple[str, ...], tenants: tuple[str, ...], everything: bool) -> None:
+def resume(nats: Access, racks: tuple[str, ...], tenants: tuple[str, ...], everything: bool) -> None:
     """Let the decider go on."""
     if everything and (racks or tenants):
         fail("--all lifts every pause: leave --rack and --tenant out", EXIT_USAGE)

@@ -11,7 +11,7 @@ from typing import get_args
 import click
 import structlog
 
-from ezpath.bus import Bus
+from ezpath.bus import Access, Bus
 from ezpath.cli.common import EXIT_REFUSED, EXIT_USAGE, fail, nats_option, say_to_deciders, with_bus
 from ezpath.cli.completing import PAIRS
 from ezpath.cli.output import Column, Format, Listing, output_option
@@ -64,7 +64,7 @@ LISTING: Listing[Pin] = Listing(
 @click.option("--reason", default="operator", show_default=True, help="For whoever lists the pins.")
 @click.option("--list", "listing", is_flag=True, help="Show what is pinned, since when and why.")
 @output_option
-def pin(nats: str, pair: str | None, to: Side, reason: str, listing: bool, output: Format) -> None:
+def pin(nats: Access, pair: str | None, to: Side, reason: str, listing: bool, output: Format) -> None:
     """Keep PAIR on the switches, or on the hosts."""
     if listing == (pair is not None):
         fail("Give a PAIR, or --list", EXIT_USAGE)
@@ -91,7 +91,7 @@ def pin(nats: str, pair: str | None, to: Side, reason: str, listing: bool, outpu
 @nats_option
 @click.argument("pair", required=False, **PAIRS)
 @click.option("--all", "everything", is_flag=True, help="Every pin.")
-def unpin(nats: str, pair: str | None, everything: bool) -> None:
+def unpin(nats: Access, pair: str | None, everything: bool) -> None:
     """Let the decider decide about PAIR again."""
     if everything == (pair is not None):
         fail("Give a PAIR, or --all", EXIT_USAGE)

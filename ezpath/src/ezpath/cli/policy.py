@@ -10,7 +10,7 @@ from typing import Any
 import click
 import yaml
 
-from ezpath.bus import Bus
+from ezpath.bus import Access, Bus
 from ezpath.cli.common import EXIT_REFUSED, EXIT_USAGE, fail, nats_option, say_to_deciders, with_bus
 from ezpath.cli.output import Format, for_people, output_option, show_document
 from ezpath.controls import POLICY_KEY, PolicySet, policy_to_json
@@ -48,7 +48,7 @@ def policy() -> None:
 @policy.command(epilog=EPILOG.format(example="ezpath policy show > policy.yaml"))
 @nats_option
 @output_option
-def show(nats: str, output: Format) -> None:
+def show(nats: Access, output: Format) -> None:
     """Print the policy in force, and where it is from."""
 
     async def work(bus: Bus) -> None:
@@ -64,7 +64,7 @@ def show(nats: str, output: Format) -> None:
 @policy.command("set", epilog=EPILOG.format(example="ezpath policy set policy.yaml"))
 @nats_option
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-def set_(nats: str, file: Path) -> None:
+def set_(nats: Access, file: Path) -> None:
     """Put FILE in force, in place of the decider's own file and options. It outlives the decider."""
     try:
         text = file.read_text(encoding="utf-8")
@@ -84,7 +84,7 @@ def set_(nats: str, file: Path) -> None:
 
 @policy.command(epilog=EPILOG.format(example="ezpath policy reset"))
 @nats_option
-def reset(nats: str) -> None:
+def reset(nats: Access) -> None:
     """Back to what the decider was started with."""
 
     async def work(bus: Bus) -> None:
@@ -96,14 +96,14 @@ def reset(nats: str) -> None:
     with_bus(nats, work)
 
 
-async def _ask(bus: Bus, question: dict[str, Any], nats: str) -> dict[str, Any]:
+async def _ask(bus: Bus, question: dict[str, Any], nats: Access) -> dict[str, Any]:
     answer = await bus.ask("policy", question, ANSWER_S)
     if answer is None:
         fail(f"No decider answers on {shown(nats)}: it is the decider that checks a policy. Start it", EXIT_REFUSED)
     return answer
 
 
-async def _until_from(bus: Bus, nats: str, said: PolicySet) -> None:
+async def _until_from(bus: Bus, nats: Access, said: PolicySet) -> None:
     asked_until = time.monotonic() + IN_FORCE_S
     while time.monotonic() < asked_until:
         if (await _ask(bus, {}, nats))["since"] == said.since:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from ezpath.bus import Bus
+from ezpath.bus import Access, Bus
 from ezpath.catalogue import KINDS
 from ezpath.cli.common import EXIT_REFUSED, fail, nats_option, with_bus
 from ezpath.cli.seen import line
@@ -38,7 +38,7 @@ Exit status: 0 done or interrupted, 1 the file cannot be written, 2 wrong usage,
 @click.option("--for", "for_s", callback=duration, metavar="DURATION", help="Stop after so long, such as 30s, 10m.")
 @click.option("--follow/--no-follow", default=True, help="Go on with what happens, or stop at now. [default: go on]")
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
-def record(nats: str, file: Path, wanted: Wanted, for_s: float | None, follow: bool, force: bool) -> None:
+def record(nats: Access, file: Path, wanted: Wanted, for_s: float | None, follow: bool, force: bool) -> None:
     """Write events to FILE, samples included, to be shown by `ezpath tail --input`."""
     written = 0
 

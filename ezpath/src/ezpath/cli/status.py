@@ -13,7 +13,7 @@ import click
 from rich.text import Text
 
 from ezpath.answers import ASK_STATUS, ServiceStatus
-from ezpath.bus import Bus
+from ezpath.bus import Access, Bus
 from ezpath.cli import targets
 from ezpath.cli.common import inventory_option, nats_option, with_bus
 from ezpath.cli.health import Health, complete, judge
@@ -49,7 +49,7 @@ Exit status: 0 all is well, 1 there are alarms, 2 wrong usage, 3 NATS not reacha
     metavar="SECONDS",
     help="How long services may take to answer; who is later counts as silent.",
 )
-def status(nats: str, inventory: Inventory | None, output: Format, timeout: float) -> None:
+def status(nats: Access, inventory: Inventory | None, output: Format, timeout: float) -> None:
     """Show services, switches, hosts, tables, lag, sagas under way, and alarms."""
 
     async def work(bus: Bus) -> None:

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from ezpath.bus import Bus
+from ezpath.bus import Access, Bus
 from ezpath.cli.common import EXIT_REFUSED, EXIT_USAGE, fail, nats_option, with_bus
 from ezpath.cli.lines import heading, line
 from ezpath.cli.output import Format, for_people, line_console, output_option, show_document
@@ -42,7 +42,7 @@ Exit status: 0 done or interrupted, 1 not all of a capture was understood, 2 wro
 @click.option("--input", "capture", metavar="FILE", help="Show a capture instead of asking NATS; - is standard input.")
 @click.option("--follow/--no-follow", default=True, help="Go on with what happens, or stop at now. [default: go on]")
 @output_option
-def tail(nats: str, wanted: Wanted, capture: str | None, follow: bool, output: Format) -> None:
+def tail(nats: Access, wanted: Wanted, capture: str | None, follow: bool, output: Format) -> None:
     """Follow decisions, saga steps and outcomes."""
     show = _Printer(output)
     if capture is not None:

@@ -15,7 +15,7 @@ import click
 from rich.console import Console
 from rich.live import Live
 
-from ezpath.bus import Bus, BusError
+from ezpath.bus import Access, Bus, BusError
 from ezpath.cli.board import Board, picture
 from ezpath.cli.common import EXIT_USAGE, fail, nats_option, with_bus
 from ezpath.cli.filters import Filter
@@ -55,7 +55,7 @@ Exit status: 0 left with q or Ctrl-C, 2 wrong usage or no terminal, 3 NATS not r
     metavar="SECONDS",
     help="Of the screen.",
 )
-def top(nats: str, wanted: Filter, sort: str, refresh: float) -> None:
+def top(nats: Access, wanted: Filter, sort: str, refresh: float) -> None:
     """Show flows by rate, what is offloaded, how full tables are, and events, on one screen."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         fail("A terminal is needed to draw on. For programs: `ezpath flows --watch --json`, `ezpath tail`", EXIT_USAGE)

@@ -9,7 +9,7 @@ from dataclasses import asdict
 import click
 from rich.text import Text
 
-from ezpath.bus import Bus
+from ezpath.bus import Access, Bus
 from ezpath.cli.common import EXIT_REFUSED, EXIT_USAGE, fail, nats_option, with_bus
 from ezpath.cli.completing import PAIRS
 from ezpath.cli.filters import Filter
@@ -50,7 +50,7 @@ Exit status: 0 shown, 1 nothing is known of it (the stream keeps a day), 2 wrong
     "--input", "capture", metavar="FILE", help="Look in a capture instead of asking NATS; - is standard input."
 )
 @output_option
-def trace(nats: str, saga: str, capture: str | None, output: Format) -> None:
+def trace(nats: Access, saga: str, capture: str | None, output: Format) -> None:
     """Show each step of one offload: when, how long, who, and what for."""
     if not _SAGA.fullmatch(saga) and not _PAIR.fullmatch(saga):
         fail(

@@ -7,7 +7,7 @@ import re
 
 import click
 
-from ezpath.bus import Bus
+from ezpath.bus import Access, Bus
 from ezpath.cli.accounts import headline, lines
 from ezpath.cli.common import EXIT_REFUSED, EXIT_USAGE, fail, nats_option, with_bus
 from ezpath.cli.completing import PAIRS
@@ -49,7 +49,7 @@ Exit status: 0 answered, 1 no such flow or nothing known of it, 2 wrong usage, 3
     metavar="SECONDS",
     help="How long to wait for the decider; it answers after its next round.",
 )
-def why(nats: str, flow: tuple[str, ...], output: Format, dry_run: bool, timeout: float) -> None:
+def why(nats: Access, flow: tuple[str, ...], output: Format, dry_run: bool, timeout: float) -> None:
     """Say why a flow is on the hosts or on the switches: rates, rank, room, and what was decided before."""
     parts = [part for each in flow for part in each.split(".")]
     if len(parts) not in (2, 3) or not all(_PART.fullmatch(part) for part in parts):

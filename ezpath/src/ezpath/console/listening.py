@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from ezpath.bus import Bus, BusError, Delivery
+from ezpath.bus import Access, Bus, BusError, Delivery
 from ezpath.catalogue import channels_of
 from ezpath.cli.flows import snapshots_of
 from ezpath.cli.seen import Seen
@@ -47,15 +47,15 @@ def address_of(url: str) -> str:
 class Listening:
     """Keeps ``page`` as the bus has it; ``changed`` is called after each change."""
 
-    def __init__(self, url: str, network: Inventory, page: Page, changed: Callable[[], None]) -> None:
-        self._url = url
+    def __init__(self, nats: Access | str, network: Inventory, page: Page, changed: Callable[[], None]) -> None:
+        self._nats = nats
         self._network = network
         self._page = page
         self._changed = changed
 
     async def run(self) -> NoReturn:
         """For ever. Waits for NATS."""
-        async with await Bus.connect(self._url, "console") as bus, asyncio.TaskGroup() as tasks:
+        async with await Bus.connect(self._nats, "console") as bus, asyncio.TaskGroup() as tasks:
             for work in (self._link, self._flows, self._unkept, self._kept, self._health, self._inventory):
                 tasks.create_task(work(bus), name=f"console{work.__name__}")
         raise AssertionError("no task ends")
