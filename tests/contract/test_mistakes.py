@@ -24,6 +24,7 @@ import pytest_asyncio
 from contract.conftest import NatsServer, free_port, nats_binary
 from decider_rig import Decider, World
 from ezpath.answers import ASK_STATUS, ServiceStatus, to_document
+from ezpath.bus import Bus
 from ezpath.trust.keys import make_seed
 from ezpath.trust.store import Store
 from nats.aio.client import Client as Nats
@@ -184,6 +185,8 @@ async def test_a_key_that_is_none(guarded_nats: Guarded, inventory: str, tmp_pat
 
 
 async def test_a_service_with_anothers_key(guarded_nats: Guarded, inventory: str) -> None:
+    async with await Bus.connect(guarded_nats.access("decider"), "decider", wait_s=10):
+        pass  # a decider has been there before
     for name in ("decider", "collector"):
         said = await run(
             f"ezpath-{name}",

@@ -39,7 +39,7 @@ SAY_EVERY_S = 5.0
 NOT_ALLOWED = "permissions violation"
 """How NATS begins its word on what a user may not do."""
 NOT_ALLOWED_REMEDY = "give this service the key of its own role; docs/TRUST.md says what each role may do"
-NOT_THERE_YET = "EZPath's streams are not there yet, and this user may not make them: start the decider, which does"
+NOT_THERE_YET = "EZPath's streams are not there yet, and this key may not make them: the decider's may, start that"
 REFUSED_REMEDY = (
     "Give a key that the server's accounts.conf has with --nats-credentials, and --nats-certificate where it asks for "
     "one; after `ezpath trust` wrote new ones, reload the server (nats-server --signal reload)"
@@ -184,9 +184,10 @@ class Link:
             failed.append(error)
             self._last_error = str(error) or type(error).__name__
             if NOT_ALLOWED in self._last_error.lower():
-                self._log.error("not allowed", reason=self._last_error, remedy=NOT_ALLOWED_REMEDY)
                 if not forbidden.done():
-                    forbidden.set_result(None)
+                    forbidden.set_result(None)  # it is on its way up, and whoever makes it says so
+                else:
+                    self._log.error("not allowed", reason=self._last_error, remedy=NOT_ALLOWED_REMEDY)
 
         try:
             await self._connect_once(client, options, on_error, on_closed)
@@ -199,6 +200,8 @@ class Link:
         except BaseException:
             await _close(client)
             raise
+        finally:
+            forbidden.cancel()
 
     async def _connect_once(
         self, client: Client, options: dict[str, Any], on_error: OnError, on_closed: Callable[[], Awaitable[None]]
