@@ -19,7 +19,6 @@ from ezpath.cli.output import Column, Format, Listing, for_people, output_option
 from ezpath.cli.parts import Parts
 from ezpath.cli.watching import place_options
 from ezpath.events import FlowLine, FlowsSnapshot
-from ezpath.natsurl import shown
 
 _STYLES = {"overlay": "", "moving": "yellow", "switch": "green"}
 
@@ -99,7 +98,7 @@ def flows(
                 snapshot = await snapshots.get()
         except TimeoutError:
             fail(
-                f"No flows were published within {timeout:g} s. Is ezpath-decider running on {shown(nats)}?",
+                f"No flows were published within {timeout:g} s. Is ezpath-decider running on {nats}?",
                 EXIT_REFUSED,
             )
         if not watch:

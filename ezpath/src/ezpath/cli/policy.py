@@ -15,7 +15,6 @@ from ezpath.cli.common import EXIT_REFUSED, EXIT_USAGE, fail, nats_option, say_t
 from ezpath.cli.output import Format, for_people, output_option, show_document
 from ezpath.controls import POLICY_KEY, PolicySet, policy_to_json
 from ezpath.events import CONTROL_BUCKET
-from ezpath.natsurl import shown
 
 ANSWER_S = 3.0
 IN_FORCE_S = 10.0
@@ -99,7 +98,7 @@ def reset(nats: Access) -> None:
 async def _ask(bus: Bus, question: dict[str, Any], nats: Access) -> dict[str, Any]:
     answer = await bus.ask("policy", question, ANSWER_S)
     if answer is None:
-        fail(f"No decider answers on {shown(nats)}: it is the decider that checks a policy. Start it", EXIT_REFUSED)
+        fail(f"No decider answers on {nats}: it is the decider that checks a policy. Start it", EXIT_REFUSED)
     return answer
 
 

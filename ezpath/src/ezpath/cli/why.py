@@ -14,7 +14,6 @@ from ezpath.cli.completing import PAIRS
 from ezpath.cli.output import Format, for_people, output_option, show_document
 from ezpath.events import WHY_STREAM, WHY_SUBJECT, Account, decode, encode
 from ezpath.inventory import NAME
-from ezpath.natsurl import shown
 
 _PART = re.compile(NAME.strip("^$"))
 
@@ -64,7 +63,7 @@ def why(nats: Access, flow: tuple[str, ...], output: Format, dry_run: bool, time
         before = [] if dry_run else await _recorded(bus, now.pair.split(".") if now else parts)
         if now is None and not before:
             fail(
-                f"No decider answers on {shown(nats)}, and nothing is recorded of {'.'.join(parts)}: either it never "
+                f"No decider answers on {nats}, and nothing is recorded of {'.'.join(parts)}: either it never "
                 "was on the switches or near them, or it is called otherwise. Start ezpath-decider and ask again",
                 EXIT_REFUSED,
             )

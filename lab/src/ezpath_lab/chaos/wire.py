@@ -7,6 +7,7 @@ import contextlib
 import random
 from collections.abc import Callable
 
+from ezpath.bus.access import Access
 from ezpath.bus.batch import EVENTS, unpack
 from ezpath.bus.errors import BusError
 from ezpath.bus.link import Link
@@ -39,7 +40,7 @@ class Wire:
     """A bystander on core NATS: it loses what is said while NATS is down, and counts nothing."""
 
     def __init__(self, url: str, dice: random.Random) -> None:
-        self._link = Link(url, "ezpath-chaos-wire", self._on_up)
+        self._link = Link(Access(url), "ezpath-chaos-wire", self._on_up)
         self._dice = dice
         self._waiting: list[tuple[Moment, Callable[[], None]]] = []
         self._repeat: dict[str, int] = {}
