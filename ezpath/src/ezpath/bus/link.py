@@ -14,9 +14,8 @@ from typing import Any
 
 import structlog
 from nats.aio.client import Client
-from nats.errors import AuthorizationError, NoServersError
+from nats.errors import AuthorizationError, NoServersError, SlowConsumerError
 from nats.errors import Error as NatsError
-from nats.errors import SlowConsumerError
 from nats.js.errors import ServiceUnavailableError
 
 from ezpath import natsurl
