@@ -26,10 +26,10 @@ CORE_NETWORK = "/etc/ezpath/network.yaml"
 OVER = "The story is over"
 SIZES_MB = {
     "nats": 110,
-    "collector": 280,
+    "collector": 300,
     "decider": 340,
-    "switch-writer": 280,
-    "host-writer": 300,
+    "switch-writer": 300,
+    "host-writer": 320,
     "lab": 750,
     "prometheus": 430,
 }

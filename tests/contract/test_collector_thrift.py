@@ -75,8 +75,9 @@ def polled(bus: Bus, tor: ServerOnly, registers: str) -> AbstractAsyncContextMan
 
 
 def rows(sample: Any) -> list[tuple[int, ...]]:
+    """In the order of their keys: a sample has them in the order of the cells."""
     columns = (sample.vni, sample.src, sample.dst, sample.packets, sample.bytes)
-    return [tuple(map(int, row)) for row in zip(*columns, strict=True)]
+    return sorted(tuple(map(int, row)) for row in zip(*columns, strict=True))
 
 
 async def complaint(logs: Logs, event: str = "switch not polled") -> str:

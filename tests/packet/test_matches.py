@@ -260,8 +260,9 @@ def test_no_packet_sees_half_a_write(asked: Asked) -> None:
     thread.start()
     seen: set[tuple[int, int]] = set()
     try:
-        deadline = time.monotonic() + 3
-        while time.monotonic() < deadline and not failures:
+        # On a machine that has much else to do it takes longer until enough was written.
+        least, most = time.monotonic() + 3, time.monotonic() + 60
+        while not failures and time.monotonic() < (least if writes > 500 else most):
             seen |= answers_to(asked, Query(ACL, a=0x0100, b=2), 200)
     finally:
         stop.set()

@@ -177,6 +177,8 @@ class SwitchWriter:
                 await session.ensure_pipeline()
                 if session.lacks(self._base):
                     await self._items_first(session)
+                # The overlay passes from here on, however long KV takes to answer.
+                await session.ensure_base(self._base)
                 await self._put_right(session, await self._word())
                 self._session = session
             self._broken.clear()
