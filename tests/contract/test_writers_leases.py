@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -76,14 +77,15 @@ class HostWriters:
 
     async def owners(self, true: Callable[[dict[str, str]], bool]) -> dict[str, str]:
         """Host to process id, once that is ``true``."""
-        async with asyncio.timeout(30):
-            while True:
-                found = await self._bus.kv_items(LEASE_BUCKET, "host.*")
-                holders = {key.removeprefix("host."): json.loads(value)["holder"] for key, (value, _) in found.items()}
-                owners = {host: holder.rpartition("-")[2] for host, holder in holders.items()}
-                if true(owners):
-                    return owners
-                await asyncio.sleep(0.05)
+        deadline = time.monotonic() + 60
+        while True:
+            found = await self._bus.kv_items(LEASE_BUCKET, "host.*")
+            holders = {key.removeprefix("host."): json.loads(value)["holder"] for key, (value, _) in found.items()}
+            owners = {host: holder.rpartition("-")[2] for host, holder in holders.items()}
+            if true(owners):
+                return owners
+            assert time.monotonic() < deadline, f"{owners}; {(self._directory / 'writers.log').read_text()}"
+            await asyncio.sleep(0.05)
 
     def end_all(self) -> None:
         for process in self.running.values():
