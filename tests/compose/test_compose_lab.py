@@ -26,11 +26,11 @@ CORE_NETWORK = "/etc/ezpath/network.yaml"
 OVER = "The story is over"
 SIZES_MB = {
     "nats": 110,
-    "collector": 300,
-    "decider": 340,
-    "switch-writer": 300,
-    "host-writer": 320,
-    "lab": 750,
+    "collector": 330,
+    "decider": 370,
+    "switch-writer": 330,
+    "host-writer": 350,
+    "lab": 790,
     "prometheus": 430,
 }
 """What an image may come to."""
