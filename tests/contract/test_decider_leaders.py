@@ -45,8 +45,8 @@ from network import NETWORK
 pytestmark = pytest.mark.timeout(300)  # processes are started again and again, and a machine may be busy
 Command = SwitchCommand | HostCommand
 TENANTS = ("red", "blue", "green", "amber", "violet", "pink", "grey", "black")
-TAKES_OVER_S = 10.0
-"""From the end of a leader to the end of all sagas that were under way, at the most."""
+TAKES_OVER_S = 20.0
+"""From the end of a leader to the end of all sagas that were under way, at the most, on a busy machine."""
 
 
 def network() -> str:
@@ -300,7 +300,7 @@ async def test_given_a_leader_that_stops_then_the_other_leads_within_a_beat_or_t
     leader = deciders.name_of((await net.until_led(1))[0])
     await net.offload()
     assert deciders.end(leader, signal.SIGTERM) == 0
-    await net.all_ended("active", 5)
+    await net.all_ended("active", TAKES_OVER_S)
     await net.assert_as_recorded(empty=False)
     assert deciders.name_of((await net.leaders())[0]) != leader
 
