@@ -242,7 +242,9 @@ class Kv:
             client = await self._link.client(left)
             try:
                 async with asyncio.timeout(min(ATTEMPT_S, left)):
-                    return await attempt(await _open(client, bucket))
+                    answer = await attempt(await _open(client, bucket))
+                heed_cancellation()
+                return answer
             except (NatsError, OSError, TimeoutError) as error:
                 heed_cancellation()
                 last = str(error) or type(error).__name__
