@@ -43,6 +43,19 @@ def tree(receiver: Receiver, saga: str) -> dict[str, list[Received]]:
     return below
 
 
+def whole(receiver: Receiver, saga: str) -> bool:
+    """Whether all services have sent theirs: each does at its own pace, so the root's end says nothing of the rest."""
+    spans = [span for span in receiver.of(saga) if not span.name.endswith("asked again")]
+    parents = {span.parent_id for span in spans if span.parent_id}
+    phases = {span.span_id for span in spans if span.name.startswith(("switch-", "host-"))}
+    writers = {span.span_id for span in spans if span.parent_id in phases}
+    return parents <= {span.span_id for span in spans} and phases | writers <= parents
+
+
+def failures(receiver: Receiver, saga: str) -> dict[str, str]:
+    return {span.name: span.error for span in receiver.of(saga) if span.error is not None}
+
+
 def outcomes(receiver: Receiver, saga: str) -> list[str]:
     return [span.name for span in receiver.of(saga) if span.name.startswith("outcome")]
 
@@ -65,6 +78,7 @@ async def test_an_offload_is_one_whole_trace_across_all_services_and_deciders(
             await services.until(lambda: outcomes(receiver, saga) == ["outcome: active"], "it is active", 60)
             assert (await services.ezpath("revert", PAIR))[0] == 0
             await services.until(lambda: len(outcomes(receiver, saga)) == 2, "it is back", 30)
+            await services.until(lambda: whole(receiver, saga), "all services have sent their spans", 30)
 
             # then all of it is one trace, below one root: each phase, in it each writer, in that what it wrote to
             below = tree(receiver, saga)
@@ -97,9 +111,11 @@ async def test_an_offload_is_one_whole_trace_across_all_services_and_deciders(
             refused = f"{OTHER}.1"
             assert code == 1
             await services.until(lambda: outcomes(receiver, refused), "it is rolled back", 30)
-            below = tree(receiver, refused)
-            failed = {span.name: span.error for span in receiver.of(refused) if span.error is not None}
-            assert set(failed) == {"switch-receive", "switch:tor1", "P4Runtime tor1", "outcome: rolled-back"}
+            marked = {"switch-receive", "switch:tor1", "P4Runtime tor1", "outcome: rolled-back"}
+            await services.until(lambda: marked <= set(failures(receiver, refused)), "all services sent theirs", 30)
+            tree(receiver, refused)
+            failed = failures(receiver, refused)
+            assert set(failed) == marked
             assert all("RESOURCE_EXHAUSTED" in error for error in failed.values())
 
             # as in the log of each service that had to do with it
