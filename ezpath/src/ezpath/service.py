@@ -43,6 +43,7 @@ from ezpath.inventory import Inventory, InventoryError, load
 from ezpath.metrics import CannotListen, ServiceMetrics, expose
 from ezpath.natsoptions import nats_options
 from ezpath.process import pid_namespace
+from ezpath.tasks import end
 from ezpath.telemetry import LOG_LEVELS, LogLevel, configure_logging
 from ezpath.tracing import CannotTrace, Tracer, tracer
 
@@ -319,7 +320,9 @@ async def _run(
     if stop.is_set() and not work.done():
         log.info("stopping", reason="signal")
         systemd.tell(systemd.STOPPING)
-        await _cancel(work, log)
+        # Cleaning up may take a moment, and is not to be cut off at once.
+        if not await end((work,), again_s=CANCEL_AGAIN_S, within_s=STOP_GRACE_S):
+            log.error("not stopped in time", grace_s=STOP_GRACE_S)
     if settings.ready_file is not None:
         settings.ready_file.unlink(missing_ok=True)
     if not work.done():
@@ -340,16 +343,6 @@ def _refused(error: BaseException) -> BaseException | None:
     if isinstance(error, BaseExceptionGroup):
         return next(filter(None, map(_refused, error.exceptions)), None)
     return None
-
-
-async def _cancel(work: asyncio.Task[None], log: structlog.stdlib.BoundLogger) -> None:
-    """Cancel, and again after a while: a library may have swallowed the first one, cleaning up may take a moment."""
-    for _ in range(int(STOP_GRACE_S / CANCEL_AGAIN_S)):
-        work.cancel()
-        await asyncio.wait((work,), timeout=CANCEL_AGAIN_S)
-        if work.done():
-            return
-    log.error("not stopped in time", grace_s=STOP_GRACE_S)
 
 
 async def _work(

@@ -23,11 +23,12 @@ from nats.js.errors import NotFoundError
 from ezpath.bus import topology
 from ezpath.bus.batch import about, unpack
 from ezpath.bus.deadletter import dead_letter
-from ezpath.bus.errors import BusError, heed_cancellation
+from ezpath.bus.errors import BusError
 from ezpath.bus.link import Link
 from ezpath.bus.pull import Lost, Pull
 from ezpath.bus.trace import CORRELATION
 from ezpath.events import STREAM, DeadLetter, MalformedEvent, decode
+from ezpath.tasks import heed_cancellation
 
 ACK_WAIT_S = 6.0
 """Without a sign of life for this long, the server gives a message to somebody else, seconds."""

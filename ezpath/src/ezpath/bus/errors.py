@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 
 class BusError(Exception):
     """Something was asked of NATS and did not come about. The message says what, and what to do."""
@@ -26,14 +24,3 @@ class Conflict(BusError):
         self.revision = revision
         expected = "not to exist" if revision is None else f"to be at revision {revision}"
         super().__init__(f"{bucket}/{key} was expected {expected} and is not: read it again")
-
-
-def heed_cancellation() -> None:
-    """Raise where this task was cancelled all the same.
-
-    In the middle of a request a cancellation may get lost: nats-py takes it for a timeout, Python 3.11's ``wait_for``
-    gives the answer instead if that has just come. Whoever then goes on for ever asks here first.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError

@@ -20,9 +20,10 @@ from nats.js.kv import KeyValue
 
 from ezpath.bus import listing, topology
 from ezpath.bus.batch import Message
-from ezpath.bus.errors import BusError, Conflict, Unavailable, heed_cancellation
+from ezpath.bus.errors import BusError, Conflict, Unavailable
 from ezpath.bus.link import Link
 from ezpath.bus.pipeline import IN_PROCESS, WRONG_LAST_SEQUENCE, Answer, Pipelines, Refusal
+from ezpath.tasks import heed_cancellation
 
 EXPECTED_REVISION = "Nats-Expected-Last-Subject-Sequence"
 EXPECTED_REVISION_OF = "Nats-Expected-Last-Subject-Sequence-Subject"

@@ -22,6 +22,7 @@ from ezpath import natsurl
 from ezpath.bus.access import Access
 from ezpath.bus.errors import Refused, Unavailable
 from ezpath.bus.vitals import Vitals
+from ezpath.tasks import end
 
 CONNECT_TIMEOUT_S = 2
 """For one server, seconds."""
@@ -30,7 +31,6 @@ PROBE_INTERVAL_S = 2.0
 PROBE_TIMEOUT_S = 3
 FIRST_BACKOFF_S = 0.2
 MAX_BACKOFF_S = 2.0
-CANCEL_AGAIN_S = 0.5
 """Closing: how long a task that was told to end may take before it is told again, seconds."""
 SAY_EVERY_S = 5.0
 """How often the log says that NATS is being waited for, seconds."""
@@ -91,10 +91,7 @@ class Link:
     async def close(self) -> None:
         """Let go of the connection. Idempotent."""
         if self._keeper is not None:
-            while not self._keeper.done():
-                # Again after a while: nats-py may swallow one while it connects.
-                self._keeper.cancel()
-                await asyncio.wait((self._keeper,), timeout=CANCEL_AGAIN_S)
+            await end((self._keeper,))
             self._keeper = None
         await self._drop()
 

@@ -10,9 +10,10 @@ from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
-from ezpath.bus.errors import Unavailable, heed_cancellation
+from ezpath.bus.errors import Unavailable
 from ezpath.bus.link import Link
 from ezpath.events import STREAM
+from ezpath.tasks import heed_cancellation
 
 ATTEMPT_S = 3.0
 RETRY_AFTER_S = 0.2
@@ -53,7 +54,9 @@ async def _retrying(link: Link, what: str, attempt: Callable[[JetStreamContext],
     while (left := deadline - loop.time()) > 0:
         client = await link.client(left)
         try:
-            return await attempt(client.jetstream(timeout=min(ATTEMPT_S, left)))
+            answer = await attempt(client.jetstream(timeout=min(ATTEMPT_S, left)))
+            heed_cancellation()
+            return answer
         except (NatsError, OSError, TimeoutError) as error:
             heed_cancellation()
             last = str(error) or type(error).__name__

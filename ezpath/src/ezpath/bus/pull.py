@@ -15,7 +15,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
-from ezpath.bus.errors import heed_cancellation
+from ezpath.tasks import heed_cancellation
 
 EXPIRES_S = 30.0
 """How long one request for messages stands, seconds."""

@@ -13,11 +13,12 @@ from nats.js import api
 
 from ezpath.bus.consumer import Delivery, to_deliveries
 from ezpath.bus.drain import LINGER_S, drain, reading
-from ezpath.bus.errors import Unavailable, heed_cancellation
+from ezpath.bus.errors import Unavailable
 from ezpath.bus.link import Link
 from ezpath.bus.pull import Lost, Pull
 from ezpath.events import STREAM, JsonEvent
 from ezpath.lag import Backlog, StreamUse
+from ezpath.tasks import heed_cancellation
 
 BATCH = 500
 TIMEOUT_S = 3

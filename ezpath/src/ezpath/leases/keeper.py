@@ -15,9 +15,9 @@ import structlog
 from ezpath.bus import Bus, BusError, Conflict, KvChange, KvWrite
 from ezpath.events import LEASE_BUCKET
 from ezpath.leases.leases import Found, Leases, Write
+from ezpath.tasks import end
 
 FAREWELL_S = 1.0
-CANCEL_AGAIN_S = 0.5
 TOGETHER_S = 0.01
 """Changes that come so close are looked at as one, seconds."""
 
@@ -82,9 +82,7 @@ class Keeper:
                 await self._beat()
                 await self._wait(due, watches)
         finally:
-            for watch in watches:
-                watch.cancel()
-            await asyncio.gather(*watches, return_exceptions=True)
+            await end(watches)
             await self._leave()
 
     # ---- looking ------------------------------------------------------------
@@ -194,7 +192,7 @@ class Keeper:
 
     async def _end(self, things: Iterable[str], reason: str) -> None:
         ending = {thing: self._tasks.pop(thing) for thing in list(things) if thing in self._tasks}
-        await _ended(ending.values())
+        await end(ending.values())
         for thing in sorted(ending):
             self._log.info(f"{self._what} let go", thing=thing, epoch=self._epochs[thing], reason=reason)
 
@@ -203,21 +201,6 @@ class Keeper:
         with contextlib.suppress(BusError, TimeoutError):
             async with asyncio.timeout(FAREWELL_S):
                 await self._write(self._leases.farewell())
-
-
-async def _ended(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancel them until they have ended.
-
-    Once may not do: ``asyncio.wait_for`` of Python 3.11 forgets a cancellation that comes as what it waited for is
-    there (CPython issue 86296).
-    """
-    everything = list(tasks)
-    left = {task for task in everything if not task.done()}
-    while left:
-        for task in left:
-            task.cancel()
-        _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_S)
-    await asyncio.gather(*everything, return_exceptions=True)  # whatever they raised is of no interest any more
 
 
 def _deposed(task: asyncio.Task[None]) -> Deposed:

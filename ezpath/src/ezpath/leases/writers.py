@@ -10,7 +10,6 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from ezpath.answers import ask_installed
 from ezpath.bus import Bus, Unavailable
-from ezpath.bus.errors import heed_cancellation
 from ezpath.condition import Condition
 from ezpath.leases.keeper import Keeper
 from ezpath.leases.leases import Leases, Member, Space, Timing
@@ -100,7 +99,6 @@ async def take_place(bus: Bus, durable: str) -> int:
     Its requests for more are void. Waits for NATS as long as it takes.
     """
     while True:
-        heed_cancellation()
         try:
             start = await bus.place(durable)
             if start is None:

@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator
 import structlog
 
 from ezpath.bus import Bus, BusError
-from ezpath.bus.errors import heed_cancellation
 from ezpath.events import INVENTORY_BUCKET
 from ezpath.inventory import Endpoint, Inventory
 from ezpath.live.records import Listing, all_of, from_json, key_of
@@ -24,7 +23,6 @@ Endpoints = tuple[Endpoint, ...]
 async def published(bus: Bus, network: Inventory) -> Inventory | None:
     """``network`` with the endpoints that are published now; None where none ever were. Waits for NATS."""
     while True:
-        heed_cancellation()
         try:
             found = await bus.kv_items(INVENTORY_BUCKET)
             break
@@ -51,7 +49,6 @@ async def follow(bus: Bus, network: Inventory) -> AsyncIterator[Inventory]:
 async def endpoints_of(bus: Bus, network: Inventory, host: HostName) -> Endpoints:
     """The endpoints on ``host``: those that were published, or the file's where none were. Waits for NATS."""
     while True:
-        heed_cancellation()
         try:
             found = await bus.kv_get(INVENTORY_BUCKET, key_of(host))
             if found is not None:

@@ -13,7 +13,6 @@ from typing import NoReturn
 import structlog
 
 from ezpath.bus import Bus, BusError, Conflict
-from ezpath.bus.errors import heed_cancellation
 from ezpath.events import INVENTORY_BUCKET
 from ezpath.inventory import Inventory, InventoryError, difference, load
 from ezpath.inventory.document import Document, EndpointConfig
@@ -67,7 +66,6 @@ class Publisher:
                 tasks.create_task(self._watch_file())
                 tasks.create_task(self._look_after())
                 while True:
-                    heed_cancellation()
                     await self._listening.changed.wait()
                     await asyncio.sleep(SETTLE_S)
                     self._listening.changed.clear()
@@ -178,7 +176,6 @@ class Publisher:
     async def _look_after(self) -> None:
         """A NATS server may come back without its store: then everything is published anew."""
         while True:
-            heed_cancellation()
             await asyncio.sleep(LOOK_AFTER_S)
             try:
                 if await self._bus.kv_get(INVENTORY_BUCKET, ALL) != self._published.get(ALL):

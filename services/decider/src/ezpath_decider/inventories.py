@@ -6,7 +6,6 @@ Adapter around :mod:`ezpath.live`. The one is whoever leads the first shard.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -16,6 +15,7 @@ from ezpath.inventory import Inventory, difference
 from ezpath.inventory.sources import SourceAway
 from ezpath.live import Publisher, follow, published
 from ezpath.service import Service
+from ezpath.tasks import end
 
 LOOK_EVERY_S = 0.25
 RETRY_AFTER_S = 2.0
@@ -61,9 +61,9 @@ class Inventories:
                     while self._publishes() and not publishing.done():
                         await asyncio.wait((publishing,), timeout=LOOK_EVERY_S)
                 finally:
-                    publishing.cancel()
-                    with contextlib.suppress(asyncio.CancelledError):
-                        await publishing
+                    await end((publishing,))
+                if not publishing.cancelled():
+                    publishing.result()
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def _publish(self) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 
 import structlog
 from ezpath.bus import Bus, BusError
-from ezpath.bus.errors import heed_cancellation
 from ezpath.desired import Desired, host_from_json
 from ezpath.items import HostItem
 from ezpath.wanted import Documents as Kept
@@ -41,7 +40,6 @@ class Wanted:
     async def insist(self) -> Documents:
         """Waits for NATS as long as it takes."""
         while True:
-            heed_cancellation()
             try:
                 return await self.ask()
             except BusError as error:
