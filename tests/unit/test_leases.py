@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from ezpath.leases import DECIDERS, Leases, Member, Timing
+from ezpath.leases.leases import PASSED_OVER_S
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -38,9 +39,11 @@ class Bucket:
         for name in names or self.deciders:
             self.writes(name, self.now)
 
-    def writes(self, name: str, now: float) -> None:
+    def writes(self, name: str, now: float, *, only_renewals: bool = False) -> None:
         decider = self.deciders[name]
         for write in decider.look(dict(self.kept), now):
+            if only_renewals and write.thing is not None:
+                continue
             kept = self.kept.get(write.key)
             if write.value is None:
                 self.kept.pop(write.key, None)
@@ -215,6 +218,35 @@ def test_given_one_whose_inventory_lacks_a_thing_then_it_is_offered_once_and_sta
     for _ in range(20):
         bucket.beat()
     assert bucket.epochs == epochs
+
+
+def test_given_one_whose_inventory_lacks_a_thing_then_it_is_offered_ever_more_rarely() -> None:
+    bucket = Bucket(4, "b")
+    bucket.beat()
+    bucket.deciders["a"] = Leases("a", [], DECIDERS)
+    offers = []
+    for beats in (100, 200, 400, 800):
+        before = sum(bucket.epochs.values())
+        for _ in range(beats):
+            bucket.beat()
+        offers.append((sum(bucket.epochs.values()) - before) / beats)
+    assert bucket.led() == {"b": 4}
+    assert sorted(offers, reverse=True) == offers and 0 < offers[-1] < offers[0] / 4
+
+
+def test_given_one_that_was_too_slow_to_take_its_part_then_it_has_it_a_while_later() -> None:
+    # given one that joins and is alive, but so busy that nothing but its renewals gets through
+    bucket = Bucket(4, "a")
+    bucket.beat()
+    bucket.join("b")
+    while bucket.led() != {"a": 4} or bucket.epochs == {"0": 1, "1": 1, "2": 1, "3": 1}:
+        bucket.beat("a")
+        bucket.writes("b", bucket.now, only_renewals=True)
+    # when it is busy no longer
+    for _ in range(int(PASSED_OVER_S + 4 * BEAT_S)):
+        bucket.beat()
+    # then it has what is its part
+    assert bucket.led() == {"a": 2, "b": 2}
 
 
 def test_given_one_that_slept_then_it_is_not_certain_of_what_it_has_until_it_has_looked() -> None:

@@ -18,6 +18,14 @@ from ezpath.leases.sharing import Who, eligible, share
 BURIED_S = 60.0
 """The name of a member that has not been heard of for so long is removed, seconds."""
 
+PASSED_OVER_S = 30.0
+"""Who did not take what was his is passed over for so long, and each time for twice as long, seconds.
+
+He may have been slow once: if it were for ever, shares would stay uneven. Or he may know nothing of the thing, which
+then is nobody's each time that it is left to him.
+"""
+PASSED_OVER_AT_MOST_S = 3600.0
+
 Found = Mapping[str, tuple[bytes, int]]
 """The bucket: key to value and revision."""
 
@@ -113,6 +121,13 @@ class _Seen:
     renewals: int = 0
 
 
+class _PassedOver(NamedTuple):
+    """One thing is not left to one member, for a while."""
+
+    until: float
+    seconds: float
+
+
 @dataclass(slots=True)
 class _Shared:
     """What was last worked out, for as long as nothing changes."""
@@ -146,7 +161,7 @@ class Leases:
         self._leases: dict[str, _Seen] = {}
         self._members: dict[str, _Seen] = {}
         self._free_since: dict[str, float] = {}
-        self._unwilling: set[tuple[str, str]] = set()
+        self._passed_over: dict[tuple[str, str], _PassedOver] = {}
         self._shared = {True: _Shared(), False: _Shared()}
         self._looked = self._renewed = float("-inf")
 
@@ -170,10 +185,10 @@ class Leases:
         others = self._others(now)
         free = sorted(thing for thing in self._things if thing not in self._held and self._is_free(thing, others))
         self._free_since = {thing: self._free_since.get(thing, now) for thing in free}
-        self._unwilling = {(thing, name) for thing, name in self._unwilling if name in others}
+        self._forget_passed_over(leases, others)
         return [
             *self._renewal(now),
-            *self._surplus(leases, others),
+            *self._surplus(leases, others, now),
             *self._rewritten(),
             *self._taken(free, leases, others, now),
             *self._burials(now),
@@ -262,7 +277,7 @@ class Leases:
             yield self._member_write(self.me, self._member.to_json())
 
     def _owners(
-        self, leases: Mapping[str, Lease | None], others: Mapping[str, tuple[Member, bool]], *, sure: bool
+        self, leases: Mapping[str, Lease | None], others: Mapping[str, tuple[Member, bool]], now: float, *, sure: bool
     ) -> dict[str, str]:
         """Who ought to have what, of those that are alive (``sure``: beyond doubt)."""
         members = {self.me: Who(self._member.rack, frozenset(self._member.only))}
@@ -273,16 +288,17 @@ class Leases:
         }
         holders = {thing: lease.holder for thing, lease in leases.items() if lease is not None and lease.holder}
         holders |= dict.fromkeys(self._held, self.me)
-        before, of = self._shared[sure], (members, holders, set(self._unwilling))
+        unwilling = {pair for pair, passed in self._passed_over.items() if now < passed.until}
+        before, of = self._shared[sure], (members, holders, unwilling)
         if before.of != of:
-            before.of, before.owners = of, share(eligible(self._things, members, self._unwilling), holders)
+            before.of, before.owners = of, share(eligible(self._things, members, unwilling), holders)
         return before.owners
 
     def _surplus(
-        self, leases: Mapping[str, Lease | None], others: Mapping[str, tuple[Member, bool]]
+        self, leases: Mapping[str, Lease | None], others: Mapping[str, tuple[Member, bool]], now: float
     ) -> Iterator[Write]:
         """What we have, and somebody who is surely alive ought to have."""
-        owners = self._owners(leases, others, sure=True)
+        owners = self._owners(leases, others, now, sure=True)
         for thing, epoch in sorted(self._held.items()):
             if owners.get(thing, self.me) != self.me:
                 yield self._lease_write(thing, Lease("", epoch))
@@ -301,7 +317,7 @@ class Leases:
         now: float,
     ) -> Iterator[Write]:
         """Those free things that are ours to take."""
-        owners = self._owners(leases, others, sure=False)
+        owners = self._owners(leases, others, now, sure=False)
         for thing in free:
             owner = owners.get(thing)
             if owner is None or (self._member.only and thing not in self._member.only):
@@ -309,10 +325,24 @@ class Leases:
             if owner != self.me:
                 if now - self._free_since[thing] < self.timing.patience_s:
                     continue
-                self._unwilling.add((thing, owner))
+                self._pass_over(thing, owner, now)
             lease = leases[thing]
             epoch = max(lease.epoch if lease is not None else 0, self._least.get(thing, 0)) + 1
             yield self._lease_write(thing, Lease(self.me, epoch))
+
+    def _pass_over(self, thing: str, member: str, now: float) -> None:
+        before = self._passed_over.get((thing, member))
+        seconds = PASSED_OVER_S if before is None else min(2 * before.seconds, PASSED_OVER_AT_MOST_S)
+        self._passed_over[thing, member] = _PassedOver(now + seconds, seconds)
+
+    def _forget_passed_over(
+        self, leases: Mapping[str, Lease | None], others: Mapping[str, tuple[Member, bool]]
+    ) -> None:
+        """Who has gone may come back another, and who took it after all was only slow."""
+        for thing, member in list(self._passed_over):
+            lease = leases.get(thing)
+            if member not in others or (lease is not None and lease.holder == member):
+                del self._passed_over[thing, member]
 
     def _burials(self, now: float) -> Iterator[Write]:
         for name, seen in list(self._members.items()):
