@@ -8,14 +8,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgpack
-import numpy as np
-import numpy.typing as npt
 
 from ezpath.malformed import MalformedEvent, brief, check_name
 from ezpath.names import SwitchName
+
+if TYPE_CHECKING:
+    # Every service knows this module, and few of them ever have a sample: NumPy would take each a sixth of its start.
+    import numpy as np
+    import numpy.typing as npt
 
 VERSION = 1
 """Of all events."""
@@ -23,7 +26,7 @@ FLOW_BYTES = 5 * 8
 """What one flow takes in a message."""
 MAX_PARTS = 1024
 
-Columns = npt.NDArray[np.uint64]
+Columns: TypeAlias = "npt.NDArray[np.uint64]"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,6 +117,8 @@ def decode_sample(data: bytes) -> FlowSample:
     term = body.get("term", 0)
     if not isinstance(term, int) or isinstance(term, bool) or not 0 <= term < 2**63:
         raise MalformedEvent(f"term: {brief(repr(term))} is none")
+    import numpy as np
+
     columns: dict[str, Columns] = {}
     for name in _COLUMNS:
         raw = body.get(name)
@@ -173,6 +178,8 @@ class Assembler:
         if len(waiting) < sample.parts:
             return None
         del self._waiting[source]
+        import numpy as np
+
         whole = [waiting[part] for part in range(sample.parts)]
         columns: dict[str, Any] = {name: np.concatenate([getattr(each, name) for each in whole]) for name in _COLUMNS}
         return replace(sample, part=0, parts=1, **columns)

@@ -10,6 +10,9 @@ It waits for NATS, goes on when NATS comes back, and puts what cannot be parsed 
 Adapter: everything that knows nats-py is in this package.
 """
 
+from ezpath.bus import websocket as _before_nats  # noqa: F401
+
+# isort: split
 from ezpath.bus.access import Access
 from ezpath.bus.batch import Saying
 from ezpath.bus.bus import Bus

@@ -17,6 +17,7 @@ from cryptography import x509
 
 from ezpath import natsurl
 from ezpath.bus.errors import Refused
+from ezpath.bus.websocket import prepare
 
 INBOX = "_INBOX"
 LATER = "Make it anew with `ezpath trust renew DIR`, and give it with {option}"
@@ -47,6 +48,7 @@ class Access:
 
     def options(self, now: datetime.datetime | None = None) -> dict[str, Any]:
         """For nats-py's ``connect``. Raises :class:`Refused` where a file is not what it should be."""
+        prepare(natsurl.servers(self.url))
         found: dict[str, Any] = {}
         if self.credentials is not None:
             seed, user = _seed(self.credentials)

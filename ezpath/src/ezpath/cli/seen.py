@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from ezpath.catalogue import SAMPLE_KIND, Event
 from ezpath.events import VERSION, FlowSample, MalformedEvent, decode, decode_sample, encode, encode_sample
 from ezpath.malformed import json_object
@@ -102,6 +100,8 @@ def _placed(event: Event, place: Mapping[str, Any]) -> Seen:
 
 
 def _sample(raw: Mapping[str, Any]) -> FlowSample:
+    import numpy as np
+
     try:
         columns: dict[str, Any] = {name: np.array(raw[name], np.uint64) for name in _NUMBERS}
         columns |= {name: np.array([mac_to_int(mac) for mac in raw[name]], np.uint64) for name in _MACS}
