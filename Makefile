@@ -16,7 +16,7 @@ WORKERS ?= 2
 # A lab and its tests start hundreds of processes: without compiled modules, each spends most of its start on compiling.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-tests lab lab-down chaos test model fuzz check format bench bench-quick setup-bench bench-dataplane bench-control bench-collectors bench-monitor bench-saga bench-decider \
+.PHONY: help setup setup-tests lab lab-down chaos test model fuzz check format bench bench-quick setup-bench bench-dataplane bench-control bench-collectors bench-scale bench-monitor bench-saga bench-decider \
 	sim p4 p4-check saga-doc events-doc trust-doc reference docs record-docker pictures clean
 
 help: ## List the targets
@@ -79,6 +79,10 @@ bench-monitor: setup ## Measure the flow monitor's recall and byte error (minute
 
 bench-collectors: setup ## Measure what polling a switch costs a collector, and that it grows linearly (a minute)
 	@$(BIN)/ezpath-bench collectors $(BENCH_OPTIONS)
+
+bench-scale: setup ## The same as far as few cores go: up to 500 switches, 1 to 8 collectors, every 25 seconds (minutes)
+	@$(BIN)/ezpath-bench collectors --interval 25 $(foreach n,125 250 500,--switches $(n)) $(foreach n,4 1 2 8,--collectors $(n)) \
+		$(BENCH_OPTIONS)
 
 bench-saga: setup ## Measure sagas a second, their latency, and what a sick switch costs others (needs root, minutes)
 	@$(BIN)/ezpath-bench saga $(BENCH_OPTIONS)

@@ -119,6 +119,8 @@ class _Seen:
     revision: int
     since: float
     renewals: int = 0
+    lease: Lease | None = None
+    """What :attr:`value` says, read once: hundreds of them are looked at several times a second."""
 
 
 class _PassedOver(NamedTuple):
@@ -252,7 +254,11 @@ class Leases:
 
     def _lease(self, thing: str) -> Lease | None:
         seen = self._leases.get(thing)
-        return _read_lease(seen.value) if seen is not None else None
+        if seen is None:
+            return None
+        if seen.lease is None:
+            seen.lease = _read_lease(seen.value)
+        return seen.lease
 
     def _is_free(self, thing: str, others: Mapping[str, tuple[Member, bool]]) -> bool:
         """Nobody has it: it was never held, was given up, or its holder is gone. Ours without our knowing is free."""

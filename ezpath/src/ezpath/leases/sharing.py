@@ -32,14 +32,14 @@ def eligible(
     A member of the thing's own rack outdoes all that are of others, or of none.
     """
     anybody = frozenset(members)
-    of_rack: dict[str, frozenset[str]] = {
-        rack: frozenset(name for name, who in members.items() if rack and who.rack == rack)
-        for rack in set(things.values())
-    }
+    of_rack: defaultdict[str, set[str]] = defaultdict(set)
+    for name, who in members.items():
+        if who.rack:
+            of_rack[who.rack].add(name)
     choosy = frozenset(name for name, who in members.items() if who.only)
     found: dict[str, frozenset[str]] = {}
     for thing, rack in things.items():
-        may, near = anybody, of_rack[rack]
+        may, near = anybody, of_rack.get(rack, set())
         if choosy or unwilling:
             may = frozenset(
                 name

@@ -16,6 +16,7 @@ from ezpath_collector.metrics import PollMetrics
 from ezpath_collector.poller import Poller
 from ezpath_collector.source import P4RuntimeSource, RegisterSource
 from ezpath_collector.thrift_source import ThriftSource
+from ezpath_collector.turns import Turns
 
 MIN_TIMEOUT_S = 5.0
 TIMING = Timing(beat_s=0.25, ttl_s=1.25)
@@ -24,7 +25,7 @@ TIMING = Timing(beat_s=0.25, ttl_s=1.25)
 
 async def collect(service: Service, interval_s: float, names: tuple[str, ...], rack: str) -> None:
     """Poll those switches of the inventory (or of ``names``) that are ours, until cancelled."""
-    switches, metrics = service.inventory.switches, PollMetrics(service.registry)
+    switches, metrics, turns = service.inventory.switches, PollMetrics(service.registry), Turns()
     leases = Leases(
         service.instance,
         {switch.name: switch.rack for switch in switches.values()},
@@ -35,7 +36,7 @@ async def collect(service: Service, interval_s: float, names: tuple[str, ...], r
     )
 
     async def poll(name: str, epoch: int) -> None:
-        await _poller(service, switches[SwitchName(name)], interval_s, epoch, keeper.certain, metrics).run()
+        await _poller(service, switches[SwitchName(name)], interval_s, epoch, keeper.certain, metrics, turns).run()
 
     keeper = Keeper(service.bus, leases, poll, what="switch")
     service.owns = lambda: [f"switch:{name}" for name in keeper.held]
@@ -46,7 +47,13 @@ async def collect(service: Service, interval_s: float, names: tuple[str, ...], r
 
 
 def _poller(
-    service: Service, switch: Switch, interval_s: float, term: int, certain: Callable[[], bool], metrics: PollMetrics
+    service: Service,
+    switch: Switch,
+    interval_s: float,
+    term: int,
+    certain: Callable[[], bool],
+    metrics: PollMetrics,
+    turns: Turns,
 ) -> Poller:
     timeout_s = max(MIN_TIMEOUT_S, 2 * interval_s)
     return Poller(
@@ -58,6 +65,7 @@ def _poller(
         term,
         certain,
         metrics,
+        turns,
     )
 
 

@@ -1,7 +1,7 @@
-"""One switch, polled on time: cells in, a sample out. Each switch has its own, so that none waits for another.
+"""One switch, polled on time: cells in, a sample out. Each switch has its own; one that is slow keeps no other waiting.
 
 Switches are polled at different moments of the interval: a collector of many would otherwise look at them all at once,
-and find out about the last of them half an interval late.
+and find out about the last of them half an interval late. Where many are to begin at once, they take turns.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from ezpath.names import SwitchName
 from ezpath_collector import cells
 from ezpath_collector.metrics import PollMetrics
 from ezpath_collector.source import NoProgram, Reading, RegisterSource, SourceError
+from ezpath_collector.turns import Turns
 from p4rt import P4RuntimeError
 
 FIRST_BACKOFF_S = 0.5
@@ -44,6 +45,7 @@ class Poller:
         term: int = 0,
         certain: Callable[[], bool] = lambda: True,
         metrics: PollMetrics | None = None,
+        turns: Turns | None = None,
     ) -> None:
         """``term``: of the lease of the switch. ``certain``: whether nobody else can have it by now."""
         self._switch = switch
@@ -55,6 +57,7 @@ class Poller:
         self._interval_s = interval_s
         self._term = term
         self._certain = certain
+        self._turns = turns or Turns()
         self._phase_s = crc32(switch.encode()) / 2**32 * interval_s
         self._sequence = 0
         self._previous_ns: int | None = None
@@ -68,7 +71,8 @@ class Poller:
             before = self._sequence
             source = self._make_source()
             try:
-                await source.open()
+                async with self._turns.mine():
+                    await source.open()
                 await self._poll(source)
             except NoProgram:
                 self._complain("switch runs no program yet", "polled as soon as its writer has loaded one")
@@ -86,17 +90,21 @@ class Poller:
     async def _poll(self, source: RegisterSource) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            began = loop.time()
-            began_ns = time.monotonic_ns()
-            reading = await source.read()
-            sample = self._sample(reading, began_ns)
-            if self._complained_at > float("-inf") or sample.sequence == 1:
-                self._log.info("switch polled", flows=len(sample.vni), interval_s=self._interval_s)
-                self._complained_at = float("-inf")
-            published = await self._send(sample)
-            took_s = (time.monotonic_ns() - began_ns) / 1e9
-            self._metrics.polled(sample, sum(map(len, reading.stages)), took_s, published)
+            async with self._turns.mine():
+                began = loop.time()
+                await self._poll_once(source)
             await asyncio.sleep(max(0.0, self._next(began) - loop.time()))
+
+    async def _poll_once(self, source: RegisterSource) -> None:
+        began_ns = time.monotonic_ns()
+        reading = await source.read()
+        sample = self._sample(reading, began_ns)
+        if self._complained_at > float("-inf") or sample.sequence == 1:
+            self._log.info("switch polled", flows=len(sample.vni), interval_s=self._interval_s)
+            self._complained_at = float("-inf")
+        published = await self._send(sample)
+        took_s = (time.monotonic_ns() - began_ns) / 1e9
+        self._metrics.polled(sample, sum(map(len, reading.stages)), took_s, published)
 
     def _next(self, began: float) -> float:
         """The switch's next moment, half an interval away or more. What took too long is not made up for."""
