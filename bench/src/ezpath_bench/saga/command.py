@@ -40,7 +40,6 @@ from ezpath_bench.saga.proxy import Proxy
 from ezpath_bench.saga.shares import OTHERS, Shares
 from ezpath_bench.saga.site import Site
 
-RACKS = 3
 TARGET_RATE = 1000.0
 TARGET_P99_MS = 250.0
 TARGET_RISE = 1.2
@@ -71,6 +70,13 @@ class Plan:
 @click.command("saga", epilog=_EPILOG)
 @click.option("--part", "parts", type=click.Choice(PARTS), multiple=True, help="Only this; repeatable. [default: all]")
 @click.option("--offloads", type=click.IntRange(1), default=5000, show_default=True, help="For the rate.")
+@click.option(
+    "--racks",
+    type=click.IntRange(2, 32),
+    default=2,
+    show_default=True,
+    help="Among which sagas are; there is one more, for isolation.",
+)
 @click.option("--endpoints", type=click.IntRange(8, 4000), default=400, show_default=True, help="On each host.")
 @click.option("--seconds", type=click.FloatRange(1), default=20.0, show_default=True, help="For the latencies.")
 @click.option(
@@ -82,6 +88,7 @@ class Plan:
 def command(
     parts: tuple[str, ...],
     offloads: int,
+    racks: int,
     endpoints: int,
     seconds: float,
     rounds: int,
@@ -107,13 +114,16 @@ def command(
             ExitStack() as stack,
         ):
             site = Site(
-                Network(Path(folder), RACKS, plan.endpoints), Workshop(Path(folder), p4_dir, runner), p4_dir, stack
+                Network(Path(folder), racks + 1, plan.endpoints), Workshop(Path(folder), p4_dir, runner), p4_dir, stack
             )
             site.start_network()
             results = runner.run(_measured(site, plan))
     except (LabError, NotMeasured, BusError) as error:
         raise click.ClickException(str(error)) from error
-    report.save(out, "saga", {name: _plain(result) for name, result in results.items()})
+    kept = {name: _plain(result) for name, result in results.items()}
+    if "rate" in results:
+        kept["rate"]["most"] = results["rate"].most
+    report.save(out, "saga", kept)
     verdicts = _shown(results)
     if not quick and not all(verdicts):
         raise SystemExit(1)
@@ -180,7 +190,9 @@ def _shown(results: dict[str, Any]) -> list[bool]:
 def _show_rates(rates: Rates) -> list[bool]:
     rows = [["offloads, request to active", f"{rates.pairs:,}", f"{rates.offload:,.0f}", f"{TARGET_RATE:,.0f}"]]
     rows += [["reverts, request to reverted (2 s drain in it)", f"{rates.pairs:,}", f"{rates.revert:,.0f}", ""]]
-    report.show("As many sagas as will go", ["", "sagas", "a second", "target"], rows)
+    report.show(f"As many sagas as will go, {rates.racks} racks", ["", "sagas", "a second", "target"], rows)
+    full = [["entries on the fullest ToR", f"{rates.entries:,}", f"{rates.room:,}"]]
+    report.show("Table use with all of them active", ["", "in use", "of"], full)
     _show_shares(rates.shares, rates.offload)
     return [_verdict("offloads a second", rates.offload >= TARGET_RATE, f"{rates.offload:,.0f}", f"{TARGET_RATE:,.0f}")]
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from ezpath.names import Tenant
 
@@ -14,7 +17,8 @@ from ezpath_bench.saga.legs import Legs
 from ezpath_bench.saga.load import Load, Pairs, Wave
 from ezpath_bench.saga.network import Network
 from ezpath_bench.saga.proxy import Proxy
-from ezpath_bench.saga.shares import Shares
+from ezpath_bench.saga.shares import OTHERS, Shares
+from ezpath_bench.saga.tables import use
 
 UNDER_WAY = 1500
 """Sagas that are open at a time where the most are to end a second."""
@@ -39,6 +43,18 @@ class Rates:
     pairs: int
     shares: Mapping[str, float]
     """Cores in use while offloading, by process."""
+    racks: int
+    """Among which they were."""
+    entries: int
+    """On the fullest ToR when all were active, …"""
+    room: int
+    """… and how many its table holds."""
+
+    @property
+    def most(self) -> float:
+        """Offloads a second if this machine's cores did nothing else, and each offload cost what it did here."""
+        ours = sum(share for kind, share in self.shares.items() if kind != OTHERS)
+        return self.offload * (os.cpu_count() or 1) / ours
 
 
 @dataclass(slots=True)
@@ -74,18 +90,20 @@ class Measurements:
         self._load = load
         self._proxy = proxy
         self._shares = shares
-        self._used = dict.fromkeys(((1, 2), (1, network.racks)), 0)
+        self._used: Counter[tuple[int, int]] = Counter()
 
     async def rates(self, count: int) -> Rates:
-        """As many as will go."""
-        pairs = self._pairs(1, 2, count)
+        """As many as will go, among all racks but the last."""
+        racks = self._network.all_racks()[:-1]
+        pairs = self._among([rack.number for rack in racks], count)
         self._shares.begin()
         wave = await self._load.at_once(pairs, "offload", UNDER_WAY)
         shares = self._shares.read()
         _check(wave, count)
+        full = await use(racks)
         back = await self._load.at_once(pairs, "revert", len(pairs) + UNDER_WAY)
         _check(back, count)
-        return Rates(wave.rate, back.rate, count, shares)
+        return Rates(wave.rate, back.rate, count, shares, len(racks), full.entries, full.room)
 
     async def latencies(self, seconds: float) -> Latencies:
         """At :data:`STEADY_RATE`."""
@@ -130,6 +148,12 @@ class Measurements:
     async def _back(self, waves: Sequence[Wave]) -> None:
         pairs = [(pair, Tenant(pair.partition(".")[0])) for wave in waves for pair in wave.ended]
         _check(await self._load.at_once(pairs, "revert", len(pairs) + UNDER_WAY), len(pairs))
+
+    def _among(self, racks: Sequence[int], count: int) -> Pairs:
+        """Between each rack and the next one, in turn."""
+        couples = list(pairwise(racks))
+        shares = [self._pairs(one, other, -(-count // len(couples))) for one, other in couples]
+        return [pair for turn in zip(*shares, strict=True) for pair in turn][:count]
 
     def _pairs(self, one: int, other: int, count: int) -> Pairs:
         """Pairs that were not used yet, from the beginning again when all were."""
