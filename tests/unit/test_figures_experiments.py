@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from ezpath.inventory.problems import InventoryError
+from ezpath_bench.figures.cells.machines import machines_of
 from ezpath_bench.figures.command import SHIPPED, command
 from ezpath_bench.figures.experiment import parse
 
@@ -88,3 +89,58 @@ def test_quick_means_the_least_and_the_greatest_size() -> None:
     experiment = parse(GOOD.replace("seconds: 2", "octets: [1, 2, 3]"), "mine.yaml")
 
     assert experiment.at_pace(quick=True).workload.octets == (1, 3)  # type: ignore[union-attr]
+
+
+MACHINES = """\
+machines:
+  - {ssh: node1, uplink: eth1, plain: eth2}
+  - {ssh: admin@node2, uplink: ens1f0, plain: ens1f1, sudo: true}
+"""
+
+
+def test_a_file_of_machines_says_how_they_are_reached_and_what_they_lend(tmp_path: Path) -> None:
+    machines = machines_of(MACHINES, "machines.yaml")
+
+    assert machines.machines[1].cards() == {"ens1f0": "vec0", "ens1f1": "vec2"}
+    assert "BatchMode=yes" in machines.options(str(tmp_path)), "nobody is there to be asked for a password"
+    assert machines_of(f"ssh_config: mine\n{MACHINES}", "m").options(str(tmp_path))[:2] == ("-F", "mine")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where"),
+    [
+        ("uplink: eth1", "uplnk: eth1", "machines.yaml:2: machines.0.uplnk: is not known here"),
+        ("uplink: eth1", "uplink: a name too long", "machines.yaml:2: machines.0.uplink"),
+        ("  - {ssh: node1, uplink: eth1, plain: eth2}\n", "", "machines.yaml:1: machines.1: is missing"),
+    ],
+)
+def test_a_mistake_in_it_is_named_with_line_and_field(old: str, new: str, where: str) -> None:
+    with pytest.raises(InventoryError) as caught:
+        machines_of(MACHINES.replace(old, new), "machines.yaml")
+
+    said = [str(problem) for problem in caught.value.problems]
+    assert any(line.startswith(where) for line in said), said
+
+
+def test_machines_have_no_software_tors_between_them() -> None:
+    text = GOOD.replace("[overlay, ezpath]", "[overlay, ezpath, ezpath-tors]")
+    text += "  - {metric: Gbit/s, mode: ezpath-tors, of: overlay, at_least: 1}\n"
+
+    experiment = parse(text, "mine.yaml").on("machines")
+
+    assert (experiment.hosts, experiment.modes) == ("machines", ("overlay", "ezpath"))
+    assert len(experiment.expect) == 1
+    assert parse(text, "mine.yaml").on("namespaces").modes == ("overlay", "ezpath", "ezpath-tors")
+
+
+def test_an_experiment_without_packets_has_no_hosts_to_choose() -> None:
+    text = "name: curve\ntitle: Curve\nhosts: none\nworkload: {kind: decider}\n"
+
+    assert parse(text, "mine.yaml").on("machines").hosts == "none"
+
+
+def test_hosts_that_nobody_named_are_refused_before_anything_runs() -> None:
+    done = CliRunner().invoke(command, ["--hosts", "nowhere.yaml"])
+
+    assert done.exit_code == 2
+    assert "nowhere.yaml cannot be read" in done.output

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +36,11 @@ def measure(site: Site, experiment: Experiment, outcome: Outcome, say: Callable[
     feed = Feed(site.services.nats, lambda _: None)
     feed.start()
     try:
-        for number in range(experiment.rounds):
-            for mode in experiment.modes:
-                site.select(mode)
-                values = _counted(site, feed, work)
-                outcome.samples.append(Sample(Case(), mode, number, values))
-                lost = sum(values[f"lost, {act}"] for act in _ACTS)
-                say(f"  round {number + 1}/{experiment.rounds} {mode:>11} lost {lost:.0f}")
+        for segmentation, number, mode in product(experiment.segmentation, range(experiment.rounds), experiment.modes):
+            site.select(mode, segmentation)
+            values = _counted(site, feed, work)
+            outcome.samples.append(Sample(Case(segmentation), mode, number, values))
+            say(f"  round {number + 1}/{experiment.rounds} {segmentation:>3} {mode:>11} lost {values['lost']:.0f}")
         for mode in experiment.modes:
             site.select(mode)
             outcome.traces.append(_traced(site, feed, work, mode))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -10,7 +11,8 @@ from ezpath_lab.shell import LabError
 from rich.console import Console
 
 from ezpath_bench.figures import page, runner
-from ezpath_bench.figures.experiment import Experiment, parse
+from ezpath_bench.figures.cells.machines import Machines, machines_of
+from ezpath_bench.figures.experiment import Experiment, Hosts, parse
 from ezpath_bench.figures.guests import tree
 from ezpath_bench.figures.judge import judgements
 from ezpath_bench.figures.results import Outcome
@@ -22,6 +24,7 @@ Examples:
   ezpath-bench figures                           all experiments, 5 rounds; report in bench/report
   ezpath-bench figures --quick                   under 5 minutes
   ezpath-bench figures --only bulk,round-trip
+  ezpath-bench figures --resume                  go on after a run that was cut off
   ezpath-bench figures my-experiment.yaml
 """
 
@@ -30,35 +33,57 @@ Examples:
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--only", default="", help="Some of the experiments, by name, with commas between.")
 @click.option("--quick", is_flag=True, help="Few short rounds; what takes long is left out.")
+@click.option("--resume", is_flag=True, help="Leave out what the report in --out has already.")
+@click.option(
+    "--hosts",
+    default="",
+    metavar="KIND",
+    help="In place of guests: `namespaces`, or a file that names two machines (see bench/README.md).",
+)
 @click.option("--check", is_flag=True, help="Read the experiment files and say what is wrong with them; run nothing.")
 @click.option("--p4-dir", type=click.Path(path_type=Path, exists=True, file_okay=False), default=Path("p4"))
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), default=Path("bench/report"), show_default=True
 )
-def command(files: tuple[Path, ...], only: str, quick: bool, check: bool, p4_dir: Path, out: Path) -> None:
+def command(
+    files: tuple[Path, ...],
+    only: str,
+    quick: bool,
+    resume: bool,
+    hosts: str,
+    check: bool,
+    p4_dir: Path,
+    out: Path,
+) -> None:
     """Measure every figure side by side, and write a report: HTML, Markdown, JSON.
 
-    FILES are experiments of your own; without any, those that EZPath ships. Needs root.
+    FILES are experiments of your own; without any, those that EZPath ships. Needs root. With --only or --resume, what
+    a report has of other experiments stays in it.
     Exit status: 0 every expectation reached, 1 one missed or not measured, 2 a file is wrong.
     """
     experiments = _chosen(_loaded(files or sorted(SHIPPED.glob("*.yaml"))), only)
+    machines = _machines(Path(hosts)) if hosts not in ("", "guests", "namespaces") else None
     if check:
         click.echo(f"{len(experiments)} experiment(s), no problem found")
         return
-    experiments = [each.at_pace(quick) for each in experiments]
-    outcomes: list[Outcome] = []
-    for outcome in runner.carry_out(experiments, p4_dir, _say):
-        outcomes.append(outcome)
+    kind: Hosts = "machines" if machines else "namespaces" if hosts == "namespaces" else "guests"
+    experiments = [each.at_pace(quick).on(kind) for each in experiments]
+    report = {pair[0].name: pair for pair in page.kept(out)} if only or resume else {}
+    wanted = [each for each in experiments if not (resume and _has(report, each))]
+    for outcome in runner.carry_out(wanted, p4_dir, _say, machines):
+        experiment = next(each for each in wanted if each.name == outcome.name)
+        report[outcome.name] = (experiment, outcome)
         # after each: what was measured is kept whatever becomes of the rest
-        page.write(out, experiments, outcomes, _versions())
-    missed = False
-    for experiment in experiments:
-        for outcome in outcomes:
-            if outcome.name == experiment.name:
-                missed |= _told(experiment, outcome)
+        page.write(out, [report[name] for name in sorted(report)], _versions())
+    missed = [_told(*report[each.name]) for each in experiments if each.name in report]
     click.echo(f"report: {out / 'index.html'}, {out / 'report.md'}, {out / 'results.json'}")
-    if missed:
+    if any(missed):
         raise SystemExit(1)
+
+
+def _has(report: Mapping[str, page.Measured], experiment: Experiment) -> bool:
+    known = report.get(experiment.name)
+    return known is not None and known[0] == experiment and not known[1].failed
 
 
 def _loaded(files: list[Path] | tuple[Path, ...]) -> list[Experiment]:
@@ -74,6 +99,16 @@ def _loaded(files: list[Path] | tuple[Path, ...]) -> list[Experiment]:
         click.echo("\n".join(wrong), err=True)
         raise SystemExit(2)
     return found
+
+
+def _machines(file: Path) -> Machines:
+    try:
+        return machines_of(file.read_text(encoding="utf-8"), str(file))
+    except InventoryError as error:
+        click.echo(str(error), err=True)
+    except (OSError, UnicodeDecodeError) as error:
+        click.echo(f"--hosts: {file} cannot be read: {error}. Give guests, namespaces, or a file of machines", err=True)
+    raise SystemExit(2)
 
 
 def _chosen(experiments: list[Experiment], only: str) -> list[Experiment]:

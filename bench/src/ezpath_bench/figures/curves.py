@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ezpath_lab.shell import program
 
+from ezpath_bench.figures import limits
 from ezpath_bench.figures.experiment import Curve
 from ezpath_bench.figures.results import Outcome
 
@@ -18,6 +19,8 @@ _LONGEST_S = 900.0
 def measured(name: str, work: Curve) -> Outcome:
     """Runs ``ezpath-bench <kind>`` with each run's options; its own targets' verdicts are kept as remarks."""
     outcome = Outcome(name)
+    if work.runs:
+        outcome.curves["limits"] = limits.measured()
     for options in work.runs:
         with tempfile.TemporaryDirectory(prefix="ezfig-") as folder:
             words = [program("ezpath-bench"), work.kind, *options, "--out", folder]

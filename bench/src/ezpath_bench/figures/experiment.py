@@ -6,16 +6,17 @@ Whatever is wrong with a file is named with file, line, field and remedy, all at
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import yaml
 from ezpath.inventory.lines import Lines, Where
 from ezpath.inventory.problems import InventoryError, Problem, field_name, problem_of
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+_Model = TypeVar("_Model", bound=BaseModel)
 Mode = Literal["overlay", "ezpath", "ezpath-tors", "host", "macvlan", "docker"]
 Segmentation = Literal["nic", "off"]
-Hosts = Literal["guests", "none"]
+Hosts = Literal["guests", "namespaces", "machines", "none"]
 
 MODES: dict[str, str] = {
     "overlay": "OVS VXLAN in the host",
@@ -26,6 +27,8 @@ MODES: dict[str, str] = {
     "docker": "Docker's overlay: Linux bridge and kernel VXLAN",
 }
 HOSTS: dict[str, str] = {
+    "namespaces": "(a) namespaces of one kernel, with its Open vSwitch module",
+    "machines": "(c) machines of their own",
     "guests": "(b) guests with kernels of their own, User-Mode Linux",
     "none": "no packets: the control plane by itself",
 }
@@ -42,6 +45,8 @@ class Stream(_Strict):
     seconds: float = Field(2.0, ge=0.5, le=60)
     octets: tuple[int, ...] = (131072,)
     """Sizes of the messages it is written in; 131072 is iperf3's own."""
+    gbit_s: float | None = Field(None, gt=0)
+    """At this rate, so that all modes carry the same load; None: as fast as it goes."""
 
 
 class RoundTrip(_Strict):
@@ -88,6 +93,8 @@ class Expectation(_Strict):
     """The paper's figure, where it gives one; else the target is ours."""
     segmentation: Segmentation = "nic"
     octets: int | None = None
+    every_round: bool = False
+    """Judge the worst round, not the median of all."""
 
 
 class Experiment(_Strict):
@@ -104,23 +111,44 @@ class Experiment(_Strict):
     expect: tuple[Expectation, ...] = ()
     notes: tuple[str, ...] = ()
 
+    def on(self, kind: Hosts) -> Experiment:
+        """On hosts of another kind, without the modes that are not to be had there."""
+        if self.hosts == "none" or self.hosts == kind:
+            return self
+        modes = tuple(mode for mode in self.modes if kind != "machines" or not mode.endswith("-tors"))
+        expect = tuple(each for each in self.expect if {each.mode, each.of or each.mode} <= set(modes))
+        return self.model_copy(update={"hosts": kind, "modes": modes, "expect": expect})
+
     def at_pace(self, quick: bool) -> Experiment:
         """Fewer rounds and shorter runs where ``quick``: it shows that it works, and roughly what it finds."""
         if not quick:
             return self
-        workload = self.workload
+        workload, segmentation = self.workload, self.segmentation
         if isinstance(workload, Stream | RoundTrip):
             ends = tuple(dict.fromkeys((workload.octets[0], workload.octets[-1])))
             workload = workload.model_copy(update={"seconds": min(workload.seconds, 1.0), "octets": ends})
         elif isinstance(workload, Change):
-            workload = workload.model_copy(update={"seconds": min(workload.seconds, 8.0)})
+            workload, segmentation = workload.model_copy(update={"seconds": 6.0}), segmentation[:1]
         else:
             workload = workload.model_copy(update={"runs": workload.quick_runs})
-        return self.model_copy(update={"rounds": self.quick_rounds, "workload": workload})
+        expect = tuple(each for each in self.expect if each.segmentation in segmentation)
+        changed = {"rounds": self.quick_rounds, "workload": workload, "segmentation": segmentation, "expect": expect}
+        return self.model_copy(update=changed)
 
 
 def parse(text: str, file: str) -> Experiment:
     """Check YAML ``text``. Raises :class:`InventoryError`, with everything that is wrong with it."""
+    lines, experiment = checked(text, file, Experiment)
+    problems = [
+        Problem(file, lines.of(at), field_name(at), cause, fix) for at, cause, fix in _contradictions(experiment)
+    ]
+    if problems:
+        raise InventoryError(problems)
+    return experiment
+
+
+def checked(text: str, file: str, model: type[_Model]) -> tuple[Lines, _Model]:
+    """YAML ``text`` as a ``model``, and where its fields are. Raises :class:`InventoryError`."""
     try:
         lines, raw = Lines(yaml.compose(text, Loader=yaml.SafeLoader)), yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -131,16 +159,10 @@ def parse(text: str, file: str) -> Experiment:
     if doubled:
         raise InventoryError(doubled)
     try:
-        experiment = Experiment.model_validate(raw)
+        return lines, model.model_validate(raw)
     except ValidationError as error:
-        problems = [problem_of(_plain(dict(e)), lines, file, Experiment) for e in error.errors(include_url=False)]
+        problems = [problem_of(_plain(dict(e)), lines, file, model) for e in error.errors(include_url=False)]
         raise InventoryError(problems) from None
-    problems = [
-        Problem(file, lines.of(at), field_name(at), cause, fix) for at, cause, fix in _contradictions(experiment)
-    ]
-    if problems:
-        raise InventoryError(problems)
-    return experiment
 
 
 def _plain(error: dict[str, object]) -> dict[str, object]:

@@ -56,6 +56,8 @@ def _judged(expected: Expectation, outcome: Outcome, case: Case) -> Judgement:
     if spread is None:
         return Judgement(what, None, "no rounds", bound, False, expected.paper)
     found = spread.median
+    if expected.every_round:
+        found, what = (spread.least if expected.at_least is not None else spread.greatest), f"{what}, in every round"
     reached = found >= expected.at_least if expected.at_least is not None else found <= (expected.at_most or 0.0)
     said = f"{spread.least:.3g} to {spread.greatest:.3g} in {spread.rounds} rounds"
     return Judgement(what, found, said, bound, reached, expected.paper)

@@ -16,6 +16,14 @@ from ezpath_bench.figures.results import Case, Outcome, rows
 from ezpath_bench.report import machine
 from ezpath_bench.rounds import Spread
 
+CASES = (
+    "Traffic is shown twice: with the offloads as the hosts' card has them, which segments plain and tagged TCP, not "
+    "VXLAN, and with segmentation off in every mode, which is what each packet costs. If your card segments VXLAN "
+    "(`tx-udp_tnl-segmentation: on` in `ethtool -k`), the overlay's disadvantage on your hosts lies nearer to the "
+    "second case; if not, nearer to the first."
+)
+"""Whom which figures concern."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -34,6 +42,7 @@ class Section:
 
     experiment: Experiment
     hosts: str
+    measured: str
     failed: str
     remarks: Sequence[str]
     judged: Sequence[Judgement]
@@ -42,13 +51,26 @@ class Section:
     """File and caption of each."""
 
 
-def write(
-    out: Path, experiments: Sequence[Experiment], outcomes: Sequence[Outcome], versions: Mapping[str, str]
-) -> None:
+Measured = tuple[Experiment, Outcome]
+
+
+def kept(out: Path) -> list[Measured]:
+    """What a report in ``out`` has of this machine, each experiment as it was when it was measured; else nothing."""
+    try:
+        document = json.loads((out / "results.json").read_text(encoding="utf-8"))
+        if document["machine"] != machine():
+            return []
+        return [
+            (Experiment.model_validate(each["definition"]), Outcome.from_json(each["outcome"]))
+            for each in document["experiments"]
+        ]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def write(out: Path, pairs: Sequence[Measured], versions: Mapping[str, str]) -> None:
     """Everything into ``out``: index.html, report.md, results.json and plots."""
     out.mkdir(parents=True, exist_ok=True)
-    by_name = {outcome.name: outcome for outcome in outcomes}
-    pairs = [(each, by_name[each.name]) for each in experiments if each.name in by_name]
     sections = [_section(out, experiment, outcome) for experiment, outcome in pairs]
     results = {
         "machine": machine(),
@@ -69,7 +91,7 @@ def write(
             lstrip_blocks=True,
         )
         text = environment.get_template(name).render(
-            sections=sections, machine=machine(), versions=versions, modes=MODES
+            sections=sections, machine=machine(), versions=versions, modes=MODES, cases=CASES
         )
         (out / file).write_text(text, encoding="utf-8")
 
@@ -79,7 +101,7 @@ def _section(out: Path, experiment: Experiment, outcome: Outcome) -> Section:
     table = [_row(case, metric, mode, spread) for case, metric, mode, spread in rows(outcome)]
     judged = list(judgements(experiment, outcome)) if not outcome.failed else []
     remarks = [*outcome.remarks, *plots.growth_remarks(outcome)]
-    return Section(experiment, HOSTS[experiment.hosts], outcome.failed, remarks, judged, table, drawn)
+    return Section(experiment, HOSTS[experiment.hosts], outcome.measured, outcome.failed, remarks, judged, table, drawn)
 
 
 def _row(case: Case, metric: str, mode: str, spread: Spread) -> Row:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from matplotlib.figure import Figure
 
 from ezpath_bench.figures.experiment import Experiment
 from ezpath_bench.figures.growth import Curve, curves_of
-from ezpath_bench.figures.results import Case, Outcome
+from ezpath_bench.figures.results import CLASSES, Case, Outcome
 from ezpath_bench.rounds import Spread
 
 matplotlib.rcParams["svg.hashsalt"] = "ezpath"
@@ -24,11 +23,15 @@ def draw(out: Path, experiment: Experiment, outcome: Outcome) -> Iterator[tuple[
     metrics = outcome.metrics()
     for metric in metrics[:2]:
         yield _save(out, f"{experiment.name}-{len(metric)}-{metrics.index(metric)}", _bars(outcome, metric), metric)
+    for unit in dict.fromkeys(metric.removesuffix(", softirq") for metric in metrics if metric.endswith(", softirq")):
+        yield _save(out, f"{experiment.name}-classes", _classes(outcome, unit), f"{unit}, by class, medians")
     if outcome.traces:
         yield _save(out, f"{experiment.name}-time", _traces(outcome), "over time")
     found = list(curves_of(outcome.curves))
-    if found:
-        yield _save(out, f"{experiment.name}-growth", _growth(found), "against size, with the fitted growth")
+    for number, against in enumerate(dict.fromkeys(curve.against for curve in found)):
+        same = [curve for curve in found if curve.against == against]
+        caption = f"against {against}, with the fitted growth"
+        yield _save(out, f"{experiment.name}-growth-{number}", _growth(same), caption)
 
 
 def growth_remarks(outcome: Outcome) -> list[str]:
@@ -58,6 +61,24 @@ def _bars(outcome: Outcome, metric: str) -> Figure:
         axes.bar([place for place, _ in shown], medians, width, yerr=whiskers, capsize=2, label=mode)
     axes.set_xticks(range(len(cases)), [_tick(case) for case in cases])
     axes.set_ylabel(metric)
+    axes.legend(fontsize="small", ncols=3)
+    return figure
+
+
+def _classes(outcome: Outcome, unit: str) -> Figure:
+    """A bar for each case and mode, of classes on each other."""
+    figure = Figure((_WIDTH_IN, _HEIGHT_IN))
+    axes = figure.subplots()
+    bars = [(case, mode) for case in outcome.cases() for mode in outcome.modes()]
+    below = np.zeros(len(bars))
+    for name in CLASSES:
+        spreads = [_spread(outcome, case, mode, f"{unit}, {name}") for case, mode in bars]
+        heights = np.array([spread.median if spread else 0.0 for spread in spreads])
+        axes.bar(range(len(bars)), heights, 0.7, bottom=below, label=name)
+        below += heights
+    ticks = [f"{mode}\n{_tick(case)}" for case, mode in bars]
+    axes.set_xticks(range(len(bars)), ticks, fontsize="x-small", rotation=90 if len(bars) > 8 else 0)
+    axes.set_ylabel(unit)
     axes.legend(fontsize="small", ncols=3)
     return figure
 
@@ -95,8 +116,11 @@ def _growth(curves: Sequence[Curve]) -> Figure:
     axes = figure.subplots()
     for curve in curves:
         points = axes.plot(curve.sizes, curve.values, "o", label=f"{curve.name}: size^{curve.power:.2f}")
-        line = np.geomspace(min(curve.sizes), max(curve.sizes), 50)
-        axes.plot(line, math.exp(curve.offset) * line**curve.power, color=points[0].get_color(), linewidth=1)
+        line, colour = np.geomspace(min(curve.sizes), max(curve.sizes), 50), points[0].get_color()
+        axes.plot(line, [curve.at(size) for size in line], color=colour, linewidth=1)
+        if curve.limits:
+            by_size = sorted(zip(curve.sizes, curve.limits, strict=True))
+            axes.plot(*zip(*by_size, strict=True), ":", color=colour, label=f"limit: {curve.limit}")
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlabel(curves[0].against)

@@ -8,6 +8,9 @@ from typing import Any
 
 from ezpath_bench.rounds import Spread
 
+CLASSES = ("user", "system", "softirq")
+"""Of CPU time. Where a metric is told by class, each is called ``<metric>, <class>``."""
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -48,6 +51,8 @@ class Outcome:
     remarks: list[str] = field(default_factory=list)
     failed: str = ""
     """Why there are no figures."""
+    measured: str = ""
+    """When, in words."""
 
     def cases(self) -> list[Case]:
         return list(dict.fromkeys(sample.case for sample in self.samples))
@@ -71,6 +76,16 @@ class Outcome:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> Outcome:
+        """What :meth:`to_json` gave. Raises KeyError or TypeError for anything else."""
+        samples = [Sample(**{**each, "case": Case(**each["case"])}) for each in kept["samples"]]
+        traces = [
+            Trace(**{**each, "marks": [(float(when), str(what)) for when, what in each["marks"]]})
+            for each in kept["traces"]
+        ]
+        return cls(**{**kept, "samples": samples, "traces": traces})
 
 
 def rows(outcome: Outcome) -> Iterator[tuple[Case, str, str, Spread]]:

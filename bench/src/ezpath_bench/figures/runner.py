@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from ezpath_lab.shell import LabError
 
 from ezpath_bench.dataplane.paths import Workshop
 from ezpath_bench.figures import change, curves, workloads
-from ezpath_bench.figures.experiment import Change, Curve, Experiment
+from ezpath_bench.figures.cells.machines import Machines
+from ezpath_bench.figures.cells.site import Namespaces, Remote
+from ezpath_bench.figures.experiment import Change, Curve, Experiment, Hosts
 from ezpath_bench.figures.guests.site import Site
 from ezpath_bench.figures.results import Case, Outcome, Sample
 from ezpath_bench.rounds import interleaved
@@ -23,38 +26,60 @@ from ezpath_bench.rounds import interleaved
 Say = Callable[[str], None]
 
 
-def carry_out(experiments: Sequence[Experiment], p4_dir: Path, say: Say) -> Iterator[Outcome]:
+def carry_out(
+    experiments: Sequence[Experiment], p4_dir: Path, say: Say, machines: Machines | None = None
+) -> Iterator[Outcome]:
     """Each experiment's outcome, as it ends. One that fails says why in its outcome; the others go on."""
-    guests = [each for each in experiments if each.hosts == "guests"]
+    for outcome in _carried_out(experiments, p4_dir, say, machines):
+        outcome.measured = datetime.now(UTC).strftime("%d %B %Y, %H:%M UTC")
+        yield outcome
+
+
+def _carried_out(
+    experiments: Sequence[Experiment], p4_dir: Path, say: Say, machines: Machines | None
+) -> Iterator[Outcome]:
     for experiment in experiments:
         if isinstance(experiment.workload, Curve):
             say(f"{experiment.name}: {experiment.title}")
             yield curves.measured(experiment.name, experiment.workload)
-    if not guests:
-        return
+    for kind in dict.fromkeys(each.hosts for each in experiments if each.hosts != "none"):
+        yield from _on_hosts(kind, [each for each in experiments if each.hosts == kind], p4_dir, say, machines)
+
+
+def _on_hosts(
+    kind: Hosts, experiments: Sequence[Experiment], p4_dir: Path, say: Say, machines: Machines | None
+) -> Iterator[Outcome]:
+    left = list(experiments)
     try:
-        with _guests(p4_dir, say) as site:
-            for experiment in guests:
+        with _hosts(kind, p4_dir, say, machines) as site:
+            for experiment in experiments:
                 say(f"{experiment.name}: {experiment.title}")
-                yield _on_guests(site, experiment, say)
+                outcome = _carried_out_on(site, experiment, say)
+                left.remove(experiment)
+                yield outcome
     except LabError as error:
-        for experiment in guests:
-            yield Outcome(experiment.name, failed=f"no guests: {error}")
+        for experiment in left:
+            yield Outcome(experiment.name, failed=f"no {kind}: {error}")
 
 
 @contextmanager
-def _guests(p4_dir: Path, say: Say) -> Iterator[Site]:
+def _hosts(kind: Hosts, p4_dir: Path, say: Say, machines: Machines | None) -> Iterator[Site]:
     # Nothing is left behind then either.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ezfig-"))
         runner = stack.enter_context(asyncio.Runner())
-        site = Site(Workshop(Path(folder), p4_dir, runner), stack)
+        workshop = Workshop(Path(folder), p4_dir, runner)
+        if kind == "machines":
+            assert machines is not None, "the command says which"
+            site: Site = Remote(workshop, stack, machines)
+        else:
+            site = (Namespaces if kind == "namespaces" else Site)(workshop, stack)
         site.up(say)
         yield site
 
 
-def _on_guests(site: Site, experiment: Experiment, say: Say) -> Outcome:
+def _carried_out_on(site: Site, experiment: Experiment, say: Say) -> Outcome:
     outcome = Outcome(experiment.name)
     try:
         if isinstance(experiment.workload, Change):

@@ -12,6 +12,7 @@ from ezpath_lab.shell import LabError
 from ezpath_bench.figures.experiment import RoundTrip, Stream
 from ezpath_bench.figures.guests.plan import SIDES, inside
 from ezpath_bench.figures.guests.site import Site
+from ezpath_bench.figures.meter import Meter
 
 IPERF_PORT, SOCKPERF_PORT = 5201, 11111
 _PATIENCE_S = 25.0
@@ -23,22 +24,20 @@ def stream(site: Site, work: Stream, mode: str, octets: int) -> dict[str, float]
     where = site.network(mode)
     server = site.guests[other].start(inside(where, f"iperf3 -s -1 -p {IPERF_PORT}"))
     site.wait_for_listener(other, where, IPERF_PORT)
-    before, tors = site.cpu(), site.tor_seconds()
     options = f"-p {IPERF_PORT} -t {work.seconds:g} -l {octets} -J"
+    if work.gbit_s is not None:
+        options += f" -b {work.gbit_s:g}G"
+    meter = Meter(site)
     said = site.guests[one].run(inside(where, f"iperf3 -c {other.ip(where)} {options}"), work.seconds + _PATIENCE_S)
-    used = [after.since(earlier) for earlier, after in zip(before, site.cpu(), strict=True)]
-    tors = site.tor_seconds() - tors
+    spent = meter.read()
     server.result()
     summary = json.loads(said)["end"]["sum_received"]
     gigabits = float(summary["bytes"]) * 8e-9
     if not gigabits:
         raise LabError(f"{mode}: iperf3 received nothing")
-    found = {
-        "Gbit/s": float(summary["bits_per_second"]) / 1e9,
-        "CPU s/Gbit, hosts": (sum(each.all for each in used) - tors) / gigabits,
-        "CPU share of kernels": sum(each.kernel for each in used) / sum(each.all for each in used),
-    }
-    return found | ({"CPU s/Gbit, ToRs": tors / gigabits} if site.has_tors(mode) else {})
+    found = {"Gbit/s": float(summary["bits_per_second"]) / 1e9, **spent.each("CPU s/Gbit", gigabits)}
+    found["softirq of all CPU"] = spent.softirqs
+    return found | ({"CPU s/Gbit, ToRs": spent.tors / gigabits} if site.has_tors(mode) else {})
 
 
 def round_trip(site: Site, work: RoundTrip, mode: str, octets: int) -> dict[str, float]:
@@ -50,10 +49,10 @@ def round_trip(site: Site, work: RoundTrip, mode: str, octets: int) -> dict[str,
         inside(where, f"timeout {work.seconds + 5:.0f} sockperf server {options} || true")
     )
     site.wait_for_listener(other, where, SOCKPERF_PORT)
-    before = site.cpu()
+    meter = Meter(site)
     ask = f"sockperf ping-pong {options} -m {octets} -t {max(1, round(work.seconds))} --full-rtt"
     said = site.guests[one].run(inside(where, ask), work.seconds + _PATIENCE_S)
-    used = [after.since(earlier) for earlier, after in zip(before, site.cpu(), strict=True)]
+    spent = meter.read()
     site.guests[other].run("pkill -x sockperf || true")
     server.result()
     percentiles = {float(p): float(v) for p, v in re.findall(r"percentile\s+([\d.]+)\s*=\s*([\d.]+)", said)}
@@ -63,7 +62,7 @@ def round_trip(site: Site, work: RoundTrip, mode: str, octets: int) -> dict[str,
     return {
         "p50 µs": percentiles[50.0],
         "p99 µs": percentiles.get(99.0, 0.0),
-        "CPU µs a round trip": sum(each.all for each in used) / int(counted[1]) * 1e6,
+        **spent.each("CPU µs a round trip", int(counted[1]), 1e6),
     }
 
 

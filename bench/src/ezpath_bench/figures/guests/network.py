@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ezpath_bench.figures.guests.plan import KINDS, SIDES, TENANT, VNI, Side
+from ezpath_bench.figures.guests.plan import KINDS, SIDES, TENANT, VIDS, VNI, Side
 
 HOST_PORT, FABRIC_PORT = 1, 10
 
@@ -24,12 +24,12 @@ def pair(kind: str) -> str:
     return f"{TENANT}.{one.endpoint(kind)}.{other.endpoint(kind)}"
 
 
-def inventory(folder: Path) -> dict[str, Any]:
-    """Sockets are in ``folder``: :func:`tor_socket` and :func:`ovs_dir`."""
+def inventory(folder: Path, vids: tuple[int, int] = VIDS) -> dict[str, Any]:
+    """Sockets are in ``folder``: :func:`tor_socket` and :func:`ovs_dir`. ``vids``: the first tag on each side."""
     return {
         "tenants": {TENANT: {"vni": VNI}},
         "switches": {switch(side): _switch(side, folder) for side in SIDES},
-        "hosts": {side.name: _host(side, folder) for side in SIDES},
+        "hosts": {side.name: _host(side, folder, vids[side.number]) for side in SIDES},
         "endpoints": [
             {
                 "name": side.endpoint(kind),
@@ -74,12 +74,12 @@ def _switch(side: Side, folder: Path) -> dict[str, Any]:
     }
 
 
-def _host(side: Side, folder: Path) -> dict[str, Any]:
+def _host(side: Side, folder: Path, vid: int) -> dict[str, Any]:
     return {
         "switch": switch(side),
         "port": HOST_PORT,
         "vtep": side.address,
         "ovsdb": f"unix:{ovs_dir(side, folder)}/db.sock",
         "uplink": "vec0",
-        "vlans": {"first": side.vid, "last": side.vid + 99},
+        "vlans": {"first": vid, "last": vid + 99},
     }

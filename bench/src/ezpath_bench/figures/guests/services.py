@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -27,19 +28,21 @@ class Services:
         self.folder = folder
         self.nats = ""
         self.tors: list[Switch] = []
+        self.vids = plan.VIDS
         self._p4_dir = p4_dir.resolve()
         self._inventory = folder / "network.yaml"
         self._processes = Processes(LabState(directory=folder, run_dir=folder))
         stack.callback(self._processes.stop_all)
 
-    def start(self, wire: str, tors: dict[Side, str]) -> None:
-        """``wire`` is the guests' namespace, ``tors`` those of the switches. Raises LabError."""
-        self._inventory.write_text(yaml.safe_dump(network.inventory(self.folder), sort_keys=False))
+    def start(self, wire: str, tors: Mapping[Side, str], ways: Mapping[Side, Mapping[str, str]]) -> None:
+        """``wire`` is the cables' namespace, ``tors`` those of the switches; ``ways`` lead to each Open vSwitch socket
+        (see ways.py). Raises LabError."""
+        self._inventory.write_text(yaml.safe_dump(network.inventory(self.folder, self.vids), sort_keys=False))
         self._start_bus()
         for side, namespace in tors.items():
             self._start_tor(side, namespace)
         for side in SIDES:
-            self._open_ways(side, wire)
+            self._open_ways(side, wire, ways[side])
         for name, options in (
             ("switch-writer", ("--p4-dir", str(self._p4_dir))),
             ("host-writer", ()),
@@ -71,11 +74,11 @@ class Services:
         self._processes.wait_ready(child, lambda: accepts(where), "listening")
         self.tors.append(Switch(child.popen.pid, f"unix:{where}", side.number + 1))
 
-    def _open_ways(self, side: Side, wire: str) -> None:
+    def _open_ways(self, side: Side, wire: str, ways: Mapping[str, str]) -> None:
         there = network.ovs_dir(side, self.folder)
         there.mkdir()
-        ways = [f"{there / name}={side.management}:{port}" for name, port in plan.SOCKETS.items()]
-        words = (sys.executable, "-m", "ezpath_bench.figures.guests.ways", *ways)
+        named = [f"{there / name}={way}" for name, way in ways.items()]
+        words = (sys.executable, "-m", "ezpath_bench.figures.guests.ways", *named)
         child = self._processes.start(f"ways-{side.name}", *words, rank=TOR, namespace=wire)
         self._processes.wait_ready(child, lambda: all(accepts(there / name) for name in plan.SOCKETS), "listening")
 

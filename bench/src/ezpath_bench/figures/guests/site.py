@@ -12,9 +12,10 @@ from ezpath_lab.shell import in_namespace, run
 from ezpath_bench.dataplane.measure import program_times_counted
 from ezpath_bench.dataplane.paths import Workshop, veth
 from ezpath_bench.figures.guests import network, plan, tree
+from ezpath_bench.figures.guests.host import CpuSeconds, Host
 from ezpath_bench.figures.guests.plan import SIDES, Side
 from ezpath_bench.figures.guests.services import Services
-from ezpath_bench.figures.guests.uml import CpuSeconds, Guest, Nic
+from ezpath_bench.figures.guests.uml import Guest, Nic
 
 NICS = 4
 FABRIC_MTU = 1600
@@ -31,29 +32,24 @@ class Site:
         self._wiring = ""
         self._segmentation = ""
         self.namespace = workshop.namespace(stack, "figures", "wire")
-        self.guests: dict[Side, Guest] = {}
+        self.guests: dict[Side, Host] = {}
         self.services = Services(workshop.folder, workshop.p4, stack)
 
     def up(self, say: Callable[[str], None]) -> None:
         """Raises LabError."""
-        tree.make(say)
+        self._prepare(say)
         self._stack.enter_context(program_times_counted())
         tors = {side: self._rack(side) for side in SIDES}
         veth((tors[SIDES[0]], "fabric"), (tors[SIDES[1]], "fabric"), FABRIC_MTU)
         for side in SIDES:
-            nics = [Nic(side.tap(nic), side.mac(nic)) for nic in range(NICS)]
-            guest = Guest(side.name, self.namespace, nics, self._workshop.folder, side.number, "1G")
-            self.guests[side] = self._stack.enter_context(guest)
-        self._in("ip", "addr", "add", f"{plan.MANAGEMENT}.9/24", "dev", "lo")
-        for side, guest in self.guests.items():
-            self._in("ip", "route", "add", side.management, "dev", side.tap(3), "src", f"{plan.MANAGEMENT}.9")
-            self._attach(side.tap(2), "pass", side.peer.tap(2))
+            self.guests[side] = self._host(side)
+        for side, host in self.guests.items():
             for script in plan.set_up(side):
-                guest.run(script)
-            self._untag(guest)
+                host.run(script)
+            self._cabled(side, host)
         self.select("overlay")
-        say("guests are up")
-        self.services.start(self.namespace, tors)
+        say("hosts are up")
+        self.services.start(self.namespace, tors, {side: self._ways(side) for side in SIDES})
         self.services.move("offload", "ezpath")
         say("EZPath is up, and has a pair on its switches")
 
@@ -90,6 +86,32 @@ class Site:
         )
         self.guests[side].run(ask, _LISTEN_S + 5)
 
+    # ---- what is different from one kind of host to another --------------------
+
+    def _prepare(self, say: Callable[[str], None]) -> None:
+        """Raises LabError where this kind of host cannot be had."""
+        tree.make(say)
+        self._in("ip", "addr", "add", f"{plan.MANAGEMENT}.9/24", "dev", "lo")
+
+    def _host(self, side: Side) -> Host:
+        nics = [Nic(side.tap(nic), side.mac(nic)) for nic in range(NICS)]
+        guest = Guest(side.name, self.namespace, nics, self._workshop.folder, side.number, "1G")
+        return self._stack.enter_context(guest)
+
+    def _wire(self, side: Side, nic: int) -> None:
+        """Make the end outside of a host's card."""
+        self._in("ip", "tuntap", "add", "dev", side.tap(nic), "mode", "tap", "vnet_hdr")
+
+    def _cabled(self, side: Side, host: Host) -> None:
+        """What is left to do of cables when a host is up and set up."""
+        self._in("ip", "route", "add", side.management, "dev", side.tap(3), "src", f"{plan.MANAGEMENT}.9")
+        self._attach(side.tap(2), "pass", side.peer.tap(2))
+        self._untag(host)
+
+    def _ways(self, side: Side) -> dict[str, str]:
+        """To each of Open vSwitch's sockets: see ways.py."""
+        return {name: f"{side.management}:{port}" for name, port in plan.SOCKETS.items()}
+
     # ---- cables --------------------------------------------------------------
 
     def _ideal(self) -> None:
@@ -110,7 +132,7 @@ class Site:
         """Taps, and the link to the ToR, whose namespace is returned."""
         for nic in range(NICS):
             tap = side.tap(nic)
-            self._in("ip", "tuntap", "add", "dev", tap, "mode", "tap", "vnet_hdr")
+            self._wire(side, nic)
             self._in("ip", "link", "set", tap, "mtu", str(FABRIC_MTU), "up")
             self._in("tc", "qdisc", "add", "dev", tap, "clsact")
         tor = self._workshop.namespace(self._stack, "figures", network.switch(side))
@@ -119,7 +141,7 @@ class Site:
         self._attach(f"tor{side.number}", "pass", side.tap(0))
         return tor
 
-    def _untag(self, guest: Guest) -> None:
+    def _untag(self, guest: Host) -> None:
         index = int(guest.run("cat /sys/class/net/vec1/ifindex"))
         made = guest.share(self._compiled(f"untag-{index}", WAY_OUT=index, VID=0), "cable.o")
         guest.run(f"tc qdisc add dev vec0 clsact; tc filter add dev vec0 egress bpf da obj {made} sec untag")

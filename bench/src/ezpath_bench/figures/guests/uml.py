@@ -16,6 +16,8 @@ from pathlib import Path
 from ezpath_lab.shell import LabError, in_namespace
 
 from ezpath_bench.figures.guests import tree
+from ezpath_bench.figures.guests.classes import Watch
+from ezpath_bench.figures.guests.host import CpuSeconds
 
 BOOT_S = 30.0
 ORDER_S = 30.0
@@ -54,6 +56,7 @@ class Guest:
         self._said: dict[int, threading.Event] = {}
         self._ready = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
+        self._watch: Watch | None = None
 
     def __enter__(self) -> Guest:
         self._orders.mkdir(parents=True)
@@ -76,11 +79,15 @@ class Guest:
         if not self._ready.wait(BOOT_S) or self._process.poll() is not None:
             self.__exit__()
             raise LabError(f"guest {self.name} did not boot within {BOOT_S:.0f} s. Its console ended:{self._tail()}")
+        self._watch = Watch(self._process.pid, tree.place() / "usr/bin/linux.uml")
+        self._watch.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         process = self._process
         assert process is not None and process.stdin is not None
+        if self._watch is not None:
+            self._watch.stop()
         process.stdin.close()
         try:
             process.wait(5)
@@ -110,8 +117,9 @@ class Guest:
 
     def cpu_seconds(self) -> CpuSeconds:
         """What the guest has used so far, seen from outside: a guest cannot tell its own kernel's time."""
-        assert self._process is not None
-        return _cpu_of_tree(self._process.pid)
+        assert self._process is not None and self._watch is not None
+        programs, kernel = _cpu_of_tree(self._process.pid)
+        return CpuSeconds(programs, kernel, self._watch.running, self._watch.at_softirq)
 
     def _listen(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None
@@ -131,21 +139,6 @@ class Guest:
     def _tail(self) -> str:
         lines = self._log.read_text(errors="replace").splitlines()[-12:] if self._log.exists() else []
         return "".join(f"\n    {line}" for line in lines) or "\n    (nothing)"
-
-
-@dataclass(frozen=True, slots=True)
-class CpuSeconds:
-    """CPU time of a guest: its programs' (in processes of their own, outside) and its kernel's."""
-
-    programs: float
-    kernel: float
-
-    @property
-    def all(self) -> float:
-        return self.programs + self.kernel
-
-    def since(self, before: CpuSeconds) -> CpuSeconds:
-        return CpuSeconds(self.programs - before.programs, self.kernel - before.kernel)
 
 
 class Order:
@@ -173,8 +166,8 @@ def quoted(*argv: str) -> str:
     return shlex.join(argv)
 
 
-def _cpu_of_tree(pid: int) -> CpuSeconds:
-    """The oldest linux.uml process is the guest's kernel; its children are its programs' address spaces."""
+def _cpu_of_tree(pid: int) -> tuple[float, float]:
+    """(programs, kernel). The oldest linux.uml process is the guest's kernel, its children its programs' memory."""
     children: dict[int, list[int]] = {}
     stats: dict[int, list[str]] = {}
     for entry in Path("/proc").iterdir():
@@ -198,4 +191,4 @@ def _cpu_of_tree(pid: int) -> CpuSeconds:
         process = queue.pop()
         below.append(process)
         queue += children.get(process, ())
-    return CpuSeconds(sum(map(own, below)) + waited(pid), own(pid))
+    return sum(map(own, below)) + waited(pid), own(pid)
