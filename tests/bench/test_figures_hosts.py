@@ -96,8 +96,9 @@ def cell(request: pytest.FixtureRequest, needs: Callable[..., None], machine: st
         yield made
 
 
-def cards(where: str) -> set[str]:
-    return {link["ifname"] for link in json.loads(run("ip", "-n", where, "-json", "link"))}
+def cards(where: str) -> dict[str, str]:
+    """Name to address."""
+    return {link["ifname"]: link["address"] for link in json.loads(run("ip", "-n", where, "-json", "link"))}
 
 
 def test_a_host_has_a_network_of_its_own_and_the_cards_that_were_lent_to_it(cell: Cell, machine: str) -> None:
@@ -108,12 +109,13 @@ def test_a_host_has_a_network_of_its_own_and_the_cards_that_were_lent_to_it(cell
 
 
 def test_what_is_lent_goes_back_and_every_process_ends(cell: Cell, machine: str) -> None:
-    cell.run("setsid sleep 321 >/dev/null 2>&1 &")
+    address = json.loads(cell.run("ip -json link show vec0"))[0]["address"]
+    cell.run("ip link set vec0 address 02:00:00:00:00:07; setsid sleep 321 >/dev/null 2>&1 &")
     [pid] = [int(word) for word in run("pgrep", "-f", "^sleep 321$").split()]
 
     cell.__exit__()
 
-    assert CARD in cards(machine)
+    assert cards(machine)[CARD] == address
     wait_for(lambda: not Path(f"/proc/{pid}").exists(), "a daemon ends with its host")
     cell.__enter__()  # for the fixture to leave
 
@@ -152,6 +154,13 @@ def test_a_machine_that_cannot_be_reached_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(LabError, match="host host2 is not to be had"), ExitStack() as stack:
         stack.enter_context(Cell("host2", {}, reach=("ssh", "-F", str(config), "-o", "BatchMode=yes", "machine")))
+
+
+def test_a_card_that_is_not_there_is_named_and_what_was_lent_before_goes_back(machine: str) -> None:
+    with pytest.raises(LabError, match="nosuch0"), ExitStack() as stack:
+        stack.enter_context(Cell("host3", {CARD: "vec0", "nosuch0": "vec2"}, machine))
+
+    assert CARD in cards(machine)
 
 
 def test_namespaces_without_the_kernels_open_vswitch_are_refused_with_the_reason(tmp_path: Path) -> None:

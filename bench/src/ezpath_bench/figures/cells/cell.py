@@ -44,6 +44,8 @@ class Cell:
         self._cards = cards
         self._outer = in_namespace(namespace) if namespace else ()
         self._reach = tuple(reach)
+        self._addresses: dict[str, str] = {}
+        """Of cards that were lent."""
         self._holding: subprocess.Popen[bytes] | None = None
         self.pid = 0
         """Of its first process, on its machine."""
@@ -55,8 +57,12 @@ class Cell:
             words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
         )
         self.pid = self._until_ready(self._holding)
-        for card, name in self._cards.items():
-            self._outside(f"ip link set {card} netns {self.pid} name {name}")
+        try:
+            for card, name in self._cards.items():
+                self._addresses[card] = self._outside(self._lend(card, name)).strip()
+        except LabError:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -76,11 +82,21 @@ class Cell:
             os.killpg(holding.pid, 9)
             holding.wait()
 
+    def _lend(self, card: str, name: str) -> str:
+        """Says the card's address."""
+        return f"""
+cat /sys/class/net/{card}/address
+ip link set {card} down
+ip link set {card} netns {self.pid} name {name}
+"""
+
     def _back(self) -> Iterator[str]:
-        """Cards go back to where they came from, under the names that they have there."""
-        for card, name in self._cards.items():
-            inside = f"nsenter -t {self.pid} --net ip link set"
-            yield f"{inside} {name} down; {inside} {name} name {card}; {inside} {card} netns $$"
+        """Cards go back to where they came from, with the names and addresses that they have there."""
+        inside = f"nsenter -t {self.pid} --net ip link set"
+        for card, address in self._addresses.items():
+            name = self._cards[card]
+            yield f"{inside} {name} down; {inside} {name} address {address}; {inside} {name} name {card}"
+            yield f"{inside} {card} netns $$"
 
     def run(self, script: str, timeout_s: float = _ORDER_S) -> str:
         """Have ``script`` run to its end and return what it said. Raises :class:`LabError`."""
@@ -110,8 +126,8 @@ class Cell:
     def _words(self, *argv: str) -> tuple[str, ...]:
         return (*self._reach, shlex.join(argv)) if self._reach else argv
 
-    def _outside(self, script: str) -> None:
-        Errand(self.name, self._words(*self._outer, "bash", "-es"), script).result(_ORDER_S)
+    def _outside(self, script: str) -> str:
+        return Errand(self.name, self._words(*self._outer, "bash", "-es"), script).result(_ORDER_S)
 
     def _until_ready(self, holding: subprocess.Popen[bytes]) -> int:
         assert holding.stdout is not None
