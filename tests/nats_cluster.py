@@ -33,11 +33,11 @@ def free_ports(count: int) -> list[int]:
 class Node:
     """One nats-server, which may be killed and started again with what it has stored."""
 
-    def __init__(self, directory: Path, name: str, config: str, **environment: str) -> None:
+    def __init__(self, directory: Path, name: str, config: Path, **environment: str) -> None:
         self.name = name
         self._port, self._monitor = free_ports(2)
         self._log = directory / f"{name}.log"
-        self._config = CONFIG / config
+        self._config = config
         self._environment = environment | {
             "NATS_NAME": name,
             "NATS_LISTEN": f"127.0.0.1:{self._port}",
@@ -68,6 +68,13 @@ class Node:
         with urllib.request.urlopen(f"http://127.0.0.1:{self._monitor}/{what}", timeout=5) as answer:
             return json.load(answer)
 
+    async def said(self, words: str) -> None:
+        """Once that stands in its log."""
+        deadline = time.monotonic() + READY_S
+        while words not in self._log.read_text(errors="replace"):
+            assert time.monotonic() < deadline, f"{self.name} does not say {words!r}: {self._log.read_text()[-3000:]}"
+            await asyncio.sleep(0.05)
+
     async def healthy(self) -> None:
         """Once all that it keeps is in step with the others."""
         deadline = time.monotonic() + READY_S
@@ -84,16 +91,22 @@ class Node:
 class Cluster:
     """Use as ``with``; :meth:`up` starts it."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, trust: Path | None = None) -> None:
+        """``trust``: what `ezpath trust` made; without, whoever comes may say anything."""
         self._directory = directory
+        node, self._leaf = (
+            (CONFIG / "node.conf", CONFIG / "leaf.conf")
+            if trust is None
+            else (trust / "nats/node.conf", trust / "leaf/leaf.conf")
+        )
         routes, leaves = free_ports(3), free_ports(3)
         self.nodes = {
             f"n{number}": Node(
                 directory,
                 f"n{number}",
-                "node.conf",
+                node,
                 NATS_CLUSTER=f"127.0.0.1:{route}",
-                NATS_ROUTES=json.dumps([f"nats-route://127.0.0.1:{each}" for each in routes]),
+                NATS_ROUTES=json.dumps([f"nats-route://localhost:{each}" for each in routes]),
                 NATS_LEAVES=f"127.0.0.1:{leaf}",
             )
             for number, route, leaf in zip((1, 2, 3), routes, leaves, strict=True)
@@ -109,7 +122,7 @@ class Cluster:
     async def up(self, leaves: Sequence[str] = ()) -> None:
         """Returns when all are there, and the leaves connected."""
         for name in leaves:
-            self.leaves[name] = Node(self._directory, name, "leaf.conf", NATS_HUB=self._hub)
+            self.leaves[name] = self.leaf(name)
         for node in (*self.nodes.values(), *self.leaves.values()):
             node.start()
         for node in self.nodes.values():
@@ -118,6 +131,10 @@ class Cluster:
             await leaf.healthy()
             while not leaf.told("leafz")["leafnodes"]:  # noqa: ASYNC110 - there is nothing to be told by
                 await asyncio.sleep(0.05)
+
+    def leaf(self, name: str, config: Path | None = None) -> Node:
+        """One that is not started yet."""
+        return Node(self._directory, name, config or self._leaf, NATS_HUB=self._hub)
 
     def __enter__(self) -> Cluster:
         return self

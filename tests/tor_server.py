@@ -15,7 +15,9 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import grpc
 import grpc.aio
+from ezpath.tls import TlsFiles
 from ezpath_tor.server import Switch, make_server
 from memory_plane import MemoryPlane
 
@@ -33,9 +35,12 @@ class _Readable:
     p4_dir = P4
     says_full = "RESOURCE_EXHAUSTED"
 
+    tls: TlsFiles | None = None
+    """What who asks has to show."""
+
     async def entries(self, *tables: str) -> set[TableEntry]:
         """What the switch holds in ``tables`` (all when none is named)."""
-        async with Client(self.address, self.device_id) as client:
+        async with Client(self.address, self.device_id, tls=self.tls) as client:
             if await client.get_pipeline() is None:
                 return set()
             held = {entry for entry in await client.read_table() if not entry.default}
@@ -43,7 +48,7 @@ class _Readable:
 
 
 class ServerOnly(_Readable):
-    """In this process, on a unix socket."""
+    """In this process, on a unix socket; or over TCP, with TLS, where it is given :attr:`credentials`."""
 
     def __init__(self, directory: Path, device_id: int = 1, limits: Mapping[str, int] | None = None) -> None:
         self.address = f"unix:{directory}/tor{device_id}.sock"
@@ -52,12 +57,16 @@ class ServerOnly(_Readable):
         self.plane = MemoryPlane({1: "p1", 2: "p2", 10: "p10"})
         self._server: grpc.aio.Server | None = None
         self._switch: Switch | None = None
+        self.credentials: grpc.ServerCredentials | None = None
 
     async def start(self) -> None:
         self.plane = MemoryPlane({1: "p1", 2: "p2", 10: "p10"})
         self._switch = Switch(self.device_id, self.plane, self.limits)
         self._server = make_server(self._switch)
-        assert self._server.add_insecure_port(self.address)
+        if self.credentials is None:
+            assert self._server.add_insecure_port(self.address)
+        else:
+            assert self._server.add_secure_port(self.address, self.credentials)
         await self._server.start()
 
     async def stop(self) -> None:

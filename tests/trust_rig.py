@@ -6,6 +6,7 @@ import datetime
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from contract.conftest import free_port, nats_binary, until_listening
@@ -31,15 +32,7 @@ class Guarded:
     def __init__(self, directory: Path, plan: Plan, made_at: datetime.datetime | None = None) -> None:
         self.port = free_port()
         self.url = f"nats://127.0.0.1:{self.port}"
-        self.plan = Plan(
-            plan.users,
-            plan.durables,
-            plan.servers,
-            plan.switches,
-            plan.hosts,
-            f"127.0.0.1:{self.port}",
-            plan.days,
-        )
+        self.plan = replace(plan, listen=f"127.0.0.1:{self.port}")
         self.store = Store(directory / "trust")
         self.store.make(self.plan, made_at or datetime.datetime.now(datetime.UTC))
         self._directory = directory

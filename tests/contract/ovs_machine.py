@@ -13,7 +13,7 @@ import struct
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
@@ -97,6 +97,8 @@ class OvsMachine:
         self._daemons: dict[str, subprocess.Popen[bytes]] = {}
         self._wires: list[Wire] = []
         self._ports = 0
+        self._number = _serial
+        self._managed = ""
 
     # ---- life --------------------------------------------------------------
 
@@ -116,7 +118,10 @@ class OvsMachine:
 
     def start_ovsdb(self) -> None:
         socket_path = self.directory / "db.sock"
-        self._daemon("ovsdb-server", str(self.directory / "conf.db"), f"--remote=punix:{socket_path}")
+        # As distributions start it: what it shows over TLS, and where it listens beside, stands in the database.
+        shown = [f"--{what.replace('_', '-')}=db:Open_vSwitch,SSL,{what}" for what in ("private_key", "certificate")]
+        shown += ["--ca-cert=db:Open_vSwitch,SSL,ca_cert", "--remote=db:Open_vSwitch,Open_vSwitch,manager_options"]
+        self._daemon("ovsdb-server", str(self.directory / "conf.db"), f"--remote=punix:{socket_path}", *shown)
         wait_until(lambda: _accepts(socket_path), "ovsdb-server listens")
 
     def start_vswitchd(self) -> None:
@@ -169,6 +174,41 @@ class OvsMachine:
     def remote(self) -> str:
         return f"unix:{self.directory / 'db.sock'}"
 
+    def openflow(self, bridge: str) -> str:
+        return f"unix:{self.directory / bridge}.mgmt"
+
+    @property
+    def address(self) -> str:
+        """On the management network."""
+        return self._address(1)
+
+    def _address(self, end: int) -> str:
+        return f"198.18.{os.getpid() % 256}.{(2 * self._number + end) % 256}"
+
+    def listen(self, kind: str, files: Sequence[Path] = ()) -> dict[str, str]:
+        """On a management network of its own, as ``ssl`` with key, certificate and CA, or ``tcp``; returns remotes.
+
+        By what is reached there: ``ovsdb`` and each bridge.
+        """
+        theirs = self.address
+        if not self._managed:
+            self._managed = f"ezt-m{os.getpid()}-{self._number}"
+            run("ip", "link", "add", self._managed, "type", "veth", "peer", "name", "mgmt", "netns", self.namespace)
+            run("ip", "address", "add", f"{self._address(0)}/31", "dev", self._managed)
+            run("ip", "link", "set", self._managed, "up")
+            run("ip", "-n", self.namespace, "address", "add", f"{theirs}/31", "dev", "mgmt")
+            run("ip", "-n", self.namespace, "link", "set", "mgmt", "up")
+        if files:
+            self.vsctl("set-ssl", *map(str, files))
+        # Others for each kind: who listens already does so until the new one does.
+        first = {"ssl": 6640, "tcp": 6740}[kind]
+        ports = {"ovsdb": first, "br-int": first + 13, "br-phy": first + 14}
+        self.vsctl("set-manager", f"p{kind}:{first}:{theirs}")
+        for bridge in ("br-int", "br-phy"):
+            self.vsctl("set-controller", bridge, f"p{kind}:{ports[bridge]}:{theirs}")
+        wait_until(lambda: all(_accepts((theirs, port)) for port in ports.values()), "Open vSwitch listens")
+        return {what: f"{kind}:{theirs}:{port}" for what, port in ports.items()}
+
     def vsctl(self, *arguments: str) -> str:
         return run("ovs-vsctl", f"--db={self.remote}", "--timeout=30", *arguments).strip()
 
@@ -218,9 +258,9 @@ class OvsMachine:
         return wire
 
 
-def _accepts(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as probe:
-        return probe.connect_ex(str(path)) == 0
+def _accepts(where: Path | tuple[str, int]) -> bool:
+    with socket.socket(socket.AF_UNIX if isinstance(where, Path) else socket.AF_INET) as probe:
+        return probe.connect_ex(str(where) if isinstance(where, Path) else where) == 0
 
 
 def _socket_in(namespace: str) -> socket.socket:

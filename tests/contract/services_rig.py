@@ -6,6 +6,7 @@ h1 and h2 are hosts of one rack; red-a and red-b, one on each, are the pair that
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -28,8 +29,8 @@ switches:
     {{rack: r1, device_id: 1, address: "{tor}", vtep: 10.255.0.1, mac: "02:aa:00:00:00:01",
      ports: [{{number: 1, address: 10.1.1.0}}, {{number: 2, address: 10.1.2.0}}]}}
 hosts:
-  h1: {{switch: tor1, port: 1, vtep: 10.1.1.1, ovsdb: "{h1}"}}
-  h2: {{switch: tor1, port: 2, vtep: 10.1.2.1, ovsdb: "{h2}"}}
+  h1: {{switch: tor1, port: 1, vtep: 10.1.1.1, {h1}}}
+  h2: {{switch: tor1, port: 2, vtep: 10.1.2.1, {h2}}}
 endpoints:
 """
 ENDPOINT = '  - {{name: {0}, tenant: red, mac: "{1}", ip: 10.0.0.{2}, host: {3}, interface: {0}}}\n'
@@ -61,9 +62,16 @@ class Services:
         self.options = dict(OPTIONS)
         self.shown: Callable[[str], Sequence[str]] = lambda who: ()
         """What a service, or a person at the command line, shows NATS."""
-        network = NETWORK.format(tor=tor.address, h1=h1.remote, h2=h2.remote)
-        endpoints = (ENDPOINT.format(name, mac, 1 + number, host) for number, (name, mac, host) in enumerate(ends))
-        (directory / "network.yaml").write_text(network + "".join(endpoints))
+        self._ends = ends
+        self.describe({"h1": h1.remote, "h2": h2.remote}, {})
+
+    def describe(self, ovsdb: Mapping[str, str], openflow: Mapping[str, Mapping[str, str]]) -> None:
+        """Write the inventory, with where each host's Open vSwitch is reached."""
+        where = {host: f'ovsdb: "{at}", openflow: {json.dumps(openflow.get(host, {}))}' for host, at in ovsdb.items()}
+        network = NETWORK.format(tor=self.tor.address, **where)
+        ends = (ENDPOINT.format(name, mac, 1 + number, host) for number, (name, mac, host) in enumerate(self._ends))
+        self.described = network + "".join(ends)
+        Path(self.inventory).write_text(self.described)
 
     async def start(self, *names: str) -> None:
         """Returns when they are ready."""
@@ -129,6 +137,7 @@ async def running(
     ends: Sequence[End] = ENDS,
     limits: Mapping[str, int] | None = None,
     prepare: Callable[[Services], None] = lambda services: None,
+    tor: ServerOnly | None = None,
     **options: Sequence[str],
 ) -> AsyncIterator[Services]:
     """All of them started and ready; ``options`` in place of the usual ones, by service.
@@ -136,7 +145,7 @@ async def running(
     ``ends``: the endpoints; ``limits``: entries that the ToR has room for, by table, which it tells nobody.
     ``prepare`` has them before they are started.
     """
-    tor = ServerOnly(directory, limits=limits)
+    tor = tor or ServerOnly(directory, limits=limits)
     await tor.start()
     machines = {"h1": make_machine(), "h2": make_machine()}
     for name, _, host in ends:

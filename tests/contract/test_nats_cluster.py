@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,17 @@ from typing import Any
 import nats
 import numpy as np
 import pytest
-from ezpath.bus import Bus, Delivery, Unavailable
+from ezpath.bus import Access, Bus, Delivery, Unavailable
 from ezpath.bus.kv import FENCE, KvChange
 from ezpath.bus.topology import BUCKETS, MAX_AGE_S
 from ezpath.events import SAGA_BUCKET, STREAM, WHY_STREAM, FlowSample, OffloadRequested
 from ezpath.names import PairId, SwitchName, Tenant
 from ezpath.samples import FLOW_BYTES
+from ezpath.trust.roles import User
+from ezpath.trust.store import CA, CERT, KEY, NKEY, Store
+from nats.aio.client import Client as nats_client
 from nats_cluster import Cluster, Node
+from trust_rig import plan_of
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -40,8 +45,8 @@ def offload(number: int) -> OffloadRequested:
 class Work:
     """What services do all the time: publish, consume, keep by compare-and-set, write behind a fence, watch."""
 
-    def __init__(self, bus: Bus, other: Bus) -> None:
-        self._bus, self._other = bus, other
+    def __init__(self, bus: Bus, other: Bus, durable: str = "t") -> None:
+        self._bus, self._other, self._durable = bus, other, durable
         self._fence: int | None = None
         self.said = 0
         self.heard: list[str] = []
@@ -51,7 +56,7 @@ class Work:
         async def handle(batch: list[Delivery[OffloadRequested]]) -> None:
             self.heard += [delivery.event.pair for delivery in batch]
 
-        await self._other.consume("t", "ezpath.decision.>", OffloadRequested, handle)
+        await self._other.consume(self._durable, "ezpath.decision.>", OffloadRequested, handle)
 
     async def watch(self) -> None:
         change: KvChange
@@ -154,6 +159,72 @@ async def test_the_same_services_work_from_leaf_to_leaf(cluster: Cluster) -> Non
         async with asyncio.timeout(10):
             while await bus.ask("sum", {"number": 21}, 5) != {"twice": 42}:  # noqa: ASYNC110 - word of who answers spreads
                 await asyncio.sleep(0.05)
+
+
+async def test_with_trust_on_who_may_what_is_the_same_at_a_leaf_node_as_at_the_cluster(tmp_path: Path) -> None:
+    # Given a cluster and a leaf node with what `ezpath trust` made, and a key for the collector of one switch
+    store = Store(tmp_path / "trust")
+    collector, decider = User("collector", ("tor1",)), User("decider")
+    store.make(plan_of(collector, decider, User("viewer")), datetime.datetime.now(datetime.UTC))
+    with Cluster(tmp_path, store.directory) as cluster:
+        await cluster.up(leaves=("rack1",))
+        leaf = cluster.leaves["rack1"]
+        refused: list[str] = []
+
+        async def on_error(error: Exception) -> None:
+            refused.append(str(error).lower())
+
+        def shown(user: User, url: str) -> Access:
+            mine = store.user(user)
+            return Access(url, mine / NKEY, mine / CA, mine / CERT, mine / KEY)
+
+        async with (
+            await Bus.connect(shown(decider, cluster.urls), "decider", wait_s=60) as hub,
+            await Bus.connect(shown(collector, leaf.url), "collector", wait_s=60) as rack,
+            await Bus.connect(shown(decider, leaf.url), "decider", wait_s=60) as near,
+        ):
+            # Then samples go from the leaf node to the cluster
+            heard = await listening(hub)
+            await sent(leaf, rack, heard)
+            # And what is stored is asked for there: a stream, a consumer of it, a bucket that is written and watched
+            work = Work(hub, near, "decider-decisions")
+            async with asyncio.TaskGroup() as tasks:
+                going = [tasks.create_task(work.consume()), tasks.create_task(work.watch())]
+                await work.round()
+                for task in going:
+                    task.cancel()
+        # But the collector may no more than at the cluster, by whatever name it asks
+        client = nats_client()
+        await client.connect(leaf.url, error_cb=on_error, **shown(collector, leaf.url).options())
+        forbidden = ("ezpath.samples.tor2", "ezpath.command.switch.tor1", "$KV.ezpath_desired.x")
+        forbidden += ("$JS.API.CONSUMER.CREATE.EZPATH.x", "$JS.ezpath.API.STREAM.DELETE.EZPATH")
+        for subject in forbidden:
+            await client.publish(subject, b"")
+        await client.subscribe("ezpath.command.>")
+        await client.request("$JS.API.STREAM.INFO.EZPATH", b"")  # everybody may: what was said before is checked
+        await client.close()
+        assert len(refused) == len(forbidden) + 1, refused
+        for subject in (
+            "ezpath.samples.tor2",
+            "ezpath.command.switch.tor1",
+            "ezpath.command.>",
+            "api.stream.delete.ezpath",
+        ):
+            assert any(f'{subject}"' in each for each in refused), (subject, refused)
+        # And who takes a service's certificate for a leaf node's is not let in
+        thief = tmp_path / "thief.conf"
+        mine, theirs = str(store.user(collector)), str(store.directory / "leaf")
+        remotes = (store.directory / "leaf/leaf.conf").read_text().replace(theirs, mine)
+        thief.write_text(remotes.replace("include ./", "include ./trust/leaf/"))
+        intruder = cluster.leaf("intruder", thief)
+        intruder.start()
+        try:
+            await intruder.said("Authorization Violation")
+            assert [each["name"] for node in cluster.nodes.values() for each in node.told("leafz")["leafs"]] == [
+                "rack1"
+            ]
+        finally:
+            intruder.kill()
 
 
 async def listening(bus: Bus) -> list[FlowSample]:

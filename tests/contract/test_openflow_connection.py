@@ -40,7 +40,7 @@ def adds(*flows: Flow) -> list[of.Mod]:
 
 @pytest_asyncio.fixture
 async def bridge(machine: OvsMachine) -> AsyncIterator[OpenFlowConnection]:
-    connection = await OpenFlowConnection.open("br-int", machine.directory / "br-int.mgmt")
+    connection = await OpenFlowConnection.open("br-int", machine.openflow("br-int"))
     yield connection
     await connection.close()
 
@@ -88,7 +88,7 @@ async def test_what_others_have_and_do_is_known(machine: OvsMachine, bridge: Ope
     await until_taken(bridge, first, True)
     assert not bridge.is_taken(second)
     # Whoever connects later knows of it as well
-    later = await OpenFlowConnection.open("br-int", machine.directory / "br-int.mgmt")
+    later = await OpenFlowConnection.open("br-int", machine.openflow("br-int"))
     assert later.usable and later.is_taken(first)
     await later.close()
     # When it goes, then that is known too; ours are nobody else's
@@ -105,7 +105,7 @@ async def test_a_daemon_that_is_gone_is_unreachable(machine: OvsMachine, bridge:
         await bridge.commit(adds(RULES[0]))
     assert not bridge.usable
     with pytest.raises(OvsUnreachable):
-        await OpenFlowConnection.open("br-int", machine.directory / "br-int.mgmt")
+        await OpenFlowConnection.open("br-int", machine.openflow("br-int"))
 
 
 async def test_a_bridge_that_speaks_another_openflow_is_written_to_the_long_way(machine: OvsMachine) -> None:

@@ -127,7 +127,7 @@ class TestPatchPair:
 
 class TestOpenFlow:
     async def test_a_bundle_is_all_or_nothing(self, machine: OvsMachine) -> None:
-        bridge = OpenFlowBridge("br-int", machine.directory)
+        bridge = OpenFlowBridge("br-int", machine.openflow("br-int"))
         before = machine.flows("br-int")
         refused = Flow(0xE25A_0100_0000_0002, 58081, "in_port=8", "write_actions(drop),group:99")
         with pytest.raises(OvsRefused, match="br-int"):
@@ -137,7 +137,7 @@ class TestOpenFlow:
         assert len(machine.flows("br-int")) == len(before) + 1
 
     async def test_a_rule_reads_back_as_the_same(self, machine: OvsMachine) -> None:
-        bridge = OpenFlowBridge("br-int", machine.directory)
+        bridge = OpenFlowBridge("br-int", machine.openflow("br-int"))
         await bridge.change(Change(adds=(OURS,)))
         (back,) = await bridge.ours()
         assert back.same(OURS)
@@ -146,13 +146,13 @@ class TestOpenFlow:
         machine.add_flow("br-int", "cookie=0x77,priority=58081,in_port=7,actions=drop")
         machine.add_flow("br-int", "cookie=0x78,priority=5,in_port=7,actions=NORMAL")
         before = machine.flows("br-int")
-        bridge = OpenFlowBridge("br-int", machine.directory)
+        bridge = OpenFlowBridge("br-int", machine.openflow("br-int"))
         await bridge.change(Change(deletes=(OURS,)))
         assert machine.flows("br-int") == before
 
     async def test_a_port_is_kept_out_of_floods(self, machine: OvsMachine) -> None:
         machine.plug("br-int", "c1")
-        bridge = OpenFlowBridge("br-int", machine.directory)
+        bridge = OpenFlowBridge("br-int", machine.openflow("br-int"))
         await bridge.no_flood("c1")
         assert "NO_FLOOD" in run("ovs-ofctl", "show", f"unix:{machine.directory}/br-int.mgmt")
         machine.vsctl("set", "bridge", "br-int", "protocols=OpenFlow14")
@@ -161,21 +161,24 @@ class TestOpenFlow:
 
     async def test_a_bridge_that_is_not_there_is_named(self, machine: OvsMachine) -> None:
         with pytest.raises(OvsUnreachable, match=r"bridge br-none: .*No such file"):
-            await OpenFlowBridge("br-none", machine.directory).ours()
+            await OpenFlowBridge("br-none", machine.openflow("br-none")).ours()
 
     async def test_a_bridge_that_does_not_speak_the_protocol_is_told_apart(self, machine: OvsMachine) -> None:
         machine.vsctl("set", "bridge", "br-int", "protocols=OpenFlow13")
         with pytest.raises(
             OvsRefused, match=r"br-int does not speak OpenFlow14.*ovs-vsctl add bridge br-int protocols"
         ):
-            await OpenFlowBridge("br-int", machine.directory).ours()
+            await OpenFlowBridge("br-int", machine.openflow("br-int")).ours()
 
 
 class TestVswitchd:
     async def test_after_settling_no_frame_goes_the_old_way(self, machine: OvsMachine) -> None:
         # given a rule that sends c1's frames now to c2, now to c3
         c1, c2, c3 = (machine.plug("br-int", f"c{number}", ofport=number) for number in (1, 2, 3))
-        bridge, vswitchd = OpenFlowBridge("br-int", machine.directory), await Vswitchd.connect(machine.directory)
+        bridge, vswitchd = (
+            OpenFlowBridge("br-int", machine.openflow("br-int")),
+            await Vswitchd.connect(machine.directory),
+        )
         for turn in range(12):
             to, other, wire, idle = (2, 3, c2, c3) if turn % 2 else (3, 2, c3, c2)
             rule = Flow(0xE25A_0100_0000_0000, 58082, "in_port=1", f"output:{to}")
@@ -190,7 +193,10 @@ class TestVswitchd:
         await vswitchd.close()
 
     async def test_settling_does_not_wait_for_the_next_pass(self, machine: OvsMachine) -> None:
-        bridge, vswitchd = OpenFlowBridge("br-int", machine.directory), await Vswitchd.connect(machine.directory)
+        bridge, vswitchd = (
+            OpenFlowBridge("br-int", machine.openflow("br-int")),
+            await Vswitchd.connect(machine.directory),
+        )
         await bridge.change(Change(adds=(OURS,)))
         loop = asyncio.get_running_loop()
         took = []

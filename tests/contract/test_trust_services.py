@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from contract.conftest import free_port
 from contract.ovs_machine import OvsMachine
 from contract.services_rig import OPTIONS, PAIR, Services, running
-from trust_rig import guarded, plan_of
+from ezpath.tls import TlsFiles
+from ezpath.trust.store import CA, CERT, KEY
+from p4rt.tls import server_credentials
+from tor_server import ServerOnly
+from trust_rig import Guarded, guarded, plan_of
 
 pytest_plugins = ["contract.ovs_fixture"]
 pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
@@ -17,18 +24,36 @@ pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
 
 @pytest_asyncio.fixture
 async def services(tmp_path: Path, make_machine: Callable[[], OvsMachine]) -> AsyncIterator[Services]:
+    """NATS with keys and TLS, the ToR and the hosts over TCP with TLS: all by what `ezpath trust` made."""
     with guarded(tmp_path, plan_of(switches=("tor1",))) as nats:
+        tor = ServerOnly(tmp_path)
+        tor.address, tor.credentials = (
+            f"127.0.0.1:{free_port()}",
+            server_credentials(*files(nats, "switches/tor1"), print),
+        )
+        tor.tls = TlsFiles("--p4runtime", *files(nats, "users/switch-writer"))
 
         def prepare(services: Services) -> None:
-            services.shown = nats.shown
+            ovsdb, openflow = {}, {}
+            for host, machine in (("h1", services.h1), ("h2", services.h2)):
+                nats.store.make(
+                    replace(nats.plan, hosts={host: (machine.address,)}),
+                    datetime.datetime.now(datetime.UTC),
+                    renew=True,
+                )
+                ca, certificate, key = files(nats, f"hosts/{host}")
+                openflow[host] = machine.listen("ssl", (key, certificate, ca))
+                ovsdb[host] = openflow[host].pop("ovsdb")
+            services.describe(ovsdb, openflow)
+            services.shown = lambda who: ["--trust", str(nats.store.directory / "users" / who)]
 
-        async with running(tmp_path, nats.url, make_machine, prepare=prepare) as services:
+        async with running(tmp_path, nats.url, make_machine, prepare=prepare, tor=tor) as services:
             yield services
 
 
-def never_refused(services: Services) -> None:
-    for name in OPTIONS:
-        assert "not allowed" not in services.log(name), services.log(name)
+def files(nats: Guarded, whose: str) -> tuple[Path, Path, Path]:
+    directory = nats.store.directory / whose
+    return directory / CA, directory / CERT, directory / KEY
 
 
 async def test_a_pair_goes_and_comes_back_and_everybody_looks_on(services: Services) -> None:
@@ -49,6 +74,8 @@ async def test_a_pair_goes_and_comes_back_and_everybody_looks_on(services: Servi
         code, out, err = await services.ezpath(*command, inventory=command[0] == "revert")
         assert code == 0, (command, out, err)
     assert len(await services.tor.entries("endpoint")) == 0
+    # And all of it went over TLS
+    assert services.described.count('"ssl:') == 6 and "unix:" not in services.described
     # And nobody was told on the way that it may not do something
     for name in OPTIONS:
         assert "not allowed" not in services.log(name), services.log(name)

@@ -7,18 +7,20 @@ a new one is tried as soon as there is one.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
-from ezpath.bus import Bus
+from ezpath.bus import Bus, Delivery
 from ezpath.bus.topology import BUCKETS
 from ezpath.catalogue import CHANNELS
-from ezpath.events import STREAM, WHY_STREAM
+from ezpath.events import STREAM, WHY_STREAM, SwitchCommand, encode
+from ezpath.names import PairId, SwitchName
 from ezpath.trust.roles import BUCKETS as NAMED
 from ezpath.trust.roles import ROLES, User
 from nats.aio.client import Client
@@ -217,16 +219,45 @@ async def test_nobody_changes_the_consumer_of_a_service_by_another_name(nats: Gu
 
 
 async def test_what_a_collector_keeps_is_never_taken_for_a_command(nats: Guarded) -> None:
-    """A consumer may be told to send what it finds anywhere. The stream takes none of it for a command."""
+    """A consumer may be told to send what it finds anywhere, and does where somebody listens on that very subject.
+
+    Neither the stream nor the writer of the switch takes it for a command.
+    """
+    forged = SwitchCommand("s", PairId("red.a.b"), 1, "switch-send", SwitchName(TOR))
     async with (
-        await Bus.connect(nats.access(USERS["decider"]), "decider", wait_s=10),
+        await Bus.connect(nats.access(USERS["decider"]), "decider", wait_s=10) as decider,
+        await Bus.connect(nats.access(USERS["switch-writer"]), "switch-writer", wait_s=10) as writer,
         await Bus.connect(nats.access(USERS["operator"]), "cli", wait_s=10) as operator,
+        visiting(nats, USERS["operator"]) as listener,
         visiting(nats, USERS["collector"]) as collector,
     ):
-        await collector.client.publish("$KV.ezpath_leases.poll.tor1", b'{"type": "switch-command"}')
-        config = {"deliver_subject": "ezpath.command.switch.tor1", "ack_policy": "none"}
-        config |= {"filter_subject": "$KV.ezpath_leases.poll.tor1"}
+        # Given a writer that takes its commands, and a person who listens to them on the subject itself
+        taken: list[SwitchCommand] = []
+
+        async def take(deliveries: list[Delivery[SwitchCommand]]) -> None:
+            taken.extend(delivery.event for delivery in deliveries)
+
+        subject = f"ezpath.command.switch.{TOR}"
+        taking = asyncio.create_task(writer.consume(f"switch-writer-{TOR}", subject, SwitchCommand, take))
+        heard = await listener.client.subscribe(subject)
+        await listener.until_heard()
+        # When a collector has its lease, made to look like a command, delivered there
+        await collector.client.publish(f"$KV.ezpath_leases.poll.{TOR}", encode(forged))
+        config = {"deliver_subject": subject, "ack_policy": "none", "filter_subject": f"$KV.ezpath_leases.poll.{TOR}"}
         request = json.dumps({"stream_name": "KV_ezpath_leases", "config": config}).encode()
-        await collector.client.request("$JS.API.CONSUMER.CREATE.KV_ezpath_leases", request)
-        found = [delivery async for delivery in operator.history(["ezpath.command.>"])]
-        assert found == []
+        answer = await collector.client.request("$JS.API.CONSUMER.CREATE.KV_ezpath_leases", request)
+        assert "error" not in json.loads(answer.data)
+        # Then it does come to who listens: so far it gets
+        message = await heard.next_msg(timeout=10)
+        assert message.data == encode(forged)
+        # But when the decider says something after it, the writer has that, and nothing before
+        real = replace(forged, generation=2)
+        await decider.publish(real)
+        async with asyncio.timeout(20):
+            while not taken:  # noqa: ASYNC110 - it tells nobody else
+                await asyncio.sleep(0.02)
+        taking.cancel()
+        assert taken == [real]
+        # And that alone is in the stream
+        found = [delivery.event async for delivery in operator.history(["ezpath.command.>"])]
+        assert found == [real]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
+import sys
+from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,10 +28,24 @@ ROOT_OF_OPEN_VSWITCH = "host-writer"
 """Runs as root, without a capability, for Open vSwitch's sockets are root's."""
 
 
-@pytest.fixture(scope="module")
-def manifests(needs: Callable[..., None]) -> list[dict[str, Any]]:
+@pytest.fixture(scope="module", params=["plain", "trust"])
+def manifests(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, needs: Callable[..., None]
+) -> list[dict[str, Any]]:
+    """Of deploy/kubernetes, and of deploy/kubernetes-trust with keys made as it says."""
     needs("kubectl")
-    made = subprocess.run(["kubectl", "kustomize", KUBERNETES], capture_output=True, text=True, check=False)
+    directory = KUBERNETES
+    if request.param == "trust":
+        root = tmp_path_factory.mktemp("deploy")
+        for name in ("kubernetes", "kubernetes-trust"):
+            shutil.copytree(KUBERNETES.with_name(name), root / name)
+        directory = root / "kubernetes-trust"
+        (command,) = re.findall(r"^#   ezpath (trust init .*)$", (directory / "kustomization.yaml").read_text(), re.M)
+        words = [str(directory / word) if "/" in word[1:-1] and word[0] == "." else word for word in command.split()]
+        words[2] = str(directory / words[2])
+        made = CliRunner().invoke(ezpath, words)
+        assert made.exit_code == 0, made.output
+    made = subprocess.run(["kubectl", "kustomize", directory], capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stderr
     return list(yaml.safe_load_all(made.stdout))
 
@@ -91,14 +109,48 @@ def test_images_are_those_of_compose(manifests: list[dict[str, Any]]) -> None:
 
 def test_what_a_pod_mounts_and_reads_is_there(manifests: list[dict[str, Any]]) -> None:
     maps = {m["metadata"]["name"]: m["data"] for m in manifests if m["kind"] == "ConfigMap"}
+    secrets = {m["metadata"]["name"]: m["data"] for m in manifests if m["kind"] == "Secret"}
     for name, pod in pods(manifests):
         for volume in pod["volumes"]:
             if "configMap" in volume:
                 assert volume["configMap"]["name"] in maps, name
+            if "secret" in volume:
+                assert volume["secret"]["secretName"] in secrets, name
         for source in pod["containers"][0].get("envFrom", ()):
             assert source["configMapRef"]["name"] in maps, name
     (settings,) = [data for name, data in maps.items() if "EZPATH_INVENTORY" in data]
     assert settings["EZPATH_INVENTORY"] == "/etc/ezpath/network.yaml"
+
+
+def test_with_trust_each_has_its_own_key_and_shows_it_and_nobody_has_the_authority(
+    manifests: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    secrets = {m["metadata"]["name"]: m["data"] for m in manifests if m["kind"] == "Secret"}
+    if not secrets:
+        assert all("trust" not in str(pod) for _, pod in pods(manifests))
+        return
+    seeds = {name: data["nkey"] for name, data in secrets.items() if "nkey" in data}
+    assert len(set(seeds.values())) == len(seeds) == len(SERVICES) + 1
+    for name, pod in pods(manifests):
+        (secret,) = [volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume]
+        assert secret.startswith(f"{name}-trust"), name
+        (container,) = pod["containers"]
+        (mount,) = [each["mountPath"] for each in container["volumeMounts"] if each["name"] == "trust"]
+        if name == "nats":
+            # Its configuration names files where they are in the pod
+            configuration = b64decode(secrets[secret]["tls.conf"]).decode()
+            assert f"{mount}/nats-server.conf" in container["command"] and f'"{mount}/key.pem"' in configuration
+            there = tmp_path / "nats"
+            there.mkdir()
+            for file, data in secrets[secret].items():
+                (there / file).write_text(b64decode(data).decode().replace(mount, str(there)))
+            command = [word.replace(mount, str(there)) for word in container["command"]]
+            server = Path(sys.executable).with_name(command.pop(0))
+            tried = subprocess.run([server, "-t", *command], capture_output=True, text=True, check=False)
+            assert tried.returncode == 0, tried.stderr
+        else:
+            assert {"name": "EZPATH_TRUST", "value": mount} in container["env"], name
+            assert set(secrets[secret]) == {"nkey", "ca.pem", "cert.pem", "key.pem"}
 
 
 @pytest.mark.parametrize("file", ["deploy/kubernetes/network.yaml", "deploy/core/network.yaml"])

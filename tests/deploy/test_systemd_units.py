@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from ezpath.cli.console import console
+from ezpath.tls import CA, CERT, KEY, NKEY
 
 ROOT = Path(__file__).parents[2]
 UNITS = ROOT / "deploy/systemd"
@@ -25,11 +26,13 @@ MOST_EXPOSED = 2.0
 """Of 10, as `systemd-analyze security` counts. Who talks over the network has 1.4 by that alone."""
 
 
-@pytest.fixture
-def root(tmp_path: Path, needs: Callable[..., None]) -> Path:
-    """A machine's file system with the units where docs/FROM-LAB-TO-RACK.md puts them."""
+@pytest.fixture(params=["plain", "trust"])
+def root(request: pytest.FixtureRequest, tmp_path: Path, needs: Callable[..., None]) -> Path:
+    """A machine's file system with the units where docs/FROM-LAB-TO-RACK.md puts them; with trust.conf, and without."""
     needs("systemd-analyze")
     shutil.copytree(UNITS, tmp_path / "etc/systemd/system")
+    if request.param == "trust":
+        shutil.copy(UNITS / "trust.conf", tmp_path / "etc/systemd/system/ezpath-.service.d/20-trust.conf")
     shutil.copytree(SYSTEMS_OWN, tmp_path / SYSTEMS_OWN.relative_to("/"), symlinks=True)
     programs = tmp_path / "opt/ezpath/bin"
     programs.mkdir(parents=True)
@@ -73,6 +76,17 @@ def test_a_mistake_in_a_unit_is_noticed(root: Path) -> None:
     # Given a unit that names a program that is not there, then the check above would have failed
     (root / "opt/ezpath/bin/ezpath-decider").unlink()
     assert analyze(root, "verify", "--man=no", "ezpath-decider@x.service").returncode != 0
+
+
+def test_with_trust_systemd_hands_each_service_the_files_that_it_shows(root: Path) -> None:
+    said = (UNITS / "trust.conf").read_text()
+    assert set(re.findall(r"LoadCredential=(\S+):/etc/ezpath/trust/%p/\1", said)) == {NKEY, CA, CERT, KEY}
+    (variable,) = re.findall(r"^Environment=(\w+)=%d$", said, re.MULTILINE)
+    assert variable in {option.envvar for option in console.params}
+    # Given a credential of a name that systemd does not take, then the checks above would have failed
+    drop_in = root / "etc/systemd/system/ezpath-.service.d/20-trust.conf"
+    drop_in.write_text("[Service]\nLoadCredential=nk/ey:/etc/ezpath/trust/nkey\n")
+    assert "nk/ey" in analyze(root, "verify", "--man=no", "ezpath-decider@x.service").stdout
 
 
 def test_the_settings_are_ones_that_services_read() -> None:

@@ -10,8 +10,9 @@ from ezpath.names import HostName, Mac, Vni
 from ezpath.ovs.errors import OvsMisfit, OvsUnreachable
 from ezpath.ovs.patch import PatchEnd, PatchPair
 from ezpath.ovs.view import Interface, OvsView
-from ezpath_host_writer.host import run_dir
+from ezpath.tls import TlsFiles
 from ezpath_host_writer.ports import resolve
+from ezpath_host_writer.reaching import bridge_of, reach_of
 from ezpath_host_writer.rules import Ports
 from network import NETWORK
 
@@ -89,9 +90,13 @@ def test_what_is_missing_on_the_host_as_a_whole_is_refused(
 
 
 def test_sockets_are_beside_the_database_unless_it_is_elsewhere() -> None:
-    assert str(run_dir(HOST)) == "/run/h21"
+    no_tls = TlsFiles("--ovs")
+    assert reach_of(HOST, no_tls).bridge("br-int") == "unix:/run/h21/br-int.mgmt"
     configured = replace(HOST, config=HOST.config.model_copy(update={"run_dir": "/run/ovs"}))
-    assert str(run_dir(configured)) == "/run/ovs"
-    remote = replace(HOST, config=HOST.config.model_copy(update={"ovsdb": "tcp:192.0.2.1:6640"}))
-    with pytest.raises(OvsUnreachable, match=r"tcp:192\.0\.2\.1:6640.*Give hosts\.h21\.run_dir"):
-        run_dir(remote)
+    assert reach_of(configured, no_tls).bridge("br-int") == "unix:/run/ovs/br-int.mgmt"
+    openflow = {"br-int": "ssl:192.0.2.1:6653"}
+    there = {"ovsdb": "ssl:192.0.2.1:6640", "openflow": openflow}
+    remote = reach_of(replace(HOST, config=HOST.config.model_copy(update=there)), no_tls)
+    assert (remote.bridge("br-int"), remote.known(["br-int", "br-ext"])) == (openflow["br-int"], ["br-int"])
+    with pytest.raises(OvsUnreachable, match=r"ssl:192\.0\.2\.1:6640, where bridge br-ext .* Give the host's run_dir"):
+        bridge_of("br-ext", remote)

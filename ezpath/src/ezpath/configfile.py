@@ -19,9 +19,11 @@ import yaml
 from ezpath.inventory.lines import Lines
 from ezpath.inventory.problems import Problem
 from ezpath.nearest import meant, nearest
+from ezpath.tlsoptions import VARIABLES
 
 SHARED = (
     "nats",
+    "trust",
     "nats-credentials",
     "nats-ca",
     "nats-certificate",
@@ -172,7 +174,7 @@ def check_environment(command: click.Command) -> None:
     right = {option.envvar for option in command.params if isinstance(option.envvar, str)}
     short = {name.removeprefix(PREFIX): name for name in right}
     for name in sorted(os.environ):
-        if name.startswith(PREFIX) and name not in right:
+        if name.startswith(PREFIX) and name not in right and name not in VARIABLES:
             near = nearest(name.removeprefix(PREFIX), short, NEARLY)
             if near is not None:
                 raise click.UsageError(f"{name} in the environment is no setting. Is {short[near]} meant?")

@@ -11,6 +11,7 @@ import click
 
 from ezpath import natsurl
 from ezpath.bus.access import Access
+from ezpath.tls import NKEY, of_directory
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -28,6 +29,14 @@ def nats_options(help_: str) -> Callable[[_F], _F]:
             metavar="URL[,URL…]",
             callback=natsurl.checked,
             help=f"{help_} [env: EZPATH_NATS]",
+        )
+        @click.option(
+            "--trust",
+            envvar="EZPATH_TRUST",
+            type=click.Path(path_type=Path, file_okay=False),
+            metavar="DIR",
+            help="What `ezpath trust init` made for this user: nkey, ca.pem, cert.pem, key.pem; shown to NATS and all "
+            "else that is reached over TCP; options for single files outdo it. [env: EZPATH_TRUST]",
         )
         @click.option(
             "--nats-credentials",
@@ -61,6 +70,7 @@ def nats_options(help_: str) -> Callable[[_F], _F]:
         def with_nats(
             *args: Any,
             nats: str,
+            trust: Path | None,
             nats_credentials: Path | None,
             nats_ca: Path | None,
             nats_certificate: Path | None,
@@ -69,6 +79,9 @@ def nats_options(help_: str) -> Callable[[_F], _F]:
         ) -> Any:
             if (nats_certificate is None) != (nats_key is None):
                 raise click.UsageError("--nats-certificate and --nats-key go together: give both")
+            if trust is not None:
+                nats_credentials = nats_credentials or trust / NKEY
+                nats_ca, nats_certificate, nats_key = of_directory(trust, nats_ca, nats_certificate, nats_key)
             if nats_certificate is not None and nats_ca is None:
                 raise click.UsageError("--nats-certificate is of no use without --nats-ca: TLS begins with that")
             return command(*args, nats=Access(nats, nats_credentials, nats_ca, nats_certificate, nats_key), **rest)

@@ -29,11 +29,13 @@ class Stopped(BaseException):
 
 
 @contextmanager
-def stage(directory: Path, screen: Screen, kind: Kind, topology: Topology | None = None) -> Iterator[Lab]:
+def stage(
+    directory: Path, screen: Screen, kind: Kind, topology: Topology | None = None, trust: bool = False
+) -> Iterator[Lab]:
     """A fresh lab, not up yet, and nobody else's hands on it meanwhile. It is taken down if what is within fails."""
     topology = topology or two_racks()
     with complaining(), lab.alone(topology.prefix):
-        stand = lab.create(directory, topology, screen.say, kind)
+        stand = lab.create(directory, topology, screen.say, kind, trust)
         try:
             yield stand
         except BaseException:

@@ -12,7 +12,10 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import nats
+from ezpath.bus import Access
+from ezpath.bus.access import access_of
 from ezpath.events import JsonEvent, MalformedEvent, SagaOutcome
+from ezpath.trust.roles import heard
 from nats.aio.msg import Msg
 
 from ezpath import events
@@ -25,8 +28,8 @@ _SAMPLES = f"{events.SAMPLES_SUBJECT}."
 class Feed:
     """All JSON events since :meth:`start`, in order. ``tell`` is called for each, in the feed's thread."""
 
-    def __init__(self, url: str, tell: Callable[[JsonEvent], None]) -> None:
-        self._url = url
+    def __init__(self, nats: Access | str, tell: Callable[[JsonEvent], None]) -> None:
+        self._access = access_of(nats)
         self._tell = tell
         self._events: list[JsonEvent] = []
         self.tor_drops: dict[str, dict[str, int]] = {}
@@ -43,7 +46,7 @@ class Feed:
         self._thread.start()
         if not self._listening.wait(timeout_s):
             raise LabError(
-                f"NATS at {self._url}: no connection in {timeout_s:.0f} s. {self._failure or 'Is it running?'}"
+                f"NATS at {self._access}: no connection in {timeout_s:.0f} s. {self._failure or 'Is it running?'}"
             )
 
     def close(self) -> None:
@@ -91,9 +94,15 @@ class Feed:
             self._failure = str(error) or type(error).__name__
 
         connection = await nats.connect(
-            self._url, name="ezpath-lab", max_reconnect_attempts=-1, reconnect_time_wait=0.2, error_cb=on_error
+            self._access.url,
+            name="ezpath-lab",
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=0.2,
+            error_cb=on_error,
+            **self._access.options(),
         )
-        await connection.subscribe("ezpath.>", cb=self._on_message)
+        for subject in heard("viewer"):
+            await connection.subscribe(subject, cb=self._on_message)
         await connection.flush()
         self._listening.set()
         await self._stop.wait()

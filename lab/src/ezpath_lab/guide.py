@@ -31,10 +31,9 @@ def look_around(lab: Lab) -> str:
         f"  ovs-vsctl --db=unix:{ovs}/db.sock show",
     ]
     if lab.state.nats:
-        lines += [
-            f"  {ezpath} tail --nats {lab.state.nats} --inventory {lab.inventory_file}",
-            f"  {ezpath} flows --watch --nats {lab.state.nats} --inventory {lab.inventory_file}",
-        ]
+        where = f"--nats {lab.state.nats} --inventory {lab.inventory_file}"
+        where += f" --trust {lab.trust.user('operator')}" if lab.trust is not None else ""
+        lines += [f"  {ezpath} tail {where}", f"  {ezpath} flows --watch {where}"]
     state = lab.state.directory
     lines += [
         "",

@@ -25,6 +25,7 @@ from ezpath_lab.software_tor import SoftwareTor
 from ezpath_lab.state import LabState, ProcessRecord
 from ezpath_lab.topology import Topology, inventory_document, ovs_dir
 from ezpath_lab.tors import Kind, Limit, Prepared
+from ezpath_lab.trust import Trust
 
 TOOLS = ("ip", "ethtool", "ovs-vswitchd", "ovsdb-server", "ovs-vsctl", "ovs-ofctl", "ovs-appctl", "ping", "iperf3")
 SERVICES = ("switch-writer", "host-writer", "decider", "collector")
@@ -38,8 +39,10 @@ Say = Callable[[str], None]
 class Lab:
     """A lab that this process brings up and takes down again."""
 
-    def __init__(self, topology: Topology, lab: LabState, kind: Kind) -> None:
+    def __init__(self, topology: Topology, lab: LabState, kind: Kind, trust: Trust | None = None) -> None:
+        """``trust``: everybody has to show who he is; without, whoever comes is believed."""
         self.topology = topology
+        self.trust = trust
         self.state = lab
         self.kind = kind
         self.processes = Processes(lab)
@@ -60,8 +63,14 @@ class Lab:
         self.state.datapath = ovs_host.datapath_type()
         self.state.save()
         net.build(self.topology, userspace_ovs=self.state.datapath == "netdev", userspace_tors=self.kind.in_user_space)
-        tors.start_all(self.topology, self.state.run_dir, self.processes, self.kind, limits)
+        if self.trust is not None:
+            self.trust.build()
+        more = self.trust.tor_options if self.trust is not None else None
+        tors.start_all(self.topology, self.state.run_dir, self.processes, self.kind, limits, more)
         self.hosts = ovs_host.start_all(self.topology, self.state.run_dir, self.processes, self.state.datapath)
+        if self.trust is not None:
+            for ovs in self.hosts.values():
+                self.trust.listen(ovs)
         return prepared.p4_dir
 
     def let_services_start(self) -> None:
@@ -73,8 +82,12 @@ class Lab:
         document = inventory_document(self.topology, self.state.run_dir)
         for switch, fields in prepared.switches.items():
             document["switches"][switch] |= fields
+        if self.trust is not None:
+            self.trust.describe(document)
         text = yaml.safe_dump(document, sort_keys=False)
-        inventory.parse(text, str(self.inventory_file))
+        checked = inventory.parse(text, str(self.inventory_file))
+        if self.trust is not None:
+            self.trust.make(checked)
         # Written in one go: services in other containers may be waiting for the file.
         new = self.inventory_file.with_suffix(".new")
         new.write_text("# Written by ezpath-lab: the lab as EZPath's operator would describe it.\n" + text)
@@ -86,12 +99,10 @@ class Lab:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         store = self.state.directory / "nats"
-        child = self.processes.start(
-            "nats-server",
-            *(program("nats-server"), "--addr", "127.0.0.1", "--port", str(port), "--jetstream"),
-            *("--store_dir", str(store)),
-            rank=BUS,
-        )
+        told = ["--addr", "127.0.0.1", "--port", str(port), "--jetstream", "--store_dir", str(store)]
+        if self.trust is not None:
+            told = ["--config", str(self.trust.nats_configuration(f"127.0.0.1:{port}"))]
+        child = self.processes.start("nats-server", program("nats-server"), *told, rank=BUS)
         self.processes.wait_ready(child, lambda: _port_open(port), "listening")
         self.state.nats = f"nats://127.0.0.1:{port}"
         self.state.save()
@@ -103,6 +114,7 @@ class Lab:
         child = self.processes.start(
             service,
             *(program(f"ezpath-{service}"), "--nats", self.state.nats, "--inventory", str(self.inventory_file)),
+            *(("--trust", str(self.trust.user(service))) if self.trust is not None else ()),
             *("--ready-file", str(ready), *options),
             rank=SERVICE,
         )
@@ -119,7 +131,7 @@ class Lab:
         return stubborn
 
 
-def create(directory: Path, topology: Topology, say: Say, kind: Kind | None = None) -> Lab:
+def create(directory: Path, topology: Topology, say: Say, kind: Kind | None = None, trust: bool = False) -> Lab:
     """A new lab with its state in ``directory``; leftovers of an earlier one there are removed first."""
     kind = kind or SoftwareTor()
     if os.geteuid() != 0:
@@ -137,7 +149,7 @@ def create(directory: Path, topology: Topology, say: Say, kind: Kind | None = No
         say(f"{directory} is too long a path for unix sockets: they are in {lab.run_dir}")
     lab.save()
     lab.run_dir.mkdir(exist_ok=True)
-    return Lab(topology, lab, kind)
+    return Lab(topology, lab, kind, Trust(topology, directory / "trust") if trust else None)
 
 
 def remove(directory: Path, topology: Topology) -> list[str]:
@@ -163,7 +175,7 @@ def remove(directory: Path, topology: Topology) -> list[str]:
         shutil.rmtree(left.run_dir, ignore_errors=True)
     for place in (directory / "nats").glob("*"):
         unmount(place)
-    for leftover in ("run", "nats", "clocks"):
+    for leftover in ("run", "nats", "clocks", "trust"):
         shutil.rmtree(directory / leftover, ignore_errors=True)
     for file in (RACKS_UP, "state.json", "inventory.yaml"):
         (directory / file).unlink(missing_ok=True)

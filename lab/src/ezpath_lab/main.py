@@ -33,6 +33,7 @@ Examples:
   ezpath-lab run                    the whole story, then everything is taken down
   ezpath-lab run --keep             … and left running, with the commands to look around
   ezpath-lab run --tor bmv2         the whole story with BMv2 for ToRs
+  ezpath-lab run --trust            the same, and everybody has to show who he is, over TLS
   ezpath-lab up; ezpath-lab status  racks and services, no story
   ezpath-lab chaos --minutes 2      break everything, seeded, while tunnels move
   ezpath-lab down                   remove everything, also what a killed run left
@@ -63,6 +64,11 @@ _tor = click.option(
     type=click.Choice(list(KINDS)),
     help="The ToRs: EZPath's own software ToR, or BMv2's simple_switch_grpc, which has to be on PATH.",
 )
+_trust = click.option(
+    "--trust",
+    is_flag=True,
+    help="Everybody shows who he is: NATS, P4Runtime, OVSDB and OpenFlow over TLS, with keys of `ezpath trust`.",
+)
 _p4_dir = click.option(
     "--p4-dir",
     envvar="EZPATH_P4_DIR",
@@ -90,18 +96,24 @@ _p4_dir = click.option(
     "--seconds", default=5.0, show_default=True, type=click.FloatRange(2, 600), help="Of steady offloaded traffic."
 )
 @_tor
+@_trust
 @_p4_dir
 @click.pass_obj
-def run(directory: Path, keep: bool, services: str, nats: str, seconds: float, tor: str, p4_dir: Path) -> None:
+def run(
+    directory: Path, keep: bool, services: str, nats: str, seconds: float, tor: str, trust: bool, p4_dir: Path
+) -> None:
     """Bring the lab up, show the main job, take it down. Exit status: 0 all as it should be, 1 not, 130 Ctrl-C."""
     if (services == "external") != bool(nats):
         raise click.UsageError("--nats goes with --services external, and that with --nats")
     if services == "external" and tor == "bmv2":
         raise click.UsageError("--tor bmv2 goes with --services spawn: its programs are in the lab's own directory")
+    _check_trust(trust, services, tor)
     screen = Screen()
     began = time.monotonic()
-    with stoppable(), stage(directory, screen, KINDS[tor]) as stand:
+    with stoppable(), stage(directory, screen, KINDS[tor], trust=trust) as stand:
         screen.act(f"Setting up two racks, ToRs: {tor}")
+        if stand.trust is not None:
+            screen.say(f"everybody shows who he is, over TLS: keys and certificates in {stand.trust.directory}")
         stand.state.nats = nats
         options = service_options(stand, stand.up(p4_dir, limits=LIMITS))
         recording = (*options["decider"], "--record", str(directory / RECORDING))
@@ -117,6 +129,13 @@ def run(directory: Path, keep: bool, services: str, nats: str, seconds: float, t
         else:
             take_down(stand, screen)
     sys.exit(0 if passed else EXIT_FAILED)
+
+
+def _check_trust(trust: bool, services: str, tor: str) -> None:
+    if trust and services == "external":
+        raise click.UsageError("--trust goes with --services spawn: keys are made by the lab, for services of its own")
+    if trust and tor == "bmv2":
+        raise click.UsageError("--trust goes with --tor software: BMv2 is reached over a socket")
 
 
 def tell(story: Story, screen: Screen, began: float) -> bool:
@@ -145,12 +164,14 @@ def tell(story: Story, screen: Screen, began: float) -> bool:
 @main.command()
 @click.option("--services/--no-services", default=True, show_default=True, help="NATS and EZPath's services too.")
 @_tor
+@_trust
 @_p4_dir
 @click.pass_obj
-def up(directory: Path, services: bool, tor: str, p4_dir: Path) -> None:
+def up(directory: Path, services: bool, tor: str, trust: bool, p4_dir: Path) -> None:
     """Bring the lab up and leave it running: racks, ToRs, overlay, and EZPath's services."""
+    _check_trust(trust, "spawn", tor)
     screen = Screen()
-    with stoppable(), stage(directory, screen, KINDS[tor]) as stand:
+    with stoppable(), stage(directory, screen, KINDS[tor], trust=trust) as stand:
         options = service_options(stand, stand.up(p4_dir))
         stand.let_services_start()
         if services:

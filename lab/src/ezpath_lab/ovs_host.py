@@ -105,6 +105,11 @@ def _start_database(topology: Topology, host: LabHost, run_dir: Path, processes:
         "ovsdb-server",
         str(database),
         f"--remote=punix:{directory / 'db.sock'}",
+        # As distributions start it: where it listens beside, and what it shows there, its operator says later.
+        "--remote=db:Open_vSwitch,Open_vSwitch,manager_options",
+        "--private-key=db:Open_vSwitch,SSL,private_key",
+        "--certificate=db:Open_vSwitch,SSL,certificate",
+        "--ca-cert=db:Open_vSwitch,SSL,ca_cert",
         *_daemon_options(directory, "ovsdb-server"),
         rank=DATABASE,
         namespace=topology.namespace(host.name),

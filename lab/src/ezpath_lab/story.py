@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ezpath.bus import Access
 from ezpath.drops import reason_of
 from ezpath.events import FlowsSnapshot, JsonEvent
 
@@ -103,7 +104,7 @@ class Story:
         self.screen.act("EZPath starts")
         if self.plan.services == "spawn":
             self.screen.say(f"nats-server at {self.lab.start_bus()}")
-        self._feed = Feed(self.lab.state.nats, self._on_event)
+        self._feed = Feed(self._access(), self._on_event)
         self._feed.start()
         # Not before: loading a ToR's program would have got in the way of the overlay that was just looked at.
         self.lab.let_services_start()
@@ -123,6 +124,10 @@ class Story:
         # The switches got their program a moment ago: neighbours are learned anew before anything is counted.
         overlay.warm_up(self.lab.topology)
         self._check_overlay("with EZPath")
+
+    def _access(self) -> Access:
+        url, trust = self.lab.state.nats, self.lab.trust
+        return Access(url) if trust is None else trust.access(url, "viewer")
 
     def traffic_on_overlay(self) -> None:
         self.screen.act("Traffic on the overlay: numbered packets of every pair both ways, and mice")

@@ -5,7 +5,7 @@ What differs from one kind of switch to another is in :mod:`ezpath_lab.software_
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -67,13 +67,19 @@ class Kind(Protocol):
 
 
 def start_all(
-    topology: Topology, run_dir: Path, processes: Processes, kind: Kind, limits: Sequence[Limit] = ()
+    topology: Topology,
+    run_dir: Path,
+    processes: Processes,
+    kind: Kind,
+    limits: Sequence[Limit] = (),
+    more: Callable[[Tor], Sequence[str]] | None = None,
 ) -> None:
-    """Start both ToRs and wait until they serve P4Runtime. Raises LabError."""
+    """Start both ToRs and wait until they serve P4Runtime; ``more`` is what each is told besides. Raises LabError."""
     for tor in topology.tors:
         child = processes.start(
             tor.name,
             *kind.command(topology, tor, run_dir, [limit for limit in limits if limit.tor == tor.name]),
+            *(more(tor) if more is not None else ()),
             rank=TOR,
             namespace=topology.namespace(tor.name),
         )

@@ -25,6 +25,7 @@ from p4rt.decode import decoder_of
 from p4rt.encode import Encoder, encoder_of
 from p4rt.errors import P4RuntimeError
 from p4rt.p4info import P4Info, UnknownName
+from p4rt.tls import BadTls, Files, client_credentials, over_tcp, place_of
 from p4rt.values import BadEntry, TableEntry, Update, UpdateFailure
 
 _RECONNECT: list[tuple[str, int | str]] = [
@@ -64,15 +65,17 @@ class Client:
         address: ``unix:/path`` or ``host:port``.
         device_id: the switch behind that address.
         timeout_s: for each request, in seconds; ``set_pipeline`` takes its own, as it compiles.
+        tls: for addresses that are no unix socket's; in the clear where it names no authority, or is not given.
     """
 
-    def __init__(self, address: str, device_id: int, *, timeout_s: float = 10.0) -> None:
+    def __init__(self, address: str, device_id: int, *, timeout_s: float = 10.0, tls: Files | None = None) -> None:
         self.address = address
         self.device_id = device_id
         self.target = f"switch {device_id} at {address}"
         self.p4info: P4Info | None = None
         """The program's names. Taken from the switch on first use; may be set, to save that."""
         self._timeout_s = timeout_s
+        self._tls = tls if over_tcp(address) else None
         self._channel: grpc.aio.Channel | None = None
         self._stub: service.Stub | None = None
         self._arbitration: Arbitration | None = None
@@ -91,13 +94,31 @@ class Client:
             options = [*service.CHANNEL_OPTIONS, *_RECONNECT]
             if self.address.startswith("unix:"):
                 options.append(("grpc.default_authority", "localhost"))
-            self._channel = grpc.aio.insecure_channel(self.address, options=options)
+            self._channel = self._open(options)
             self._stub = service.Stub(self._channel)
         try:
             await self.capabilities()
         except P4RuntimeError as error:
+            if error.code is grpc.StatusCode.UNAVAILABLE and self._tls is not None:
+                await self._blame_tls(self._tls, error)
             if error.code is not grpc.StatusCode.UNIMPLEMENTED:  # P4Runtime 1.0 has none
                 raise
+
+    def _open(self, options: list[tuple[str, int | str]]) -> grpc.aio.Channel:
+        tls = self._tls
+        if tls is None or tls.ca is None:
+            return grpc.aio.insecure_channel(self.address, options=options)
+        try:
+            credentials = client_credentials(tls.ca, tls.certificate, tls.key)
+        except BadTls as error:
+            raise self._fault("for a TLS connection", grpc.StatusCode.UNAVAILABLE, f"not asked: {error}") from None
+        return grpc.aio.secure_channel(self.address, credentials, options=options)
+
+    async def _blame_tls(self, tls: Files, error: P4RuntimeError) -> None:
+        """Raises with why, where TLS is the reason for ``error``."""
+        refusal = await tls.probe(*place_of(self.address))
+        if refusal is not None:
+            raise P4RuntimeError(self.target, error.asked, error.code, refusal.why, refusal.remedy) from error
 
     async def close(self) -> None:
         """Give up primacy and close the channel. Idempotent."""

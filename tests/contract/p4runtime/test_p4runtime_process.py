@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import json
 import signal
 import subprocess
@@ -10,8 +11,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from ezpath.trust.store import CA, CERT, KEY, Store
 from p4rt.arbitration import uint128
 from tor_process import CONFIG, DST, FRAME, INFO, SRC, TOR, Namespace, ended, load, options, there, wait_until
+from trust_rig import plan_of
 
 from p4rt import Client, P4RuntimeError, TableEntry, Update, messages
 
@@ -124,6 +127,44 @@ def test_a_file_that_is_no_socket_is_left_alone(namespace: Namespace, sock: Path
     assert sock.read_text() == "precious"
 
 
+ASK = """
+import asyncio, sys
+from pathlib import Path
+from ezpath.tls import TlsFiles
+from p4rt import Client
+async def ask():
+    async with Client(sys.argv[1], 1, tls=TlsFiles("--p4runtime", *map(Path, sys.argv[2:]))) as client:
+        print("version", await client.capabilities())
+asyncio.run(ask())
+"""
+
+
+async def test_with_certificates_it_speaks_tls_over_tcp_and_asks_controllers_for_theirs(
+    namespace: Namespace, sock: Path, tmp_path: Path
+) -> None:
+    # Given what `ezpath trust init` makes
+    trust = Store(tmp_path / "trust")
+    trust.make(plan_of(), datetime.datetime.now(datetime.UTC))
+    mine, theirs = trust.directory / "switches" / "tor1", trust.directory / "users" / "switch-writer"
+    shown = [f"--tls-{option}={mine / file}" for option, file in (("ca", CA), ("certificate", CERT), ("key", KEY))]
+    namespace.run("ip", "link", "set", "lo", "up")
+    namespace.tor("--listen", "127.0.0.1:9559", *options(sock), *shown)
+    assert namespace.said[-1]["tls"] is True
+
+    def ask(*files: str) -> subprocess.CompletedProcess[str]:
+        command = ["ip", "netns", "exec", namespace.name, sys.executable, "-c", ASK, "127.0.0.1:9559"]
+        command += [str(theirs / file) for file in files]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    # Then who has a certificate is let in over TCP, and who has none is not, nor who does not even speak TLS
+    assert ask(CA, CERT, KEY).stdout == "version 1.3.0\n"
+    assert "it asks for a certificate, and we show none" in ask(CA).stderr
+    assert "it speaks TLS, and we do not" in ask().stderr
+    # And the unix socket is as it was, for whoever may open it
+    async with Client(f"unix:{sock}", 1) as client:
+        assert await client.capabilities() == "1.3.0"
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
@@ -139,6 +180,12 @@ def test_a_file_that_is_no_socket_is_left_alone(namespace: Namespace, sock: Path
         (["--listen", "{sock}", "--port", "1=p1", "--limit", "endpoint"], 2, "is not TABLE=ENTRIES"),
         (["--listen", "{sock}", "--port", "1=p1", "--device-id", "0"], 2, "--device-id"),
         (["--listen", "{sock}"], 2, "Missing option '--port'"),
+        (["--listen", "{sock}", "--port", "1=p1", "--tls-ca", "ca.pem"], 2, "give all three"),
+        (
+            ["--listen", "{sock}", "--port", "1=p1", "--tls-ca=x.pem", "--tls-certificate=x.pem", "--tls-key=x.pem"],
+            1,
+            "x.pem is no certificate to check others by, PEM: No such file or directory",
+        ),
     ],
 )
 def test_what_cannot_work_is_said_and_the_status_tells_who_is_at_fault(

@@ -8,10 +8,13 @@ import signal
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import click
+import grpc
 import grpc.aio
 import structlog
+from p4rt.tls import BadTls, over_tcp, server_credentials
 
 from ezpath_tor import machine
 from ezpath_tor.faults import CannotStart
@@ -23,12 +26,14 @@ from ezpath_tor.server import Switch, make_server
 from ezpath_tor.tc import TcPlane
 from ezpath_tor.watch import PortLog, follow
 
+_FILE = click.Path(path_type=Path, dir_okay=False)
 _EPILOG = """\b
 Examples:
   ezpath-tor --device-id 1 --listen unix:/run/tor1.sock --port 1=eth1 --port 2=eth2
   ezpath-tor --device-id 1 --listen unix:/run/tor1.sock --listen 127.0.0.1:9559 --port 1=eth1
   ezpath-tor --device-id 2 --listen 127.0.0.1:9560 --port 1=eth1 --limit endpoint=100
   ezpath-tor --device-id 1 --listen unix:/run/tor1.sock --port 1=eth1 --port 10=eth10 --min-mtu 10=+50
+  ezpath-tor … --listen 0.0.0.0:9559 --tls-ca ca.pem --tls-certificate cert.pem --tls-key key.pem
 
 The P4 program comes over P4Runtime (SetForwardingPipelineConfig with p4info and BMv2 JSON). Until then the
 ports are left alone. SIGTERM and SIGINT end the process, not the switch: the program stays on the ports with all
@@ -47,6 +52,7 @@ class _Settings:
     limits: dict[str, int]
     rules: Sequence[MtuRule]
     empty: bool
+    credentials: grpc.ServerCredentials | None
 
 
 @click.command(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
@@ -58,7 +64,7 @@ class _Settings:
     required=True,
     metavar="ADDRESS",
     callback=addresses_of,
-    help="unix:PATH or HOST:PORT to serve P4Runtime on, without encryption. Repeatable.",
+    help="unix:PATH or HOST:PORT to serve P4Runtime on; in the clear but for HOST:PORT with --tls-ca. Repeatable.",
 )
 @click.option(
     "--port",
@@ -85,6 +91,9 @@ class _Settings:
     callback=min_mtus_of,
     help="Do not start where a port's MTU is below N bytes; =+N: N more than any port without --min-mtu. Repeatable.",
 )
+@click.option("--tls-ca", type=_FILE, metavar="FILE", help="Only controllers whose certificate this one signed, PEM.")
+@click.option("--tls-certificate", type=_FILE, metavar="FILE", help="The switch's own, in the name it is reached by.")
+@click.option("--tls-key", type=_FILE, metavar="FILE", help="The certificate's private key, PEM.")
 @click.option("--empty", is_flag=True, help="Start with no program, and take it off the ports at the end.")
 @click.option("--clean", is_flag=True, help="Take off what an earlier ezpath-tor left on these ports, and end.")
 @click.option("--log-level", type=click.Choice(list(LEVELS)), default="info", show_default=True)
@@ -95,6 +104,9 @@ def main(
     ports: dict[int, str],
     limits: dict[str, int],
     rules: tuple[MtuRule, ...],
+    tls_ca: Path | None,
+    tls_certificate: Path | None,
+    tls_key: Path | None,
     empty: bool,
     clean: bool,
     log_level: str,
@@ -105,6 +117,7 @@ def main(
     if unknown:
         raise click.UsageError(f"--min-mtu for port {unknown[0]}, which no --port names")
     configure(log_level)
+    credentials = _credentials(tls_ca, tls_certificate, tls_key)
     if die_with_parent:
         machine.die_with_parent()
     machine.check_machine()
@@ -117,12 +130,28 @@ def main(
                 return
             for address in addresses:
                 held.enter_context(machine.socket_file(address))
-            asyncio.run(_serve(_Settings(device_id, addresses, ports, limits, rules, empty)))
+            asyncio.run(_serve(_Settings(device_id, addresses, ports, limits, rules, empty, credentials)))
         except CannotStart as error:
             remedy = "start the switch as it was started before, take off what is there (--clean), or start --empty"
             raise click.ClickException(f"{error}: {remedy}") from error
         except (OSError, PlaneError) as error:
             raise click.ClickException(str(error)) from error
+
+
+def _credentials(ca: Path | None, certificate: Path | None, key: Path | None) -> grpc.ServerCredentials | None:
+    if ca is None and certificate is None and key is None:
+        return None
+    if ca is None or certificate is None or key is None:
+        raise click.UsageError("--tls-ca, --tls-certificate and --tls-key go together: give all three")
+    log = structlog.get_logger()
+
+    def complain(error: BadTls) -> None:
+        log.warning("certificate not exchanged", reason=str(error), next="the one before is shown")
+
+    try:
+        return server_credentials(ca, certificate, key, complain)
+    except BadTls as error:
+        raise click.ClickException(f"{error}. Give the files that were made together for this switch") from None
 
 
 def _clean(ports: dict[int, str]) -> None:
@@ -141,12 +170,13 @@ async def _serve(settings: _Settings) -> None:
     try:
         server = make_server(switch)
         for address in settings.addresses:
-            _bind(server, address)
+            _bind(server, address, settings.credentials)
         await (switch.clear() if settings.empty else switch.take_over())
         watching = asyncio.create_task(follow(switch.refresh, PortLog(settings.ports, settings.rules)))
         await server.start()
         ports = {str(port): interface for port, interface in plane.ports.items()}
-        log.info("ready", device_id=settings.device_id, listen=list(settings.addresses), ports=ports)
+        tls = settings.credentials is not None
+        log.info("ready", device_id=settings.device_id, listen=list(settings.addresses), tls=tls, ports=ports)
         await stop.wait()
         log.info("stopping", program="taken off" if settings.empty else "stays on the ports")
         await server.stop(grace=1)
@@ -159,9 +189,12 @@ async def _serve(settings: _Settings) -> None:
     log.info("stopped")
 
 
-def _bind(server: grpc.aio.Server, address: str) -> None:
+def _bind(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> None:
     try:
-        bound = server.add_insecure_port(address)
+        if credentials is not None and over_tcp(address):
+            bound = server.add_secure_port(address, credentials)
+        else:
+            bound = server.add_insecure_port(address)
     except RuntimeError:
         bound = 0
     if bound == 0:

@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import nkeys
-from cryptography import x509
 
 from ezpath import natsurl
 from ezpath.bus.errors import Refused
 from ezpath.bus.websocket import prepare
+from ezpath.tls import BadFile, TlsFiles
 
 INBOX = "_INBOX"
-LATER = "Make it anew with `ezpath trust renew DIR`, and give it with {option}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,22 +59,10 @@ class Access:
         return found
 
     def _tls(self, now: datetime.datetime) -> ssl.SSLContext:
-        assert self.ca is not None
-        not_expired(self.ca, "--nats-ca", now)
         try:
-            context = ssl.create_default_context(cafile=self.ca)
-        except (OSError, ssl.SSLError) as error:
-            raise Refused(f"--nats-ca {self.ca} is no certificate to check others by: {error}") from None
-        if self.certificate is not None:
-            not_expired(self.certificate, "--nats-certificate", now)
-            try:
-                context.load_cert_chain(self.certificate, self.key)
-            except (OSError, ssl.SSLError) as error:
-                raise Refused(
-                    f"--nats-certificate {self.certificate} does not go with --nats-key {self.key}: {error}. "
-                    "Give the two that were made together"
-                ) from None
-        return context
+            return TlsFiles("--nats", self.ca, self.certificate, self.key).context(now)
+        except BadFile as error:
+            raise Refused(str(error)) from None
 
 
 def access_of(nats: Access | str) -> Access:
@@ -103,22 +90,3 @@ def _seed(file: Path) -> tuple[str, str]:
             "Give a file that `ezpath trust init` made"
         )
     return seed, user
-
-
-def not_expired(file: Path, option: str, now: datetime.datetime) -> None:
-    """Raises :class:`Refused` where the certificate's time is over, or not come."""
-    try:
-        certificates = x509.load_pem_x509_certificates(file.read_bytes())
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or "not a certificate, PEM"
-        raise Refused(f"{option} {file} cannot be read: {why}. Give a file that `ezpath trust init` made") from None
-    for each in certificates:
-        if each.not_valid_after_utc < now:
-            raise Refused(
-                f"{option} {file}: expired on {each.not_valid_after_utc:%Y-%m-%d}. {LATER.format(option=option)}"
-            )
-        if each.not_valid_before_utc > now:
-            raise Refused(
-                f"{option} {file}: valid from {each.not_valid_before_utc:%Y-%m-%d %H:%M} on, and it is not yet. "
-                "Keep this machine's clock with NTP"
-            )

@@ -25,6 +25,8 @@ from ezpath.inventory import Host, Inventory
 from ezpath.ovs import OvsError
 from ezpath.ovs.jsonrpc import JsonRpc
 from ezpath.telemetry import configure_logging
+from ezpath.tls import TlsFiles
+from ezpath.tlsoptions import tls_options
 
 _STYLES = {"ok": "green", "note": "yellow", "wrong": "bold red"}
 _HEADERS = Path("/usr/include/bpf/bpf_helpers.h")
@@ -56,11 +58,12 @@ LISTING: Listing[Finding] = Listing(
 @click.command(epilog=EXAMPLES)
 @nats_option
 @inventory_option
+@tls_options("ovs", "Open vSwitches", "addresses of the inventory that begin with ssl:")
 @output_option
-def doctor(nats: Access, inventory: Inventory | None, output: Format) -> None:
+def doctor(nats: Access, inventory: Inventory | None, ovs: TlsFiles, output: Format) -> None:
     """Look for what is missing or wrong: kernel, clang, Open vSwitch, NATS, JetStream, clocks, MTUs."""
     configure_logging("error")
-    findings = [*of_machine(machine()), *asyncio.run(_outside(nats, inventory))]
+    findings = [*of_machine(machine()), *asyncio.run(_outside(nats, inventory, ovs))]
     LISTING.show(findings, output)
     sys.exit(EXIT_REFUSED if any(each.grade == "wrong" for each in findings) else 0)
 
@@ -99,20 +102,20 @@ def _has_datapath() -> bool:
         return False
 
 
-async def _outside(nats: Access, inventory: Inventory | None) -> list[Finding]:
+async def _outside(nats: Access, inventory: Inventory | None, ovs: TlsFiles) -> list[Finding]:
     facts = await probe(nats, CONNECT_S + ROLL_CALL_S)
     found = list(of_nats(str(nats), facts.problem, facts.version, facts.jetstream, facts.ahead_s))
     found += of_services(targets.statuses(facts.services), facts.asked_at, facts.heard_at)
     if inventory is not None:
-        found += [finding async for finding in _hosts(inventory.hosts.values(), inventory)]
+        found += [finding async for finding in _hosts(inventory.hosts.values(), inventory, ovs)]
     return found
 
 
-async def _hosts(hosts: Iterable[Host], inventory: Inventory) -> AsyncIterator[Finding]:
+async def _hosts(hosts: Iterable[Host], inventory: Inventory, ovs: TlsFiles) -> AsyncIterator[Finding]:
     for host in hosts:
         try:
             async with asyncio.timeout(OVSDB_S):
-                found = await _mtus(host, inventory)
+                found = await _mtus(host, inventory, ovs)
         except (OvsError, OSError, TimeoutError) as error:
             said = f"host {host.name}: {str(error) or 'no answer'}"
             yield Finding(
@@ -123,8 +126,8 @@ async def _hosts(hosts: Iterable[Host], inventory: Inventory) -> AsyncIterator[F
             yield finding
 
 
-async def _mtus(host: Host, inventory: Inventory) -> Mtus:
-    rpc = await JsonRpc.connect(host.config.ovsdb)
+async def _mtus(host: Host, inventory: Inventory, ovs: TlsFiles) -> Mtus:
+    rpc = await JsonRpc.connect(host.config.ovsdb, ovs)
     try:
         question = {"op": "select", "table": "Interface", "where": [], "columns": ["name", "mtu", "external_ids"]}
         (answer,) = await rpc.call("transact", "Open_vSwitch", question, timeout_s=OVSDB_S)

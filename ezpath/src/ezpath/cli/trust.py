@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,13 @@ def trust() -> None:
     help="A name or address by which NATS is reached, beside localhost; repeatable.",
 )
 @click.option(
+    "--leaf",
+    "leaves",
+    multiple=True,
+    metavar="NAME",
+    help="A name or address by which a leaf node of NATS is reached, beside localhost; repeatable.",
+)
+@click.option(
     "--per",
     multiple=True,
     type=click.Choice(("switch", "host")),
@@ -69,9 +77,25 @@ def trust() -> None:
 )
 @click.option("--shards", default=1, show_default=True, type=click.IntRange(min=1), help="As the deciders have.")
 @click.option("--listen", default="127.0.0.1:4222", show_default=True, metavar="ADDRESS:PORT", help="nats-server's.")
+@click.option(
+    "--nats-at",
+    default="",
+    metavar="DIR",
+    help="Where nats-server will find its directory, nats/ or leaf/ of this one, when it is somewhere else.",
+)
+@click.option("--store", default="", metavar="DIR", help="Where nats-server stores what it keeps; beside its files.")
 @click.option("--days", default=90.0, show_default=True, type=float, help="How long certificates are good.")
 def init(
-    directory: Path, file: Path, servers: tuple[str, ...], per: tuple[str, ...], shards: int, listen: str, days: float
+    directory: Path,
+    file: Path,
+    servers: tuple[str, ...],
+    leaves: tuple[str, ...],
+    per: tuple[str, ...],
+    shards: int,
+    listen: str,
+    nats_at: str,
+    store: str,
+    days: float,
 ) -> None:
     """Make everything in DIR: an authority, keys, certificates, and what nats-server is to include.
 
@@ -86,17 +110,27 @@ def init(
         users=tuple(user for role in ROLES for user in _users(role, inventory, per)),
         durables=durables,
         servers=servers,
+        leaves=leaves,
         switches={str(name): addresses(each.config.address) for name, each in inventory.switches.items()},
-        hosts={str(name): addresses(each.config.ovsdb) for name, each in inventory.hosts.items()},
+        hosts={
+            str(name): tuple(
+                dict.fromkeys(
+                    at for remote in (each.config.ovsdb, *each.config.openflow.values()) for at in addresses(remote)
+                )
+            )
+            for name, each in inventory.hosts.items()
+        },
         listen=listen,
+        nats_at=nats_at,
+        store=store,
         days=days,
     )
-    store = Store(directory)
-    made = _try(lambda: store.make(plan, _now()))
+    trust_ = Store(directory)
+    made = _try(lambda: trust_.make(plan, _now()))
     click.echo(f"{directory}: {len(made)} made, {len(plan.users)} users. Keep {directory / 'ca'} where no service runs")
     click.echo(f"nats-server -c {directory / 'nats' / 'nats-server.conf'}    or include accounts.conf and tls.conf")
     for user in plan.users:
-        click.echo(f"{user.name}: {store.user(user)}")
+        click.echo(f"{user.name}: {trust_.user(user)}")
 
 
 @trust.command(epilog=RENEW + ENDS)
@@ -144,7 +178,7 @@ def _users(role: RoleName, inventory: Inventory, per: tuple[str, ...]) -> list[U
 
 
 def _lasting(plan: Plan, days: float) -> Plan:
-    return Plan(plan.users, plan.durables, plan.servers, plan.switches, plan.hosts, plan.listen, days)
+    return replace(plan, days=days)
 
 
 def _now() -> datetime.datetime:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 
 from ezpath.inventory.admission import Admission, listed
-from ezpath.inventory.document import Document, SwitchConfig
+from ezpath.inventory.document import Document, HostConfig, SwitchConfig
 from ezpath.inventory.lines import Where
 
 Mistake = tuple[Where, str, str]
@@ -102,8 +102,24 @@ def _hosts(document: Document) -> Iterator[Mistake]:
             yield ("hosts", name, "port"), cause, "A host is on a port that is not marked fabric"
         if other := places.other((host.switch, host.port), f"host {name}"):
             yield ("hosts", name, "port"), f"port {host.port} of {host.switch} is {other}'s already", "One host a port"
+        yield from _openflow(name, host)
         if host.vlans.first > host.vlans.last:
             yield ("hosts", name, "vlans"), "first is greater than last", "Swap them"
+
+
+def _openflow(name: str, host: HostConfig) -> Iterator[Mistake]:
+    """A remote Open vSwitch has to be reached for each bridge, too."""
+    if host.run_dir or host.ovsdb.startswith("unix:"):
+        return
+    for bridge in (host.integration_bridge, host.physical_bridge):
+        if bridge not in host.openflow:
+            kind = host.ovsdb.partition(":")[0]
+            yield (
+                ("hosts", name, "openflow"),
+                f"with ovsdb {host.ovsdb}, where bridge {bridge} speaks OpenFlow is not known",
+                f"Have it listen (ovs-vsctl set-controller {bridge} p{kind}:6653) and give {bridge}: "
+                f"{kind}:address:6653, or give run_dir where its sockets can be reached",
+            )
 
 
 def _endpoints(document: Document) -> Iterator[Mistake]:

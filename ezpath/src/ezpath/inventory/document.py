@@ -77,6 +77,15 @@ def _program(value: str) -> str:
     return value
 
 
+def _openflow_target(value: str) -> str:
+    if re.fullmatch(r"unix:.+|(tcp|ssl):[^\s]+:\d{1,5}", value):
+        return value
+    raise ValueError(
+        f"{value!r} is no OpenFlow address. Write where ovs-vsctl set-controller has the bridge listen: "
+        "ssl:address:port where that is pssl:port, tcp:address:port, or unix:/path/br-int.mgmt"
+    )
+
+
 Text = Annotated[str, Field(min_length=1)]
 Name = Annotated[str, AfterValidator(_name)]
 MacField = Annotated[str, BeforeValidator(_mac)]
@@ -84,6 +93,7 @@ IPv4Field = Annotated[str, BeforeValidator(_ipv4)]
 PrefixField = Annotated[str, BeforeValidator(_prefix)]
 GrpcTarget = Annotated[str, AfterValidator(_grpc_target)]
 OvsdbTarget = Annotated[str, AfterValidator(_ovsdb_target)]
+OpenFlowTarget = Annotated[str, AfterValidator(_openflow_target)]
 RegistersTarget = Annotated[str, AfterValidator(_registers)]
 ProgramField = Annotated[str, AfterValidator(_program)]
 PortField = Annotated[int, Field(ge=1, le=510, strict=True)]
@@ -146,9 +156,11 @@ class HostConfig(_Strict):
     vtep: IPv4Field
     """The host's own address in the underlay, where its OVS ends VXLAN."""
     ovsdb: OvsdbTarget
-    """OVSDB remote: ``unix:/path/db.sock`` or ``tcp:address:port``."""
+    """OVSDB remote: ``unix:/path/db.sock``, ``tcp:address:port`` or ``ssl:address:port``."""
     run_dir: str = ""
     """Where ovs-vswitchd keeps its bridges' management sockets; beside the OVSDB socket when empty."""
+    openflow: dict[Text, OpenFlowTarget] = {}
+    """By bridge, where ``run_dir`` is out of reach: ``ssl:address:port`` or ``tcp:address:port``."""
     integration_bridge: Text = "br-int"
     physical_bridge: Text = "br-phy"
     uplink: Text = "eth0"

@@ -11,6 +11,10 @@ class OvsUnreachable(OvsError):
     """Nobody answers on a socket of Open vSwitch, or no longer. Worth trying again later."""
 
 
+class OvsUntrusted(OvsUnreachable):
+    """One of the two sides does not take the other's certificate. The message says what to do about it."""
+
+
 class OvsRefused(OvsError):
     """Open vSwitch answered no; the message has its own words."""
 

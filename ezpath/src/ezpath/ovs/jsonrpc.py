@@ -1,4 +1,4 @@
-"""JSON-RPC 1.0 over a socket, as ovsdb-server and ovs-vswitchd's control socket speak it (RFC 7047, section 4).
+"""JSON-RPC 1.0 over a connection, as ovsdb-server and ovs-vswitchd's control socket speak it (RFC 7047, section 4).
 
 Adapter. One question at a time; somebody can wait for the other side to go away, which is how a restart is noticed.
 """
@@ -11,8 +11,9 @@ import json
 from typing import Any
 
 from ezpath.ovs.errors import OvsRefused, OvsUnreachable
+from ezpath.ovs.reach import NO_TLS, open_streams
+from ezpath.tls import TlsFiles
 
-CONNECT_TIMEOUT_S = 3.0
 READ_BYTES = 65536
 
 
@@ -29,22 +30,9 @@ class JsonRpc:
         self._pump = asyncio.create_task(self._read(), name=f"jsonrpc {remote}")
 
     @classmethod
-    async def connect(cls, remote: str) -> JsonRpc:
-        """Connect to ``unix:<path>`` or ``tcp:<address>:<port>``. Raises :class:`OvsUnreachable`."""
-        kind, _, where = remote.partition(":")
-        try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                if kind == "unix":
-                    reader, writer = await asyncio.open_unix_connection(where)
-                else:
-                    address, _, port = where.rpartition(":")
-                    reader, writer = await asyncio.open_connection(address.strip("[]"), int(port))
-        except TimeoutError:
-            raise OvsUnreachable(f"{remote}: no answer within {CONNECT_TIMEOUT_S:g} s") from None
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise OvsUnreachable(f"{remote}: {reason}") from None
-        return cls(remote, reader, writer)
+    async def connect(cls, remote: str, tls: TlsFiles = NO_TLS) -> JsonRpc:
+        """Connect to ``unix:PATH``, ``tcp:HOST:PORT`` or ``ssl:HOST:PORT``. Raises :class:`OvsUnreachable`."""
+        return cls(remote, *await open_streams(remote, tls))
 
     async def call(self, method: str, *params: object, timeout_s: float) -> Any:
         """The result of ``method``. Raises :class:`OvsRefused` with the other side's words, :class:`OvsUnreachable`."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from ezpath.ovs import openflow as of
 from ezpath.ovs.errors import OvsUnreachable
 from ezpath.ovs.fence import Fence
 from ezpath.ovs.flows import COOKIE, COOKIE_MASK, GUARD_PRIORITY, PRIORITY, Flow
+from ezpath.ovs.reach import NO_TLS, open_streams
+from ezpath.tls import TlsFiles
 
 CONNECT_TIMEOUT_S = 3.0
 TIMEOUT_S = 5.0
@@ -46,17 +47,20 @@ class OpenFlowConnection:
         self._pump: asyncio.Task[None] | None = None
 
     @classmethod
-    async def open(cls, name: str, socket: Path, behind: Fence | None = None) -> OpenFlowConnection:
-        """Connect to a bridge's management socket. Raises :class:`CannotTalk`, :class:`OvsUnreachable`."""
+    async def open(
+        cls, name: str, remote: str, behind: Fence | None = None, tls: TlsFiles = NO_TLS
+    ) -> OpenFlowConnection:
+        """Connect to a bridge. Raises :class:`CannotTalk`, :class:`OvsUnreachable`."""
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                reader, writer = await asyncio.open_unix_connection(socket)
-                self = cls(name, reader, writer, behind)
+                self = cls(name, *await open_streams(remote, tls), behind)
                 try:
                     await self._begin()
                 except BaseException:
                     await self.close()
                     raise
+        except OvsUnreachable as error:
+            raise type(error)(f"bridge {name}: {error}") from None
         except TimeoutError:
             raise OvsUnreachable(f"bridge {name}: no answer within {CONNECT_TIMEOUT_S:g} s") from None
         except (OSError, asyncio.IncompleteReadError) as error:
@@ -75,6 +79,11 @@ class OpenFlowConnection:
         if xid in self._refusals:
             self._refusals.discard(xid)
             raise CannotTalk(f"bridge {self.name}: it tells nobody what happens to its rules (Open vSwitch 3 does)")
+
+    async def until_closed(self) -> None:
+        """Returns when the bridge has gone, or ovs-vswitchd with it."""
+        assert self._pump is not None
+        await asyncio.wait((self._pump,))
 
     @property
     def usable(self) -> bool:

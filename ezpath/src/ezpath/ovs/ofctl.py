@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from pathlib import Path
 
 from ezpath.ovs import fence
 from ezpath.ovs.errors import OvsError, OvsFenced, OvsRefused, OvsUnreachable
 from ezpath.ovs.fence import Fence
 from ezpath.ovs.flows import COOKIE, COOKIE_MASK, Change, Flow, difference, parse_dump
 from ezpath.ovs.ofconn import OpenFlowConnection
+from ezpath.ovs.reach import NO_TLS, explained
+from ezpath.tls import TlsFiles
 
 PROTOCOL = "OpenFlow14"
 PORT_PROTOCOL = "OpenFlow10"
@@ -21,17 +22,18 @@ TIMEOUT_S = 5.0
 
 
 class OpenFlowBridge:
-    """One bridge, by the management socket that ovs-vswitchd keeps for it."""
+    """One bridge, by the management socket that ovs-vswitchd keeps for it, or where it listens for controllers."""
 
-    def __init__(self, name: str, run_dir: Path, behind: Fence | None = None) -> None:
+    def __init__(self, name: str, remote: str, behind: Fence | None = None, tls: TlsFiles = NO_TLS) -> None:
         """``behind`` a fence, changes raise :class:`OvsFenced` once a later writer has put up its own."""
         self.name = name
         self._fence = behind
-        self._socket = run_dir / f"{name}.mgmt"
+        self._remote = remote
+        self._tls = tls
 
     async def connection(self) -> OpenFlowConnection:
         """A connection that stays. Raises :class:`~ezpath.ovs.ofconn.CannotTalk`, :class:`OvsUnreachable`."""
-        return await OpenFlowConnection.open(self.name, self._socket, self._fence)
+        return await OpenFlowConnection.open(self.name, self._remote, self._fence, self._tls)
 
     async def put_up_fence(self) -> None:
         """From now on no writer of an earlier term changes anything here. Raises :class:`OvsFenced`. Idempotent."""
@@ -73,7 +75,7 @@ class OpenFlowBridge:
         first = self._fence.lines if self._fence is not None else []
         text = "".join(f"{line}\n" for line in (*first, *lines))
         try:
-            await self._ofctl("--bundle", "add-flows", self._target, "-", stdin=text)
+            await self._ofctl("--bundle", "add-flows", self._remote, "-", stdin=text)
         except OvsRefused as error:
             if self._fence is None or fence.REFUSED not in str(error):
                 raise
@@ -84,14 +86,10 @@ class OpenFlowBridge:
 
         Raises :class:`OvsRefused` where the bridge does not speak OpenFlow 1.0: later versions cannot say this.
         """
-        await self._ofctl("mod-port", self._target, port, "no-flood", protocol=PORT_PROTOCOL)
+        await self._ofctl("mod-port", self._remote, port, "no-flood", protocol=PORT_PROTOCOL)
 
     async def _dump(self, what: str) -> list[Flow]:
-        return parse_dump(await self._ofctl("--no-stats", "dump-flows", self._target, what))
-
-    @property
-    def _target(self) -> str:
-        return f"unix:{self._socket}"
+        return parse_dump(await self._ofctl("--no-stats", "dump-flows", self._remote, what))
 
     async def _ofctl(self, *arguments: str, stdin: str = "", protocol: str = PROTOCOL) -> str:
         try:
@@ -101,6 +99,7 @@ class OpenFlowBridge:
                 protocol,
                 # For names it would ask for the features of all 254 tables, which takes twice as long as all else.
                 "--no-names",
+                *self._shown(),
                 *arguments,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
@@ -118,8 +117,18 @@ class OpenFlowBridge:
             if process.returncode is None:
                 await _end(process)
         if process.returncode != 0:
-            raise self._refusal(err.decode(errors="replace"), protocol)
+            error = self._refusal(err.decode(errors="replace"), protocol)
+            if isinstance(error, OvsUnreachable):
+                error = await explained(self._remote, self._tls, error)
+            raise error
         return out.decode(errors="replace")
+
+    def _shown(self) -> list[str]:
+        """Who we are, to one that speaks TLS."""
+        files = {"-C": self._tls.ca, "-c": self._tls.certificate, "-p": self._tls.key}
+        if not self._remote.startswith("ssl:"):
+            return []
+        return [word for option, file in files.items() if file is not None for word in (option, str(file))]
 
     def _refusal(self, stderr: str, protocol: str) -> OvsError:
         words = "; ".join(line.removeprefix("ovs-ofctl: ") for line in stderr.splitlines() if line.strip())
@@ -129,6 +138,8 @@ class OpenFlowBridge:
         if "(No such file or directory)" in words or "(Connection refused)" in words:
             remedy = "Start ovs-vswitchd, or correct run_dir in the inventory"
             return OvsUnreachable(f"bridge {self.name}: {words}. {remedy}")
+        if "failed to connect to socket" in words or "(Protocol error)" in words:
+            return OvsUnreachable(f"bridge {self.name}: {words}")
         return OvsRefused(f"bridge {self.name}: {words or 'ovs-ofctl failed without a word'}")
 
 

@@ -21,7 +21,10 @@ from ovs.db.idl import Idl, SchemaHelper, Transaction
 
 from ezpath.ovs.errors import OvsError, OvsRefused, OvsUnreachable
 from ezpath.ovs.jsonrpc import JsonRpc
+from ezpath.ovs.reach import NO_TLS, explained
+from ezpath.ovs.sslstream import show
 from ezpath.ovs.view import OWNER, OWNER_KEY, Interface, OvsView
+from ezpath.tls import TlsFiles
 
 DATABASE = "Open_vSwitch"
 COLUMNS = {
@@ -67,14 +70,14 @@ class Ovsdb:
         self._thread = threading.Thread(target=self._run, name=f"ovsdb {remote}", daemon=True)
 
     @classmethod
-    async def connect(cls, remote: str, on_change: OnChange) -> Ovsdb:
+    async def connect(cls, remote: str, on_change: OnChange, tls: TlsFiles = NO_TLS) -> Ovsdb:
         """Connect and read everything once. ``on_change`` gets each later view, in the event loop.
 
         Raises :class:`OvsUnreachable`.
         """
-        probe = await JsonRpc.connect(remote)
+        probe, schema = await _first_word(remote, tls)
         try:
-            schema = await probe.call("get_schema", DATABASE, timeout_s=TIMEOUT_S)
+            show(tls)
             helper = SchemaHelper(schema_json=schema)
             for table, columns in COLUMNS.items():
                 helper.register_columns(table, columns)
@@ -211,6 +214,20 @@ class Ovsdb:
     def _fail(self, reason: str) -> None:
         if not self._failed.done():
             self._failed.set_result(reason)
+
+
+async def _first_word(remote: str, tls: TlsFiles) -> tuple[JsonRpc, Any]:
+    """A connection that answers, and the schema."""
+    probe: JsonRpc | None = None
+    try:
+        probe = await JsonRpc.connect(remote, tls)
+        return probe, await probe.call("get_schema", DATABASE, timeout_s=TIMEOUT_S)
+    except BaseException as error:
+        if probe is not None:
+            await probe.close()
+        if isinstance(error, OvsUnreachable):
+            raise await explained(remote, tls, error) from None
+        raise
 
 
 def _settle(done: asyncio.Future[None], error: OvsError | None) -> None:

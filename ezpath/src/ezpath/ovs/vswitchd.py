@@ -1,4 +1,4 @@
-"""ovs-vswitchd's control socket: has the datapath taken a flow change, and is the daemon still the same one?
+"""ovs-vswitchd: has the datapath taken a flow change, and is the daemon still the same one?
 
 Adapter.
 """
@@ -9,11 +9,13 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 
 from ezpath.ovs.errors import OvsRefused, OvsUnreachable
 from ezpath.ovs.jsonrpc import JsonRpc
+from ezpath.ovs.ofconn import OpenFlowConnection
 
 SETTLE_TIMEOUT_S = 10.0
 SETTLE_BLIND_S = 1.0
@@ -24,8 +26,39 @@ POKE_EVERY_S = 0.002
 Nudge = Callable[[], Awaitable[None]]
 
 
+class Daemon(Protocol):
+    """A running ovs-vswitchd; :meth:`close` what is no longer needed."""
+
+    async def settle(self, nudge: Nudge) -> None:
+        """Return when every flow in the datapath has been checked against the tables as they are now."""
+
+    async def until_gone(self) -> None:
+        """Returns when this ovs-vswitchd has ended."""
+
+    async def close(self) -> None:
+        """Idempotent."""
+
+
+class DistantVswitchd:
+    """One whose control socket is out of reach: it is waited for as long as a pass over the datapath can take."""
+
+    def __init__(self, bridge: OpenFlowConnection) -> None:
+        """``bridge``: nothing is asked of it; its end is the daemon's."""
+        self._bridge = bridge
+
+    async def settle(self, nudge: Nudge) -> None:
+        await nudge()
+        await asyncio.sleep(SETTLE_BLIND_S)
+
+    async def until_gone(self) -> None:
+        await self._bridge.until_closed()
+
+    async def close(self) -> None:
+        await self._bridge.close()
+
+
 class Vswitchd:
-    """Connections to one running ovs-vswitchd. Made by :meth:`connect`; :meth:`close` it."""
+    """Connections to the control socket of one. Made by :meth:`connect`; :meth:`close` it."""
 
     def __init__(self, asking: JsonRpc, poking: JsonRpc) -> None:
         self._asking = asking

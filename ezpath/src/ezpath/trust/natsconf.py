@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from ezpath.trust.roles import INBOX, Durables, Permissions, User, permissions
+from ezpath.trust.roles import API, INBOX, Durables, Permissions, User, permissions
 
 ACCOUNT = "EZPATH"
 SYSTEM = "SYS"
+DOMAIN = "ezpath"
+"""Of JetStream, by which a leaf node finds the cluster's."""
+LEAF = "leaf"
+"""Whose certificate lets a leaf node in, and nobody else's."""
 ANSWER_WITHIN = "2m"
 HEAD = """\
-# Made by `ezpath trust`: do not change it here. `include` it in the configuration of every nats-server, leaf nodes too.
+# Made by `ezpath trust`: do not change it here. `include` it in the configuration of every nats-server{but}.
 # Public keys only: this file is no secret.
 """
 SERVER = """\
@@ -20,6 +24,45 @@ jetstream { store_dir: "{store}" }
 include ./accounts.conf
 include ./tls.conf
 """
+NODE = """\
+# Made by `ezpath trust`: one of the three servers of a cluster, as deploy/nats/node.conf is without trust. The values
+# that begin with $ come from the environment. Routes name servers as the certificate does: by names, not by addresses.
+server_name: $NATS_NAME
+listen: $NATS_LISTEN
+http: $NATS_MONITOR
+jetstream { store_dir: $NATS_STORE, max_file_store: 2GB, domain: {domain} }
+cluster {
+  name: ezpath
+  listen: $NATS_CLUSTER
+  routes: $NATS_ROUTES
+  # A certificate of ours is not enough: services have one, too. It has to be that of a server that the routes name.
+  tls { {files}, verify_cert_and_check_known_urls: true }
+}
+leafnodes {
+  listen: $NATS_LEAVES
+  # The same here: who is called so in his certificate, and nobody else.
+  tls { {files}, verify_and_map: true }
+  authorization { users: [{ user: "CN={leaf}", account: {account} }] }
+}
+include ./accounts.conf
+include ./tls.conf
+"""
+LEAF_NODE = """\
+# Made by `ezpath trust`: the leaf node of a rack, as deploy/nats/leaf.conf is without trust. The values that begin with
+# $ come from the environment.
+server_name: $NATS_NAME
+listen: $NATS_LISTEN
+http: $NATS_MONITOR
+# Whoever asks for JetStream here, as if it were here, gets the cluster's.
+default_js_domain { {account}: {domain} }
+leafnodes {
+  reconnect: 1s
+  remotes: [{ urls: $NATS_HUB, account: {account}, tls { {files} } }]
+}
+include ./accounts.conf
+include ./tls.conf
+"""
+FILES = ", ".join(f'{what}_file: "{{directory}}/{what}.pem"' for what in ("ca", "cert", "key"))
 TLS = """\
 # Made by `ezpath trust`. Clients show a certificate too, and TLS comes before the first word.
 tls {
@@ -32,15 +75,22 @@ tls {
 """
 
 
-def accounts(users: Mapping[User, str], durables: Durables) -> str:
-    """The ``accounts`` block; ``users`` with their public keys."""
-    return "\n".join([HEAD, *_accounts(users, durables), ""])
+def accounts(users: Mapping[User, str], durables: Durables, leaf: bool = False) -> str:
+    """The ``accounts`` block; ``users`` with their public keys.
+
+    A ``leaf`` node has no JetStream. Permissions hold there for the longer name, with the domain.
+    """
+    which = "that is a leaf node" if leaf else "that is no leaf node: those have another"
+    head = HEAD.replace("{but}", f" {which}")
+    text = "\n".join([head, *_accounts(users, durables, leaf), ""])
+    return text.replace(f'"{API}.', f'"$JS.{DOMAIN}.API.') if leaf else text
 
 
-def _accounts(users: Mapping[User, str], durables: Durables) -> Iterator[str]:
+def _accounts(users: Mapping[User, str], durables: Durables, leaf: bool) -> Iterator[str]:
     yield "accounts {"
     yield f"  {ACCOUNT} {{"
-    yield "    jetstream: enabled"
+    if not leaf:
+        yield "    jetstream: enabled"
     yield "    users: ["
     for user, key in sorted(users.items(), key=lambda item: item[0].name):
         yield f"      # {user.name}"
@@ -84,3 +134,18 @@ def server(listen: str, store: str) -> str:
 
 def tls(directory: str) -> str:
     return TLS.replace("{directory}", directory)
+
+
+def node(directory: str) -> str:
+    """A server of a cluster, with its files in ``directory``."""
+    return _filled(NODE, directory)
+
+
+def leaf_node(directory: str) -> str:
+    """A leaf node, with its files in ``directory``."""
+    return _filled(LEAF_NODE, directory)
+
+
+def _filled(template: str, directory: str) -> str:
+    text = template.replace("{files}", FILES.replace("{directory}", directory))
+    return text.replace("{account}", ACCOUNT).replace("{domain}", DOMAIN).replace("{leaf}", LEAF)

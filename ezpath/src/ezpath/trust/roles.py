@@ -132,6 +132,13 @@ def permissions(user: User, inbox: str, durables: Durables) -> Permissions:
     return Permissions(_sorted(publish), _sorted(never), _sorted(subscribe), bool(answered))
 
 
+def heard(role: RoleName) -> list[str]:
+    """Subjects of the catalogue that it hears on core NATS; each event once, though some are of two families."""
+    families = sorted({_family(channel) for channel in CHANNELS if _hears(role, channel)})
+    wide = [each.removesuffix(">") for each in families if each.endswith(".>")]
+    return [each for each in families if not any(each != f"{one}>" and each.startswith(one) for one in wide)]
+
+
 def _sends(role: RoleName, channel: Channel) -> bool:
     return ("cli" if role == "operator" else role) in channel.sent_by
 

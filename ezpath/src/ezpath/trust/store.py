@@ -1,7 +1,8 @@
 """The directory that `ezpath trust` makes: one directory for each who is to be known, whole, to be handed to it alone.
 
     ca/                  the authority's certificate and key: keep it where no service runs
-    nats/                nats-server's certificate, and its configuration: accounts.conf, tls.conf, nats-server.conf
+    nats/                nats-server's certificate, accounts.conf, tls.conf, nats-server.conf, node.conf of a cluster
+    leaf/                the same for leaf nodes: accounts.conf, tls.conf, leaf.conf
     switches/<switch>/   a ToR's certificate, for its P4Runtime server
     hosts/<host>/        an Open vSwitch's certificate, for OVSDB and OpenFlow over ssl:
     users/<user>/        a service's or a person's: nkey (the seed), cert.pem, key.pem, ca.pem
@@ -19,12 +20,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from ezpath.tls import CA, CERT, KEY, NKEY
 from ezpath.trust import natsconf
 from ezpath.trust.authority import Pair, issue, make_authority
 from ezpath.trust.keys import make_seed, public_key
 from ezpath.trust.roles import Durables, User
 
-NKEY, CERT, KEY, CA = "nkey", "cert.pem", "key.pem", "ca.pem"
+__all__ = ["CA", "CERT", "KEY", "NKEY", "Plan", "Store", "TrustError"]
 MANIFEST = "trust.json"
 SECRET, PUBLIC, DIRECTORY = 0o600, 0o644, 0o700
 LOCAL = ("localhost", "127.0.0.1", "::1")
@@ -42,10 +44,16 @@ class Plan:
     durables: Durables = field(default_factory=Durables)
     servers: tuple[str, ...] = ()
     """Names and addresses of NATS, beside this machine's own."""
+    leaves: tuple[str, ...] = ()
+    """The same of leaf nodes."""
     switches: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     hosts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Each with the names and addresses where it listens."""
     listen: str = "127.0.0.1:4222"
+    nats_at: str = ""
+    """Where a nats-server will find its directory, ``nats`` or ``leaf``; as it is here where empty."""
+    store: str = ""
+    """Where it stores what is kept; in its directory where empty."""
     days: float = 90.0
 
 
@@ -63,6 +71,7 @@ class Store:
         authority = self._authority(now)
         owners: dict[Path, tuple[str, tuple[str, ...]]] = {
             self.directory / "nats": ("nats", (*LOCAL, *plan.servers)),
+            self.directory / "leaf": (natsconf.LEAF, (*LOCAL, *plan.leaves)),
             **{self.directory / "switches" / name: (name, (*LOCAL, *at)) for name, at in plan.switches.items()},
             **{self.directory / "hosts" / name: (name, (*LOCAL, *at)) for name, at in plan.hosts.items()},
             **{self.user(user): (user.name, ()) for user in plan.users},
@@ -98,9 +107,16 @@ class Store:
         nats = self.directory / "nats"
         keys = self.keys(plan.users)
         _put(nats / "accounts.conf", natsconf.accounts(keys, plan.durables).encode(), PUBLIC)
-        _put(nats / "tls.conf", natsconf.tls(str(nats.resolve())).encode(), PUBLIC)
-        store = str((nats / "jetstream").resolve())
-        _put(nats / "nats-server.conf", natsconf.server(plan.listen, store).encode(), PUBLIC)
+        leaf = self.directory / "leaf"
+        there, leaf_there = (plan.nats_at or str(directory.resolve()) for directory in (nats, leaf))
+        _put(nats / "tls.conf", natsconf.tls(there).encode(), PUBLIC)
+        _put(
+            nats / "nats-server.conf", natsconf.server(plan.listen, plan.store or f"{there}/jetstream").encode(), PUBLIC
+        )
+        _put(nats / "node.conf", natsconf.node(there).encode(), PUBLIC)
+        _put(leaf / "accounts.conf", natsconf.accounts(keys, plan.durables, leaf=True).encode(), PUBLIC)
+        _put(leaf / "tls.conf", natsconf.tls(leaf_there).encode(), PUBLIC)
+        _put(leaf / "leaf.conf", natsconf.leaf_node(leaf_there).encode(), PUBLIC)
         raw = {**asdict(plan), "keys": {user.name: key for user, key in keys.items()}}
         _put(self.directory / MANIFEST, json.dumps(raw, indent=2).encode() + b"\n", PUBLIC)
 
@@ -117,9 +133,12 @@ class Store:
                     tuple(raw["durables"]["switches"]), tuple(raw["durables"]["hosts"]), int(raw["durables"]["shards"])
                 ),
                 servers=tuple(raw["servers"]),
+                leaves=tuple(raw.get("leaves", ())),
                 switches={name: tuple(at) for name, at in raw["switches"].items()},
                 hosts={name: tuple(at) for name, at in raw["hosts"].items()},
                 listen=raw["listen"],
+                nats_at=raw.get("nats_at", ""),
+                store=raw.get("store", ""),
                 days=float(raw["days"]),
             )
         except (ValueError, KeyError, TypeError) as error:

@@ -11,6 +11,8 @@ from ezpath.leases import COLLECTORS, Keeper, Leases, Member, Timing
 from ezpath.names import SwitchName
 from ezpath.process import is_gone, this_process
 from ezpath.service import Service, Settings, rack_option, run, service_options, unknown_names, unknown_racks
+from ezpath.tls import TlsFiles
+from ezpath.tlsoptions import tls_options
 
 from ezpath_collector.metrics import PollMetrics
 from ezpath_collector.poller import Poller
@@ -23,7 +25,9 @@ TIMING = Timing(beat_s=0.25, ttl_s=1.25)
 """With a poll a second, a switch whose collector has died is polled by another before two polls are missed."""
 
 
-async def collect(service: Service, interval_s: float, names: tuple[str, ...], rack: str) -> None:
+async def collect(
+    service: Service, interval_s: float, names: tuple[str, ...], rack: str, p4runtime: TlsFiles | None = None
+) -> None:
     """Poll those switches of the inventory (or of ``names``) that are ours, until cancelled."""
     switches, metrics, turns = service.inventory.switches, PollMetrics(service.registry), Turns()
     leases = Leases(
@@ -36,7 +40,8 @@ async def collect(service: Service, interval_s: float, names: tuple[str, ...], r
     )
 
     async def poll(name: str, epoch: int) -> None:
-        await _poller(service, switches[SwitchName(name)], interval_s, epoch, keeper.certain, metrics, turns).run()
+        switch = switches[SwitchName(name)]
+        await _poller(service, switch, interval_s, epoch, keeper.certain, metrics, turns, p4runtime).run()
 
     keeper = Keeper(service.bus, leases, poll, what="switch")
     service.owns = lambda: [f"switch:{name}" for name in keeper.held]
@@ -54,11 +59,12 @@ def _poller(
     certain: Callable[[], bool],
     metrics: PollMetrics,
     turns: Turns,
+    tls: TlsFiles | None,
 ) -> Poller:
     timeout_s = max(MIN_TIMEOUT_S, 2 * interval_s)
     return Poller(
         switch.name,
-        lambda: source_of(switch.config, timeout_s),
+        lambda: source_of(switch.config, timeout_s, tls),
         service.bus.publish_sample,
         service.instance,
         interval_s,
@@ -69,11 +75,11 @@ def _poller(
     )
 
 
-def source_of(config: SwitchConfig, timeout_s: float) -> RegisterSource:
+def source_of(config: SwitchConfig, timeout_s: float, tls: TlsFiles | None = None) -> RegisterSource:
     """The adapter for where the inventory says that a switch serves its registers."""
     if config.registers is None:
-        return P4RuntimeSource(config.address, config.device_id, timeout_s)
-    return ThriftSource(config.address, config.device_id, config.registers, timeout_s)
+        return P4RuntimeSource(config.address, config.device_id, timeout_s, tls)
+    return ThriftSource(config.address, config.device_id, config.registers, timeout_s, tls)
 
 
 @click.command(
@@ -98,16 +104,18 @@ def source_of(config: SwitchConfig, timeout_s: float) -> RegisterSource:
     help="Poll this switch only; repeatable. Default: all of the inventory. [env: EZPATH_SWITCHES, spaces between]",
 )
 @rack_option
-def main(settings: Settings, interval: float, switches: tuple[str, ...], rack: str) -> None:
+@tls_options("p4runtime", "switches", "each address of the inventory that is no unix socket")
+def main(settings: Settings, interval: float, switches: tuple[str, ...], rack: str, p4runtime: TlsFiles) -> None:
     """Poll the monitor registers of the switches and publish what they hold as flow samples. Reads only.
 
     Any number of them share the switches; each switch is polled by one.
     """
 
     def check(inventory: Inventory) -> list[str]:
-        return [*unknown_names("--switch", switches, inventory.switches), *unknown_racks(rack, inventory)]
+        unknown = [*unknown_names("--switch", switches, inventory.switches), *unknown_racks(rack, inventory)]
+        return [*unknown, *p4runtime.problems()]
 
-    run("collector", settings, lambda service: collect(service, interval, switches, rack), check=check)
+    run("collector", settings, lambda service: collect(service, interval, switches, rack, p4runtime), check=check)
 
 
 if __name__ == "__main__":

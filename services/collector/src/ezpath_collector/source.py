@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+from ezpath.tls import TlsFiles
 
 from ezpath_collector.cells import RawCells
 from p4rt import Client
@@ -49,8 +50,8 @@ class RegisterSource(Protocol):
 class P4RuntimeSource:
     """Reads need no election id: any number of collectors may read beside the writer."""
 
-    def __init__(self, address: str, device_id: int, timeout_s: float) -> None:
-        self._client = Client(address, device_id, timeout_s=timeout_s)
+    def __init__(self, address: str, device_id: int, timeout_s: float, tls: TlsFiles | None = None) -> None:
+        self._client = Client(address, device_id, timeout_s=timeout_s, tls=tls)
 
     async def open(self) -> None:
         await self._client.connect()

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from ezpath.tls import TlsFiles
+
 from ezpath_collector.cells import RawCells
 from ezpath_collector.source import DROPS, STAGES, NoProgram, Reading, SourceError
 from ezpath_collector.thrift_port import ThriftPort
@@ -19,8 +21,10 @@ _T = TypeVar("_T")
 class ThriftSource:
     """Names and drop counters over P4Runtime at ``address``, register cells from the Thrift port ``registers``."""
 
-    def __init__(self, address: str, device_id: int, registers: str, timeout_s: float) -> None:
-        self._client = Client(address, device_id, timeout_s=timeout_s)
+    def __init__(
+        self, address: str, device_id: int, registers: str, timeout_s: float, tls: TlsFiles | None = None
+    ) -> None:
+        self._client = Client(address, device_id, timeout_s=timeout_s, tls=tls)
         self._port = ThriftPort(registers, timeout_s)
         self._registers = registers
         self._timeout_s = timeout_s

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 import structlog
 from ezpath.inventory import Endpoint, Host
 from ezpath.items import HostItem
 from ezpath.ovs import (
     CannotTalk,
+    Daemon,
     Fence,
     Flow,
     OpenFlowBridge,
@@ -25,17 +25,19 @@ from ezpath.ovs import (
     OvsRefused,
     OvsUnreachable,
     Role,
-    Vswitchd,
     difference,
     patch,
 )
 from ezpath.ovs.flows import Place, touch_line
+from ezpath.ovs.reach import NO_TLS
+from ezpath.tls import TlsFiles
 
 from ezpath_host_writer import strays
 from ezpath_host_writer.compare import Found
 from ezpath_host_writer.plan import Stage, stages
 from ezpath_host_writer.ports import check_bridges, resolve
 from ezpath_host_writer.quick import NotQuickly, Quick
+from ezpath_host_writer.reaching import bridge_of, daemon_of, reach_of
 from ezpath_host_writer.rules import BridgeRole, Compiled, Ports, Rules, compile_items, guards
 from ezpath_host_writer.tally import Tally
 
@@ -52,9 +54,10 @@ class HostOvs:
         host: Host,
         endpoints: Iterable[Endpoint],
         ovsdb: Ovsdb,
-        vswitchd: Vswitchd,
+        vswitchd: Daemon,
         changed: asyncio.Event,
         term: int = 0,
+        tls: TlsFiles = NO_TLS,
     ) -> None:
         self.host = host
         self.changed = changed
@@ -62,11 +65,11 @@ class HostOvs:
         self._endpoints = tuple(endpoints)
         self._ovsdb = ovsdb
         self._vswitchd = vswitchd
-        directory = run_dir(host)
+        self._reach = reach_of(host, tls)
         fence = Fence(term) if term else None
         self._bridges: Mapping[BridgeRole, OpenFlowBridge] = {
-            "integration": OpenFlowBridge(host.config.integration_bridge, directory, fence),
-            "physical": OpenFlowBridge(host.config.physical_bridge, directory, fence),
+            "integration": bridge_of(host.config.integration_bridge, self._reach, fence),
+            "physical": bridge_of(host.config.physical_bridge, self._reach, fence),
         }
         self._ports: Ports | None = None
         self._present: Rules | None = None
@@ -77,7 +80,7 @@ class HostOvs:
         self._log = structlog.get_logger().bind(host=host.name)
 
     @classmethod
-    async def connect(cls, host: Host, endpoints: Iterable[Endpoint], term: int = 0) -> HostOvs:
+    async def connect(cls, host: Host, endpoints: Iterable[Endpoint], term: int = 0, tls: TlsFiles = NO_TLS) -> HostOvs:
         """Connect to ``host``'s Open vSwitch and make the patch pair, guarded before it exists. Idempotent.
 
         From then on no writer of an earlier ``term`` changes rules there; one of a later has :class:`OvsFenced`
@@ -86,13 +89,13 @@ class HostOvs:
         Raises :class:`OvsUnreachable`, :class:`OvsMisfit`, :class:`OvsRefused`.
         """
         changed = asyncio.Event()
-        ovsdb = await Ovsdb.connect(host.config.ovsdb, lambda _: changed.set())
+        ovsdb = await Ovsdb.connect(host.config.ovsdb, lambda _: changed.set(), tls)
         try:
-            vswitchd = await Vswitchd.connect(run_dir(host))
+            vswitchd = await daemon_of(host.config.integration_bridge, reach_of(host, tls))
         except BaseException:
             await ovsdb.close()
             raise
-        self = cls(host, endpoints, ovsdb, vswitchd, changed, term)
+        self = cls(host, endpoints, ovsdb, vswitchd, changed, term, tls)
         try:
             await self.refresh()
         except BaseException:
@@ -190,7 +193,7 @@ class HostOvs:
 
     async def found(self) -> Found:
         """All rules under our cookie, as they are now, on whatever bridge."""
-        return Found(await self._read(), await strays.find(self._other_bridges, run_dir(self.host)))
+        return Found(await self._read(), await strays.find(self._other_bridges, self._reach))
 
     async def put_up_fences(self) -> None:
         """Where they are not. Raises :class:`OvsFenced`."""
@@ -199,8 +202,7 @@ class HostOvs:
 
     async def remove_strays(self) -> int:
         """Take our rules off bridges where none of ours belongs. Returns how many there were."""
-        directory = run_dir(self.host)
-        return await strays.remove(await strays.find(self._other_bridges, directory), directory)
+        return await strays.remove(await strays.find(self._other_bridges, self._reach), self._reach)
 
     @property
     def _other_bridges(self) -> frozenset[str]:
@@ -322,19 +324,6 @@ class HostOvs:
             await connection.close()
         await self._vswitchd.close()
         await self._ovsdb.close()
-
-
-def run_dir(host: Host) -> Path:
-    """Where the host's management and control sockets are. Raises :class:`OvsUnreachable` where nobody can tell."""
-    if host.config.run_dir:
-        return Path(host.config.run_dir)
-    kind, _, path = host.config.ovsdb.partition(":")
-    if kind != "unix":
-        raise OvsUnreachable(
-            f"host {host.name}: with ovsdb {host.config.ovsdb}, where ovs-vswitchd keeps its sockets is not known. "
-            f"Give hosts.{host.name}.run_dir in the inventory"
-        )
-    return Path(path).parent
 
 
 _IN_PORT = re.compile(r"\bin_port=(\d+)")

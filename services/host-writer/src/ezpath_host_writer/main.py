@@ -12,6 +12,7 @@ from ezpath.leases import HOST_WRITERS
 from ezpath.leases.writers import Writers
 from ezpath.metrics import WriterMetrics
 from ezpath.names import HostName
+from ezpath.ovs.reach import NO_TLS
 from ezpath.service import (
     EXIT_FAILED,
     EXIT_STOPPED,
@@ -25,6 +26,8 @@ from ezpath.service import (
     unknown_racks,
 )
 from ezpath.telemetry import configure_logging
+from ezpath.tls import TlsFiles
+from ezpath.tlsoptions import tls_options
 
 from ezpath_host_writer.cleanup import clean_up
 from ezpath_host_writer.worker import HostWorker
@@ -54,7 +57,8 @@ from ezpath_host_writer.worker import HostWorker
     "--cleanup", is_flag=True, help="Remove EZPath's rules and ports from the hosts, and exit. Needs no NATS."
 )
 @rack_option
-def main(settings: Settings, names: tuple[str, ...], audit_s: float, cleanup: bool, rack: str) -> None:
+@tls_options("ovs", "Open vSwitches", "addresses of the inventory that begin with ssl:")
+def main(settings: Settings, names: tuple[str, ...], audit_s: float, cleanup: bool, rack: str, ovs: TlsFiles) -> None:
     """Change Open vSwitch's rules as commands on ezpath.command.host.<host> say, and confirm them.
 
     Touches nothing but rules under EZPath's cookie and its own patch ports. On SIGTERM everything stays as it is:
@@ -62,23 +66,26 @@ def main(settings: Settings, names: tuple[str, ...], audit_s: float, cleanup: bo
     """
 
     def check(inventory: Inventory) -> list[str]:
-        return [*unknown_names("--host", names, inventory.hosts), *unknown_racks(rack, inventory)]
+        unknown = [*unknown_names("--host", names, inventory.hosts), *unknown_racks(rack, inventory)]
+        return [*unknown, *ovs.problems()]
 
     if cleanup:
         configure_logging(settings.log_level)
         hosts = _hosts(load_inventory(settings.inventory, check), names)
-        sys.exit(_report(asyncio.run(clean_up(hosts))))
-    run("host-writer", settings, lambda service: serve(service, names, audit_s, rack), check=check)
+        sys.exit(_report(asyncio.run(clean_up(hosts, ovs))))
+    run("host-writer", settings, lambda service: serve(service, names, audit_s, rack, ovs), check=check)
 
 
-async def serve(service: Service, names: tuple[str, ...], audit_s: float, rack: str = "") -> None:
+async def serve(
+    service: Service, names: tuple[str, ...], audit_s: float, rack: str = "", tls: TlsFiles = NO_TLS
+) -> None:
     """A worker for each host of the inventory (or of ``names``) that is ours, until cancelled."""
     inventory, metrics = service.inventory, WriterMetrics(service.registry)
     racks = {str(host.name): inventory.switches[host.switch].rack for host in inventory.hosts.values()}
     only = tuple(dict.fromkeys(names)) if len(set(names)) < len(racks) else ()
 
     def make(name: str, term: int) -> HostWorker:
-        return HostWorker(service.bus, inventory.hosts[HostName(name)], inventory, audit_s, term, metrics)
+        return HostWorker(service.bus, inventory.hosts[HostName(name)], inventory, audit_s, term, metrics, tls)
 
     workers = Writers(service, HOST_WRITERS, racks, make, rack=rack, only=only)
     async with asyncio.TaskGroup() as tasks:

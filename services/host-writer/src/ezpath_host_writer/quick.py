@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 
 from ezpath.items import HostItem
-from ezpath.ovs import OpenFlowConnection, Vswitchd
+from ezpath.ovs import Daemon, OpenFlowConnection
 from ezpath.ovs import openflow as of
 from ezpath.ovs.flows import Change
 
@@ -25,7 +25,7 @@ class NotQuickly(Exception):
 class Quick:
     """For as long as both connections last and nothing unforeseen happens."""
 
-    def __init__(self, connections: Mapping[BridgeRole, OpenFlowConnection], vswitchd: Vswitchd, tally: Tally) -> None:
+    def __init__(self, connections: Mapping[BridgeRole, OpenFlowConnection], vswitchd: Daemon, tally: Tally) -> None:
         self._connections = connections
         self._vswitchd = vswitchd
         self._tally = tally

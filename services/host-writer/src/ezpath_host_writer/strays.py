@@ -7,22 +7,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
-from ezpath.ovs import Change, Flow, OpenFlowBridge, OvsRefused
+from ezpath.ovs import Change, Flow, OpenFlowBridge, OvsRefused, Reach
+
+from ezpath_host_writer.reaching import bridge_of
 
 
-async def find(bridges: Iterable[str], directory: Path) -> Mapping[str, tuple[Flow, ...]]:
-    """By bridge, where there are any. Raises :class:`~ezpath.ovs.OvsUnreachable`."""
-    names = sorted(bridges)
-    found = await asyncio.gather(*(_ours(OpenFlowBridge(name, directory)) for name in names))
+async def find(bridges: Iterable[str], reach: Reach) -> Mapping[str, tuple[Flow, ...]]:
+    """By bridge, where there are any; not on those out of reach. Raises :class:`~ezpath.ovs.OvsUnreachable`."""
+    names = reach.known(bridges)
+    found = await asyncio.gather(*(_ours(bridge_of(name, reach)) for name in names))
     return {name: flows for name, flows in zip(names, found, strict=True) if flows}
 
 
-async def remove(strays: Mapping[str, tuple[Flow, ...]], directory: Path) -> int:
+async def remove(strays: Mapping[str, tuple[Flow, ...]], reach: Reach) -> int:
     """Returns how many there were. Raises :class:`~ezpath.ovs.OvsError`."""
     for name, flows in strays.items():
-        await OpenFlowBridge(name, directory).change(Change(deletes=flows))
+        await bridge_of(name, reach).change(Change(deletes=flows))
     return sum(map(len, strays.values()))
 
 

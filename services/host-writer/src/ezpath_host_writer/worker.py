@@ -22,7 +22,9 @@ from ezpath.leases import Deposed
 from ezpath.leases.writers import take_place
 from ezpath.live import endpoints_of, follow_host
 from ezpath.metrics import WriterMetrics
-from ezpath.ovs import OvsError, OvsFenced, OvsRefused, OvsUnreachable
+from ezpath.ovs import OvsError, OvsFenced, OvsRefused, OvsUnreachable, OvsUntrusted
+from ezpath.ovs.reach import NO_TLS
+from ezpath.tls import TlsFiles
 from ezpath.tracing import Exchange
 
 from ezpath_host_writer.book import Book, Entries
@@ -50,6 +52,7 @@ class HostWorker:
         audit_s: float,
         term: int = 0,
         metrics: WriterMetrics | None = None,
+        tls: TlsFiles = NO_TLS,
     ) -> None:
         """``term``: of the lease of the host."""
         self.host = host
@@ -57,6 +60,7 @@ class HostWorker:
         self.condition = Condition(self.target)
         self.first_attempt = asyncio.Event()
         """Set when the host was connected, or could not be, for the first time."""
+        self._tls = tls
         self._metrics = metrics or WriterMetrics()
         self._metrics.watch(self.target)
         self._bus = bus
@@ -158,6 +162,8 @@ class HostWorker:
         name = self.host.name
         if not isinstance(error, OvsUnreachable):
             return str(error)
+        if isinstance(error, OvsUntrusted):
+            return f"host {name}: Open vSwitch at {error}"
         return (
             f"host {name}: Open vSwitch is not reachable: {error}. "
             f"See that it runs, and that hosts.{name}.ovsdb and run_dir in the inventory are right"
@@ -165,7 +171,7 @@ class HostWorker:
 
     async def _session(self) -> NoReturn:
         """From connecting to losing the connection, which is an :class:`OvsError` with the reason."""
-        ovs = await HostOvs.connect(self.host, self._endpoints, self._term)
+        ovs = await HostOvs.connect(self.host, self._endpoints, self._term, self._tls)
         lost = asyncio.create_task(ovs.until_lost())
         try:
             async with self._lock:

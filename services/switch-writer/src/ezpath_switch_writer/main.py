@@ -13,6 +13,8 @@ from ezpath.leases.writers import Writers
 from ezpath.metrics import WriterMetrics
 from ezpath.names import SwitchName
 from ezpath.service import Service, Settings, rack_option, run, service_options, unknown_names, unknown_racks
+from ezpath.tls import TlsFiles
+from ezpath.tlsoptions import tls_options
 
 from ezpath_switch_writer.program import load_programs, missing_programs
 from ezpath_switch_writer.writer import AUDIT_S, SwitchWriter
@@ -21,7 +23,12 @@ RESTART_AFTER_S = 2.0
 
 
 async def write(
-    service: Service, p4_dir: Path, names: tuple[str, ...], audit_interval_s: float, rack: str = ""
+    service: Service,
+    p4_dir: Path,
+    names: tuple[str, ...],
+    audit_interval_s: float,
+    rack: str = "",
+    p4runtime: TlsFiles | None = None,
 ) -> None:
     """Write those switches of the inventory (or of ``names``) that are ours, until cancelled.
 
@@ -41,6 +48,7 @@ async def write(
                 audit_interval_s=audit_interval_s,
                 term=term,
                 metrics=metrics,
+                tls=p4runtime,
             )
         )
 
@@ -109,7 +117,15 @@ class IsolatedWriter:
     help="How often a switch is compared with what it ought to hold. [env: EZPATH_AUDIT_INTERVAL]",
 )
 @rack_option
-def main(settings: Settings, p4_dir: Path, switches: tuple[str, ...], audit_interval: float, rack: str) -> None:
+@tls_options("p4runtime", "switches", "each address of the inventory that is no unix socket")
+def main(
+    settings: Settings,
+    p4_dir: Path,
+    switches: tuple[str, ...],
+    audit_interval: float,
+    rack: str,
+    p4runtime: TlsFiles,
+) -> None:
     """Be the primary of the switches: program, base configuration, and the entries that sagas command.
 
     Any number of them share the switches; each switch is written by one.
@@ -117,12 +133,13 @@ def main(settings: Settings, p4_dir: Path, switches: tuple[str, ...], audit_inte
 
     def check(inventory: Inventory) -> list[str]:
         unknown = [*unknown_names("--switch", switches, inventory.switches), *unknown_racks(rack, inventory)]
+        unknown += p4runtime.problems()
         return unknown or list(missing_programs(p4_dir, _switches(inventory, switches)))
 
     run(
         "switch-writer",
         settings,
-        lambda service: write(service, p4_dir, switches, audit_interval, rack),
+        lambda service: write(service, p4_dir, switches, audit_interval, rack, p4runtime),
         check=check,
     )
 

@@ -26,6 +26,7 @@ from ezpath.items import SwitchItem, asked
 from ezpath.leases import Deposed
 from ezpath.leases.writers import take_place
 from ezpath.metrics import WriterMetrics
+from ezpath.tls import TlsFiles
 from ezpath.tracing import Exchange
 
 from ezpath_switch_writer.base import base_entries
@@ -74,6 +75,7 @@ class SwitchWriter:
         kv_wait_s: float = KV_WAIT_S,
         term: int = 0,
         metrics: WriterMetrics | None = None,
+        tls: TlsFiles | None = None,
     ) -> None:
         """``term``: of the lease of the switch."""
         self.target = f"switch:{switch.name}"
@@ -83,6 +85,7 @@ class SwitchWriter:
         self._metrics = metrics or WriterMetrics()
         self._metrics.watch(self.target)
         self._switch = switch
+        self._tls = tls
         self._base = base_entries(inventory, switch.name)
         self._program = program
         self._bus = bus
@@ -169,7 +172,7 @@ class SwitchWriter:
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[Session]:
         config = self._switch.config
-        async with Client(config.address, config.device_id) as tor:
+        async with Client(config.address, config.device_id, tls=self._tls) as tor:
             session = Session(tor, self._program, partial(self._metrics.repaired, self.target))
             # A new one each time: the switch may not have noticed yet that our last stream is gone.
             self._election_id = await session.become_primary(self._election_id + 1)
