@@ -28,7 +28,7 @@ setup: ## Install what is missing: Debian packages (as root) and the Python envi
 setup-tests:
 	@tools/setup tests
 
-lab: setup ## Run the main job on real packets and show it; KEEP=1 leaves it running, TOR=bmv2 has BMv2 for ToRs (needs root)
+lab: setup ## Run the main job on real packets and show it; KEEP=1 leaves it running, TOR=bmv2, LAB_OPTIONS=--trust (needs root)
 	@$(BIN)/ezpath-lab run $(if $(KEEP),--keep) $(if $(TOR),--tor $(TOR)) $(LAB_OPTIONS)
 
 lab-down: ## Remove everything a lab left: processes, namespaces, files

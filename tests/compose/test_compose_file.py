@@ -20,6 +20,7 @@ COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())["s
 SERVICES = sorted(path.parent.name for path in ROOT.glob("services/*/pyproject.toml"))
 
 CLUSTER: dict[str, Any] = yaml.safe_load((ROOT / "compose.cluster.yaml").read_text())["services"]
+TRUST: dict[str, Any] = yaml.safe_load((ROOT / "compose.trust.yaml").read_text())["services"]
 SERVERS, LEAVES = ("nats", "nats-2", "nats-3"), ("leaf-1", "leaf-2")
 OBSERVABILITY = {"prometheus", "grafana"}
 CORE = {*SERVICES, "nats", "console"}
@@ -73,6 +74,24 @@ def test_on_a_cluster_the_same_services_run_and_know_the_leaf_nodes() -> None:
     for name in {*SERVERS, *LEAVES} - {"nats"}:
         for key in ("read_only", "cap_drop", "security_opt", "init"):
             assert CLUSTER[name][key] == COMPOSE["nats"][key], name
+
+
+def test_with_trust_on_each_shows_its_own_key_and_nobody_but_the_first_can_write_any() -> None:
+    # Given compose.trust.yaml, then it adds who makes the keys, and no service that compose.yaml has not
+    assert set(TRUST) == {*CORE, "lab", "keys"}
+    # And each service has its own directory of them, the console that of who looks on
+    users = {name: TRUST[name]["environment"]["EZPATH_TRUST"].rsplit("/", 1)[1] for name in (*SERVICES, "console")}
+    assert users == {**{name: name for name in SERVICES}, "console": "viewer"}
+    # And can only read
+    mounts = {name: [each for each in service["volumes"] if "keys:" in each] for name, service in TRUST.items()}
+    assert mounts.pop("keys") == ["keys:/run/trust"]
+    assert {tuple(each) for each in mounts.values()} == {("keys:/run/trust:ro",)}
+    # And NATS begins when they are there, with what they are made into
+    assert TRUST["nats"]["depends_on"] == {"keys": {"condition": "service_completed_successfully"}}
+    assert TRUST["nats"]["command"][:2] == ["--config", "/run/trust/nats/nats-server.conf"]
+    # And who shares the lab's network serves metrics at a port of its own
+    ports = [TRUST[name]["environment"]["EZPATH_METRICS"] for name in SERVICES if "network_mode" in TRUST[name]]
+    assert len(set(ports)) == len(ports) == 3
 
 
 def test_the_profiles_are_the_lab_by_default_and_the_services_alone() -> None:

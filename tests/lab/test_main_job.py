@@ -66,7 +66,9 @@ def _left(directory: Path) -> dict[str, Any]:
         "links": [line for line in _said("ip", "-brief", "link") if any(n in line for n in ("br-int", "vxlan", "ez-"))],
         "qdiscs": [line for line in _said("tc", "qdisc", "show") if "clsact" in line],
         "mounts": [line for line in Path("/proc/mounts").read_text().splitlines() if f"netns/{PREFIX}" in line],
-        "files": [name for name in ("run", "nats", "state.json", "inventory.yaml") if (directory / name).exists()],
+        "files": [
+            name for name in ("run", "nats", "trust", "state.json", "inventory.yaml") if (directory / name).exists()
+        ],
     }
 
 
@@ -88,15 +90,19 @@ def _running(directory: Path) -> Callable[[], bool]:
     return reached
 
 
-@pytest.mark.parametrize(("tor", "at_least"), [("software", 1000), ("bmv2", 300)])
-def test_the_main_job_loses_no_packet_and_leaves_nothing(directory: Path, tor: str, at_least: int) -> None:
-    if tor == "bmv2":
+TRUST, BMV2 = ("--trust",), ("--tor", "bmv2")
+"""In the clear and with the software ToR it is told in containers, tests/compose."""
+
+
+@pytest.mark.parametrize(("how", "at_least"), [(TRUST, 1000), (BMV2, 300)], ids=["trust", "bmv2"])
+def test_the_main_job_loses_no_packet_and_leaves_nothing(directory: Path, how: tuple[str, ...], at_least: int) -> None:
+    if how == BMV2:
         need_bmv2()
     # Given a machine without a lab
     assert _left(directory) == _nothing()
 
     # When the main job is run
-    process = _start(directory, "run", "--tor", tor)
+    process = _start(directory, "run", *how)
     said, _ = process.communicate(timeout=400)
 
     # Then it ends well, and says so
@@ -133,6 +139,12 @@ def test_the_main_job_loses_no_packet_and_leaves_nothing(directory: Path, tor: s
     assert replay.returncode == 0, replay.stdout + replay.stderr
     found = re.search(r"with (\d+) decisions: all the same again", replay.stdout)
     assert found is not None and int(found[1]) >= 7, replay.stdout  # three there and back, and the one that failed
+
+    # And with trust on, NATS, the ToRs and the hosts were spoken to over TLS
+    if how == TRUST:
+        logs = {name: (directory / "log" / f"{name}.log").read_text() for name in ("nats-server", "tor1")}
+        assert "TLS required for client connections" in logs["nats-server"]
+        assert '"tls": true' in logs["tor1"]
 
     # And nothing is left
     assert _left(directory) == _nothing()

@@ -30,7 +30,7 @@ class Stopped(BaseException):
 
 @contextmanager
 def stage(
-    directory: Path, screen: Screen, kind: Kind, topology: Topology | None = None, trust: bool = False
+    directory: Path, screen: Screen, kind: Kind, topology: Topology | None = None, trust: Path | None = None
 ) -> Iterator[Lab]:
     """A fresh lab, not up yet, and nobody else's hands on it meanwhile. It is taken down if what is within fails."""
     topology = topology or two_racks()

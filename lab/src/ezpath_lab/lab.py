@@ -86,7 +86,7 @@ class Lab:
             self.trust.describe(document)
         text = yaml.safe_dump(document, sort_keys=False)
         checked = inventory.parse(text, str(self.inventory_file))
-        if self.trust is not None:
+        if self.trust is not None and not self.trust.made:
             self.trust.make(checked)
         # Written in one go: services in other containers may be waiting for the file.
         new = self.inventory_file.with_suffix(".new")
@@ -131,7 +131,7 @@ class Lab:
         return stubborn
 
 
-def create(directory: Path, topology: Topology, say: Say, kind: Kind | None = None, trust: bool = False) -> Lab:
+def create(directory: Path, topology: Topology, say: Say, kind: Kind | None = None, trust: Path | None = None) -> Lab:
     """A new lab with its state in ``directory``; leftovers of an earlier one there are removed first."""
     kind = kind or SoftwareTor()
     if os.geteuid() != 0:
@@ -149,7 +149,7 @@ def create(directory: Path, topology: Topology, say: Say, kind: Kind | None = No
         say(f"{directory} is too long a path for unix sockets: they are in {lab.run_dir}")
     lab.save()
     lab.run_dir.mkdir(exist_ok=True)
-    return Lab(topology, lab, kind, Trust(topology, directory / "trust") if trust else None)
+    return Lab(topology, lab, kind, Trust(topology, trust) if trust is not None else None)
 
 
 def remove(directory: Path, topology: Topology) -> list[str]:

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
+import yaml
+from ezpath.inventory import parse
 
 from ezpath_lab import guide, lab, state
 from ezpath_lab.bmv2 import Bmv2
@@ -20,8 +22,9 @@ from ezpath_lab.screen import Screen
 from ezpath_lab.shell import LabError
 from ezpath_lab.software_tor import SoftwareTor
 from ezpath_lab.story import LIMITS, Plan, Story
-from ezpath_lab.topology import two_racks
+from ezpath_lab.topology import inventory_document, two_racks
 from ezpath_lab.tors import Kind
+from ezpath_lab.trust import Trust
 
 EXIT_FAILED = 1
 RECORDING = "decisions.rec"
@@ -97,20 +100,34 @@ _p4_dir = click.option(
 )
 @_tor
 @_trust
+@click.option(
+    "--keys",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    metavar="DIR",
+    help="With --services external: --trust, with what `ezpath-lab keys DIR` made.",
+)
 @_p4_dir
 @click.pass_obj
 def run(
-    directory: Path, keep: bool, services: str, nats: str, seconds: float, tor: str, trust: bool, p4_dir: Path
+    directory: Path,
+    keep: bool,
+    services: str,
+    nats: str,
+    seconds: float,
+    tor: str,
+    trust: bool,
+    keys: Path | None,
+    p4_dir: Path,
 ) -> None:
     """Bring the lab up, show the main job, take it down. Exit status: 0 all as it should be, 1 not, 130 Ctrl-C."""
     if (services == "external") != bool(nats):
         raise click.UsageError("--nats goes with --services external, and that with --nats")
     if services == "external" and tor == "bmv2":
         raise click.UsageError("--tor bmv2 goes with --services spawn: its programs are in the lab's own directory")
-    _check_trust(trust, services, tor)
+    place = _keys(directory, trust, keys, services, tor)
     screen = Screen()
     began = time.monotonic()
-    with stoppable(), stage(directory, screen, KINDS[tor], trust=trust) as stand:
+    with stoppable(), stage(directory, screen, KINDS[tor], trust=place) as stand:
         screen.act(f"Setting up two racks, ToRs: {tor}")
         if stand.trust is not None:
             screen.say(f"everybody shows who he is, over TLS: keys and certificates in {stand.trust.directory}")
@@ -131,11 +148,35 @@ def run(
     sys.exit(0 if passed else EXIT_FAILED)
 
 
-def _check_trust(trust: bool, services: str, tor: str) -> None:
-    if trust and services == "external":
-        raise click.UsageError("--trust goes with --services spawn: keys are made by the lab, for services of its own")
-    if trust and tor == "bmv2":
+def _keys(directory: Path, trust: bool, keys: Path | None, services: str, tor: str) -> Path | None:
+    """Where keys and certificates are, or are made; nowhere without trust."""
+    if not trust and keys is None:
+        return None
+    if tor == "bmv2":
         raise click.UsageError("--trust goes with --tor software: BMv2 is reached over a socket")
+    if (services == "external") != (keys is not None):
+        raise click.UsageError(
+            "--keys goes with --services external, where `ezpath-lab keys` made them before NATS began"
+        )
+    return keys or directory.resolve() / "trust"
+
+
+@main.command()
+@click.argument("place", type=click.Path(path_type=Path, file_okay=False), metavar="DIR")
+@click.option("--server", "servers", multiple=True, metavar="NAME", help="A name by which NATS is reached; repeatable.")
+@click.option("--listen", default="0.0.0.0:4222", show_default=True, metavar="ADDRESS:PORT", help="nats-server's.")
+@click.option("--store", default="", metavar="DIR", help="Where nats-server stores what it keeps.")
+@click.option("--owner", type=int, metavar="UID", help="Whose the files are to be, all but the authority's.")
+def keys(place: Path, servers: tuple[str, ...], listen: str, store: str, owner: int | None) -> None:
+    """Make in DIR what everybody of a lab shows who he is by, for NATS and services that somebody else runs."""
+    topology = two_racks()
+    trust = Trust(topology, place)
+    document = inventory_document(topology, Path("/nowhere"))
+    trust.describe(document)
+    with complaining():
+        trust.make(parse(yaml.safe_dump(document)), servers=servers, listen=listen, store=store)
+        if owner is not None:
+            trust.hand_over(owner)
 
 
 def tell(story: Story, screen: Screen, began: float) -> bool:
@@ -169,9 +210,9 @@ def tell(story: Story, screen: Screen, began: float) -> bool:
 @click.pass_obj
 def up(directory: Path, services: bool, tor: str, trust: bool, p4_dir: Path) -> None:
     """Bring the lab up and leave it running: racks, ToRs, overlay, and EZPath's services."""
-    _check_trust(trust, "spawn", tor)
+    place = _keys(directory, trust, None, "spawn", tor)
     screen = Screen()
-    with stoppable(), stage(directory, screen, KINDS[tor], trust=trust) as stand:
+    with stoppable(), stage(directory, screen, KINDS[tor], trust=place) as stand:
         options = service_options(stand, stand.up(p4_dir))
         stand.let_services_start()
         if services:

@@ -7,6 +7,7 @@ where the services are, as racks have: no port of theirs that carries traffic is
 from __future__ import annotations
 
 import datetime
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from ezpath.inventory import Inventory
 from ezpath.tls import CA, CERT, KEY, NKEY
 from ezpath.trust.listening import addresses
 from ezpath.trust.roles import ROLES, Durables, User
-from ezpath.trust.store import Plan, Store
+from ezpath.trust.store import MANIFEST, Plan, Store, TrustError
 
 from ezpath_lab.ovs_host import OvsHost
 from ezpath_lab.shell import LabError, run
@@ -38,6 +39,11 @@ class Trust:
         self._store = Store(directory)
         self._plan: Plan | None = None
         self._nodes = (*(tor.name for tor in topology.tors), *(host.name for host in topology.hosts))
+
+    @property
+    def made(self) -> bool:
+        """By an earlier process, for services that somebody else runs."""
+        return (self.directory / MANIFEST).exists()
 
     def address(self, node: str, end: int = 1) -> str:
         """Of a switch or a host on the management network; with ``end`` 0 that of the services on its link."""
@@ -66,21 +72,36 @@ class Trust:
             host["ovsdb"] = f"ssl:{self.address(name)}:{OVSDB}"
             host["openflow"] = {bridge: f"ssl:{self.address(name)}:{port}" for bridge, port in OPENFLOW.items()}
 
-    def make(self, inventory: Inventory) -> None:
-        """Keys, certificates and permissions: a user for each role."""
+    def make(self, inventory: Inventory, **nats: Any) -> None:
+        """Keys, certificates and permissions: a user for each role. ``nats``: of the server, where it is elsewhere."""
         switches, hosts = tuple(map(str, inventory.switches)), tuple(map(str, inventory.hosts))
         self._plan = Plan(
             tuple(map(User, ROLES)),
             Durables(switches, hosts),
             switches={str(name): addresses(each.config.address) for name, each in inventory.switches.items()},
             hosts={str(name): addresses(each.config.ovsdb) for name, each in inventory.hosts.items()},
+            **nats,
         )
-        self._store.make(self._plan, datetime.datetime.now(datetime.UTC))
+        self._write(self._plan)
+
+    def _write(self, plan: Plan) -> None:
+        try:
+            self._store.make(plan, datetime.datetime.now(datetime.UTC))
+        except TrustError as error:
+            raise LabError(str(error)) from None
+
+    def hand_over(self, owner: int) -> None:
+        """To a user and his group, all but the authority: services in containers are not root."""
+        for part in self.directory.iterdir():
+            if part.name != "ca":
+                for path in (part, *part.rglob("*")):
+                    os.chown(path, owner, owner)
+        self.directory.chmod(0o755)
 
     def nats_configuration(self, listen: str) -> Path:
         """Of a nats-server that asks everybody who he is."""
         assert self._plan is not None, "make comes first"
-        self._store.make(replace(self._plan, listen=listen), datetime.datetime.now(datetime.UTC))
+        self._write(replace(self._plan, listen=listen))
         return self.directory / "nats/nats-server.conf"
 
     def user(self, role: str) -> Path:

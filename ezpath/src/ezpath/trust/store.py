@@ -26,7 +26,7 @@ from ezpath.trust.authority import Pair, issue, make_authority
 from ezpath.trust.keys import make_seed, public_key
 from ezpath.trust.roles import Durables, User
 
-__all__ = ["CA", "CERT", "KEY", "NKEY", "Plan", "Store", "TrustError"]
+__all__ = ["CA", "CERT", "KEY", "MANIFEST", "NKEY", "Plan", "Store", "TrustError"]
 MANIFEST = "trust.json"
 SECRET, PUBLIC, DIRECTORY = 0o600, 0o644, 0o700
 LOCAL = ("localhost", "127.0.0.1", "::1")
