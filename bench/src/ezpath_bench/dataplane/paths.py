@@ -118,7 +118,7 @@ class Workshop:
             include = ("-idirafter", f"/usr/include/{platform.machine()}-linux-gnu")
             options = [f"-D{key}={value}" for key, value in defines.items()]
             path = str(Path(__file__).parent / f"{source}.c")  # an absolute path stays what it is
-            run("clang", "-O2", "-target", "bpf", *options, *include, "-c", path, "-o", str(made))
+            run("clang", "-O2", "-g", "-target", "bpf", *options, *include, "-c", path, "-o", str(made))
         return made
 
 

@@ -14,7 +14,7 @@ from ezpath.inventory.problems import InventoryError, Problem, field_name, probl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 _Model = TypeVar("_Model", bound=BaseModel)
-Mode = Literal["overlay", "ezpath", "ezpath-tors", "host", "macvlan", "docker"]
+Mode = Literal["overlay", "ezpath", "ezpath-tors", "host", "macvlan", "docker", "oncache"]
 Segmentation = Literal["nic", "off"]
 Hosts = Literal["guests", "namespaces", "machines", "none"]
 
@@ -25,6 +25,7 @@ MODES: dict[str, str] = {
     "host": "host networking",
     "macvlan": "macvlan",
     "docker": "Docker's overlay: Linux bridge and kernel VXLAN",
+    "oncache": "OVS VXLAN behind an eBPF cache of outer headers, in the manner of ONCache",
 }
 HOSTS: dict[str, str] = {
     "namespaces": "(a) namespaces of one kernel, with its Open vSwitch module",
@@ -57,6 +58,42 @@ class RoundTrip(_Strict):
     octets: tuple[int, ...] = (350,)
 
 
+class Memcached(_Strict):
+    """SETs and GETs over many connections, as fast as they are answered: memcached and memcaslap."""
+
+    kind: Literal["memcached"]
+    seconds: int = Field(2, ge=1, le=60)
+    threads: int = Field(4, ge=1, le=64)
+    """Of the server, and of the load."""
+    connections: int = Field(48, ge=1, le=1024)
+    """A multiple of the threads: each has as many."""
+    gets: int = Field(10, ge=1, le=1000)
+    """For each SET."""
+    octets: tuple[int, ...] = (32,)
+    """Of the values; 32 is memtier's."""
+
+
+class Http(_Strict):
+    """Requests at a fixed rate: nginx and h2load."""
+
+    kind: Literal["http"]
+    seconds: float = Field(2.0, ge=0.5, le=60)
+    rate: float = Field(gt=0, le=100000)
+    """Requests a second, over all connections."""
+    connections: int = Field(10, ge=1, le=256)
+    octets: tuple[int, ...]
+    """Of the file that is asked for."""
+
+
+class ZeroMq(_Strict):
+    """Messages one way as fast as they go, then one there and back at a time: pyzmq."""
+
+    kind: Literal["zeromq"]
+    seconds: float = Field(2.0, ge=0.5, le=60)
+    """Half of it each."""
+    octets: tuple[int, ...] = (64, 1024, 16384, 131072)
+
+
 class Change(_Strict):
     """The services move a pair to the switches and back while it talks."""
 
@@ -77,7 +114,7 @@ class Curve(_Strict):
     """In place of them where it is to be quick; none: left out then."""
 
 
-Workload = Annotated[Stream | RoundTrip | Change | Curve, Field(discriminator="kind")]
+Workload = Annotated[Stream | RoundTrip | Memcached | Http | ZeroMq | Change | Curve, Field(discriminator="kind")]
 
 
 class Expectation(_Strict):
@@ -124,9 +161,9 @@ class Experiment(_Strict):
         if not quick:
             return self
         workload, segmentation = self.workload, self.segmentation
-        if isinstance(workload, Stream | RoundTrip):
+        if isinstance(workload, Stream | RoundTrip | Memcached | Http | ZeroMq):
             ends = tuple(dict.fromkeys((workload.octets[0], workload.octets[-1])))
-            workload = workload.model_copy(update={"seconds": min(workload.seconds, 1.0), "octets": ends})
+            workload = workload.model_copy(update={"seconds": min(workload.seconds, 1), "octets": ends})
         elif isinstance(workload, Change):
             workload, segmentation = workload.model_copy(update={"seconds": 6.0}), segmentation[:1]
         else:

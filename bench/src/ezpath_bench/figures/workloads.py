@@ -9,6 +9,9 @@ from collections.abc import Callable, Mapping
 
 from ezpath_lab.shell import LabError
 
+from ezpath_bench.figures.applications.memcached import memcached
+from ezpath_bench.figures.applications.nginx import http
+from ezpath_bench.figures.applications.zeromq import zeromq
 from ezpath_bench.figures.experiment import RoundTrip, Stream
 from ezpath_bench.figures.guests.plan import SIDES, inside
 from ezpath_bench.figures.guests.site import Site
@@ -67,7 +70,13 @@ def round_trip(site: Site, work: RoundTrip, mode: str, octets: int) -> dict[str,
 
 
 Run = Callable[..., Mapping[str, float]]
-WORKLOADS: Mapping[str, Run] = {"stream": stream, "round-trip": round_trip}
+WORKLOADS: Mapping[str, Run] = {
+    "stream": stream,
+    "round-trip": round_trip,
+    "memcached": memcached,
+    "http": http,
+    "zeromq": zeromq,
+}
 
 
 def settle() -> None:

@@ -21,8 +21,8 @@ UNDERLAY, MANAGEMENT = "10.1", "192.168.77"
 SOCKETS = {"db.sock": 6640, "br-int.mgmt": 6641, "br-phy.mgmt": 6642, "ovs-vswitchd.1.ctl": 6643}
 """Of Open vSwitch in a guest, by name, and the TCP ports at which the services outside reach them."""
 TENANT = "red"
-KINDS = ("overlay", "ezpath")
-"""The tenant's two containers on each host: one that stays on the overlay, and one that is offloaded."""
+KINDS = ("overlay", "ezpath", "oncache")
+"""The tenant's containers on each host: one on the overlay, one that is offloaded, and one whose overlay is cached."""
 _OPERATORS = "0x1AB"
 """The overlay's own flows' cookie."""
 
@@ -76,9 +76,9 @@ class Side:
 
 SIDES = (Side(0), Side(1))
 
-NETS = {"overlay": 50, "ezpath": 51, "host": 60, "macvlan": 61, "docker": 62}
+NETS = {"overlay": 50, "ezpath": 51, "oncache": 52, "host": 60, "macvlan": 61, "docker": 62}
 """Second octet of each kind of container's network."""
-NAMESPACES = {"overlay": "co", "ezpath": "ce", "host": "", "macvlan": "mv", "docker": "dk"}
+NAMESPACES = {"overlay": "co", "ezpath": "ce", "oncache": "cc", "host": "", "macvlan": "mv", "docker": "dk"}
 """The namespace inside the guest whose programs talk that way."""
 
 

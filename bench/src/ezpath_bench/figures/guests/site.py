@@ -11,7 +11,7 @@ from ezpath_lab.shell import in_namespace, run
 
 from ezpath_bench.dataplane.measure import program_times_counted
 from ezpath_bench.dataplane.paths import Workshop, veth
-from ezpath_bench.figures.guests import network, plan, tree
+from ezpath_bench.figures.guests import network, oncache, plan, tree
 from ezpath_bench.figures.guests.host import CpuSeconds, Host
 from ezpath_bench.figures.guests.plan import SIDES, Side
 from ezpath_bench.figures.guests.services import Services
@@ -20,6 +20,7 @@ from ezpath_bench.figures.guests.uml import Guest, Nic
 NICS = 4
 FABRIC_MTU = 1600
 _CABLE = Path(__file__).with_name("cable.c")
+_CACHE = Path(__file__).with_name("oncache.c")
 _LISTEN_S = 10.0
 
 
@@ -31,6 +32,7 @@ class Site:
         self._stack = stack
         self._wiring = ""
         self._segmentation = ""
+        self._cached = False
         self.namespace = workshop.namespace(stack, "figures", "wire")
         self.guests: dict[Side, Host] = {}
         self.services = Services(workshop.folder, workshop.p4, stack)
@@ -63,6 +65,11 @@ class Site:
             for guest in self.guests.values():
                 guest.run(plan.segmentation(segmentation == "nic"))
             self._segmentation = segmentation
+        cached = mode == oncache.KIND
+        if cached != self._cached:
+            for side in SIDES:
+                self.guests[side].run(self._cache(side) if cached else oncache.detached(side))
+            self._cached = cached
 
     def has_tors(self, mode: str) -> bool:
         return mode.endswith("-tors")
@@ -141,8 +148,14 @@ class Site:
         self._attach(f"tor{side.number}", "pass", side.tap(0))
         return tor
 
+    def _cache(self, side: Side) -> str:
+        host = self.guests[side]
+        index = _index(host, "vec0")
+        compiled = self._workshop.bpf(str(_CACHE.with_suffix("")), f"oncache-{index}", UPLINK=index, VNI=plan.VNI)
+        return oncache.attached(side, host.share(compiled, "oncache.o"))
+
     def _untag(self, guest: Host) -> None:
-        index = int(guest.run("cat /sys/class/net/vec1/ifindex"))
+        index = _index(guest, "vec1")
         made = guest.share(self._compiled(f"untag-{index}", WAY_OUT=index, VID=0), "cable.o")
         guest.run(f"tc qdisc add dev vec0 clsact; tc filter add dev vec0 egress bpf da obj {made} sec untag")
 
@@ -158,3 +171,7 @@ class Site:
 
     def _in(self, *argv: str) -> str:
         return run(*in_namespace(self.namespace, *argv))
+
+
+def _index(host: Host, interface: str) -> int:
+    return int(host.run(f"cat /sys/class/net/{interface}/ifindex"))
