@@ -10,9 +10,11 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner
+from ezpath.cli.console import console
 from ezpath.cli.main import COMMANDS
 from ezpath.cli.main import main as ezpath
 from ezpath.configfile import (
+    SERVICES,
     SHARED,
     check_environment,
     config_option,
@@ -35,6 +37,7 @@ PROGRAMS = {
     "ezpath-decider": decider,
     "ezpath-switch-writer": switch_writer,
     "ezpath-host-writer": host_writer,
+    "ezpath console": console,
 }
 
 
@@ -84,6 +87,13 @@ class TestFile:
     def test_a_value_that_its_option_would_not_take_is_refused_in_the_file(self, text: str, problem: str) -> None:
         [found] = problems_of(text, "s.yaml", PROGRAMS.values())
         assert str(found).startswith(f"s.yaml:1: {problem}")
+
+    def test_the_console_reads_the_same_file_and_leaves_what_it_has_not_to_the_others(self) -> None:
+        text = "nats: nats://n:1\ntraces: http://t:4318\nready-file: ready\nconsole: {listen: '[::1]:9000'}\n"
+        assert read(text, console) == ({"nats": "nats://n:1", "listen": "[::1]:9000"}, [])
+        _, problems = read("console: {listen: 9000, traces: x}\n", console)
+        assert problems[0].startswith("s.yaml:1: console.listen: 9000: no address with a port. Give ADDRESS:PORT")
+        assert problems[1].startswith("s.yaml:1: console.traces: is for all services.")
 
     def test_what_is_left_empty_is_not_given(self) -> None:
         assert read("inventory:\ndecider:\n") == ({"inventory": None}, [])
@@ -151,9 +161,10 @@ class TestReference:
     @pytest.mark.parametrize("command", PROGRAMS.values(), ids=PROGRAMS)
     def test_every_setting_says_what_it_is_and_all_services_share_theirs(self, command: click.Command) -> None:
         options = options_of(command)
-        assert set(SHARED) <= set(options)
+        lacks = {"ready-file", "traces"} if command is console else set()
+        assert set(SHARED) - set(options) == lacks
         assert all((option.help or "").split("[env")[0].strip() for option in options.values())
-        assert f"ezpath-{service_of(command)}" in PROGRAMS
+        assert service_of(command) in SERVICES
 
     @pytest.mark.parametrize("command", PROGRAMS.values(), ids=PROGRAMS)
     def test_every_option_is_a_setting_but_those_that_do_something(self, command: click.Command) -> None:

@@ -33,7 +33,7 @@ SHARED = (
     "ready-file",
     "traces",
 )
-SERVICES = ("collector", "decider", "host-writer", "switch-writer")
+SERVICES = ("collector", "console", "decider", "host-writer", "switch-writer")
 PREFIX = "EZPATH_"
 NEARLY = 0.74
 """How like a variable's name has to be to be taken for a slip. Kubernetes puts others there that begin with EZPATH_;
@@ -74,9 +74,11 @@ def _read(ctx: click.Context, _: click.Parameter, file: Path | None) -> None:
 
 
 def service_of(command: click.Command) -> str:
-    """``ezpath_switch_writer.main`` is of ``switch-writer``."""
+    """``ezpath_switch_writer.main`` is of ``switch-writer``, and ``ezpath.cli.console`` of ``console``."""
     module = getattr(command.callback, "__module__", "") or ""
-    return module.split(".")[0].removeprefix("ezpath_").replace("_", "-")
+    package, _, within = module.partition(".")
+    name = within.rpartition(".")[2] if package == "ezpath" else package.removeprefix("ezpath_")
+    return name.replace("_", "-")
 
 
 def options_of(command: click.Command) -> dict[str, click.Option]:
@@ -112,6 +114,8 @@ def settings_of(text: str, file: str, ctx: click.Context) -> tuple[dict[str, Any
     values: dict[str, Any] = {}
     problems: list[Problem] = []
     for where, value in _said(raw, service):
+        if len(where) == 1 and where[0] in SHARED and where[0] not in options:
+            continue  # for the others: a page in a browser has no traces
         option = options.get(where[-1]) if (len(where) == 1) is (where[-1] in SHARED) else None
         cause, remedy = _not_known(where, options) if option is None else _misfit(option, value, ctx)
         if cause:

@@ -54,7 +54,9 @@ def _settings(commands: Mapping[str, click.Command]) -> Iterator[str]:
     yield from _table({name: option for name, option in options_of(first).items() if name in SHARED})
     for program, command in commands.items():
         yield from ("", f"## {program}", "", (command.help or "").split("\n\n")[0].replace("\n", " "), "")
-        yield f"In a file: below `{service_of(command)}:`."
+        without = [f"`{name}`" for name in SHARED if name not in options_of(command)]
+        lacks = f" Of those of all services it has no {' and no '.join(without)}." if without else ""
+        yield f"In a file: below `{service_of(command)}:`.{lacks}"
         yield ""
         yield from _table({name: option for name, option in options_of(command).items() if name not in SHARED})
 
@@ -108,6 +110,6 @@ def _commands(above: click.Context, group: click.Group, names: list[str]) -> Ite
         assert command is not None, name
         command._help_option = None  # click keeps the one that it made first, whatever context that was for
         here = click.Context(command, info_name=name, parent=above, terminal_width=WIDTH)
-        yield f"## {here.command_path}\n\n```\n{command.get_help(here)}\n```\n"
+        yield f"## {here.command_path}\n\n```text\n{command.get_help(here)}\n```\n"
         if isinstance(command, click.Group):
             yield from _commands(here, command, command.list_commands(here))

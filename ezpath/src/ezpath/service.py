@@ -43,8 +43,15 @@ from ezpath.inventory import Inventory, InventoryError, load
 from ezpath.metrics import CannotListen, ServiceMetrics, expose
 from ezpath.natsoptions import nats_options
 from ezpath.process import pid_namespace
+from ezpath.serviceoptions import (
+    inventory_file_option,
+    log_level_option,
+    metrics_option,
+    ready_file_option,
+    traces_option,
+)
 from ezpath.tasks import end
-from ezpath.telemetry import LOG_LEVELS, LogLevel, configure_logging
+from ezpath.telemetry import LogLevel, configure_logging
 from ezpath.tracing import CannotTrace, Tracer, tracer
 
 EXIT_STOPPED = 0
@@ -97,7 +104,7 @@ class Service:
         self.log: structlog.stdlib.BoundLogger = structlog.get_logger().bind(service=name)
         self._started_at = time.time()
         self._is_ready = False
-        self._metrics = ServiceMetrics(self.registry, name, self.instance, _version())
+        self._metrics = ServiceMetrics(self.registry, name, self.instance, version())
         self._metrics.watch(bus.vitals, self.conditions)
 
     async def status(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -106,7 +113,7 @@ class Service:
         status = ServiceStatus(
             service=self.name,
             instance=self.instance,
-            version=_version(),
+            version=version(),
             started_at=self._started_at,
             at=time.time(),
             ready=self._is_ready,
@@ -151,7 +158,8 @@ def instance_name() -> str:
     return f"{host}-{space:x}-{os.getpid()}" if space else f"{host}-{os.getpid()}"
 
 
-def _version() -> str:
+def version() -> str:
+    """EZPath's."""
     return importlib.metadata.version("ezpath")
 
 
@@ -163,42 +171,11 @@ def service_options(command: _F) -> _F:
 
     @config_option
     @nats_options("NATS with JetStream: a server, or several of a cluster. The service waits for it.")
-    @click.option(
-        "--inventory",
-        envvar="EZPATH_INVENTORY",
-        required=True,
-        type=click.Path(path_type=Path, dir_okay=False),
-        metavar="FILE",
-        help="Tenants, switches, hosts and endpoints, YAML. [env: EZPATH_INVENTORY]",
-    )
-    @click.option(
-        "--log-level",
-        envvar="EZPATH_LOG_LEVEL",
-        default="info",
-        show_default=True,
-        type=click.Choice(LOG_LEVELS),
-        help="How much the log says. [env: EZPATH_LOG_LEVEL]",
-    )
-    @click.option(
-        "--ready-file",
-        envvar="EZPATH_READY_FILE",
-        type=click.Path(path_type=Path, dir_okay=False),
-        metavar="FILE",
-        help="Created when the service is ready, removed when it stops. [env: EZPATH_READY_FILE]",
-    )
-    @click.option(
-        "--metrics",
-        envvar="EZPATH_METRICS",
-        metavar="ADDRESS:PORT",
-        help="Serve metrics for Prometheus there, such as 127.0.0.1:9464. Off by default. [env: EZPATH_METRICS]",
-    )
-    @click.option(
-        "--traces",
-        envvar="EZPATH_TRACES",
-        metavar="URL",
-        help="Send a trace of each offload there, OTLP over HTTP, such as to http://127.0.0.1:4318. Off by default. "
-        "[env: EZPATH_TRACES]",
-    )
+    @inventory_file_option("Tenants, switches, hosts and endpoints, YAML.")
+    @log_level_option
+    @ready_file_option
+    @metrics_option
+    @traces_option
     @functools.wraps(command)
     def with_settings(
         *args: Any,
@@ -252,7 +229,7 @@ def run(
     traces: Tracer | None = None
     if settings.traces is not None and not problems:
         try:
-            traces = tracer(settings.traces, name, instance_name(), _version())
+            traces = tracer(settings.traces, name, instance_name(), version())
         except CannotTrace as error:
             problems.append(str(error))
     if problems:

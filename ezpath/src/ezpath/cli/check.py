@@ -12,7 +12,8 @@ from typing import Literal, NoReturn, cast
 import click
 import yaml
 
-from ezpath.cli.common import EXIT_REFUSED, EXIT_USAGE, fail
+from ezpath.cli.common import EXIT_REFUSED
+from ezpath.cli.console import console
 from ezpath.cli.output import Format, for_people, output_option, show_documents
 from ezpath.configfile import SERVICES, SHARED, problems_of
 from ezpath.inventory import InventoryError, load
@@ -68,8 +69,6 @@ def _check_settings(file: Path, output: Format) -> None:
         cause = f"cannot be read: {error.strerror if isinstance(error, OSError) else error}"
         _refuse([Problem(str(file), 1, "file", cause, "Give the path of a readable file of UTF-8 text")], output)
     commands = programs()
-    if not commands:
-        fail("No service is installed here, and it is they that know their settings: check it where one is", EXIT_USAGE)
     if problems := problems_of(text, str(file), commands.values()):
         _refuse(problems, output)
     absent = [service for service in SERVICES if service not in commands]
@@ -78,13 +77,17 @@ def _check_settings(file: Path, output: Format) -> None:
 
 
 def programs() -> dict[str, click.Command]:
-    """The services installed here, by name. Each is a program `ezpath-<name>`, whose options are its settings."""
+    """The services installed here, by name, whose options are their settings.
+
+    Each is a program `ezpath-<name>`; the console is a command of `ezpath`, and so is always here.
+    """
     scripts = entry_points(group="console_scripts")
-    return {
-        service: cast(click.Command, found.load())
+    found = {
+        service: cast(click.Command, each.load())
         for service in SERVICES
-        for found in scripts.select(name=f"ezpath-{service}")
+        for each in scripts.select(name=f"ezpath-{service}")
     }
+    return {**found, "console": console}
 
 
 def _kind_of(file: Path) -> Kind:

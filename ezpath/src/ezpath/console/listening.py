@@ -47,8 +47,17 @@ def address_of(url: str) -> str:
 class Listening:
     """Keeps ``page`` as the bus has it; ``changed`` is called after each change."""
 
-    def __init__(self, nats: Access | str, network: Inventory, page: Page, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        nats: Access | str,
+        network: Inventory,
+        page: Page,
+        changed: Callable[[], None],
+        connected: Callable[[Bus], None] = lambda bus: None,
+    ) -> None:
+        """``connected`` is called once, when NATS has been reached."""
         self._nats = nats
+        self._connected = connected
         self._network = network
         self._page = page
         self._changed = changed
@@ -56,6 +65,7 @@ class Listening:
     async def run(self) -> NoReturn:
         """For ever. Waits for NATS."""
         async with await Bus.connect(self._nats, "console") as bus, asyncio.TaskGroup() as tasks:
+            self._connected(bus)
             for work in (self._link, self._flows, self._unkept, self._kept, self._health, self._inventory):
                 tasks.create_task(work(bus), name=f"console{work.__name__}")
         raise AssertionError("no task ends")
