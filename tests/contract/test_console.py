@@ -58,11 +58,11 @@ async def served(nats_server, tmp_path: Path) -> AsyncIterator[ConsoleProcess]:
 
 
 @asynccontextmanager
-async def opened(browser: Browser, url: str, scheme: str = "light") -> AsyncIterator[Page]:
+async def opened(browser: Browser, url: str, scheme: str = "light", width: int = 1440) -> AsyncIterator[Page]:
     """The page, once it shows what the server has. Whatever the browser complains of fails the test."""
     context = await browser.new_context(
         color_scheme=scheme,  # type: ignore[arg-type]
-        viewport={"width": 1440, "height": 1000},
+        viewport={"width": width, "height": 1000},
         timezone_id="UTC",
         reduced_motion="reduce",
     )
@@ -193,6 +193,35 @@ async def test_nothing_stands_in_the_way_of_who_uses_a_screen_reader_or_needs_co
             # and the colours are those that were asked for
             ground = await page.evaluate("getComputedStyle(document.body).backgroundColor")
             assert (sum(map(int, re.findall(r"\d+", ground))) > 600) == (scheme == "light")
+
+
+TOO_WIDE = """
+() => {
+  const room = document.documentElement.clientWidth;
+  const name = (e) => e.tagName + "#" + e.id + "." + e.getAttribute("class");
+  const within = (e) => e && (getComputedStyle(e).overflowX !== "visible" || within(e.parentElement));
+  return [...document.body.querySelectorAll("*")]
+    .filter((e) => e.getBoundingClientRect().right > room + 1 && !within(e.parentElement) && !e.closest(".unseen"))
+    .map((e) => `${name(e)} to ${e.getBoundingClientRect().right}`);
+}
+"""
+"""What goes beyond the screen and is in nothing that scrolls by itself."""
+
+
+@pytest.mark.parametrize("width", [390, 320])
+async def test_on_a_telephone_the_page_does_not_scroll_sideways(bus, served, browser, width, tmp_path):
+    async with opened(browser, served.url, width=width) as page:
+        await busy(bus)
+        await expect(page.locator("#flows tbody tr")).to_have_count(6)
+        await page.locator("#sagas summary").nth(1).click()
+        await expect(page.locator("#sagas details[open] tbody tr")).not_to_have_count(0)
+        await page.locator("#tunnels summary").click()
+        await page.screenshot(path=tmp_path / "narrow.png", full_page=True)
+        assert await page.evaluate(TOO_WIDE) == []
+        assert await page.evaluate("document.scrollingElement.scrollWidth") == width
+        # What does scroll by itself, the keyboard reaches
+        found = await Axe().run(page, options={"runOnly": ["scrollable-region-focusable"]})
+        assert found.violations_count == 0, found.generate_report()
 
 
 async def test_it_says_that_nats_is_away_and_goes_on_when_it_is_back(nats_server, served, browser):

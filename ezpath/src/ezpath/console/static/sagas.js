@@ -27,7 +27,7 @@ function make(saga) {
       "details",
       {},
       h("summary", {}, h("time"), h("span", { class: "pair", title: saga.saga }, ends(saga.pair)), h("span", { class: "verdict" }), h("span", { class: "ways" })),
-      h("div", { class: "story" }),
+      h("div", { class: "story", tabindex: "0", role: "group", "aria-label": "Each phase" }),
     ),
   );
 }
