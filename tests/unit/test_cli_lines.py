@@ -80,6 +80,49 @@ def test_flows_are_filtered_by_their_switches():
     assert not Filter(tenants=["blue"]).matches_flow(flow)
 
 
+def but(inventory=None, **named):  # type: ignore[no-untyped-def]
+    wanted = Filter(inventory=inventory)
+    wanted.leave_out(**named)
+    return wanted
+
+
+def test_what_is_left_out_is_left_out_whatever_else_is_asked_for(inventory):
+    assert not but(tenants=["red"]).matches(decision(RED))
+    assert but(tenants=["red"]).matches(decision(BLUE))
+    assert not but(kinds=["saga-outcome"]).matches(outcome(RED))
+    assert but(kinds=["saga-outcome"]).matches(decision(RED))
+    assert not but(sagas=["s"]).matches(outcome(RED))
+    assert not but(inventory, hosts=["h21"]).matches(decision(RED))
+    assert but(inventory, hosts=["h21"]).matches(decision(RED_RACK))
+    # each by itself: what is of blue, and what is on h21
+    both = but(inventory, tenants=["blue"], hosts=["h21"])
+    assert [both.matches(decision(pair)) for pair in (RED, RED_RACK, BLUE)] == [False, True, False]
+    # and of what is asked for
+    some = Filter(tenants=["red"], inventory=inventory)
+    some.leave_out(endpoints=["red-2"])
+    assert [some.matches(decision(pair)) for pair in (RED, RED_RACK, BLUE)] == [True, False, False]
+
+
+def test_what_a_saga_says_of_where_its_pair_is_holds_for_what_is_left_out_too():
+    wanted = but(switches=["tor2"])
+    step = SagaStep("s", RED, Tenant("red"), 1, "switch-send", "requested", 1.0, 2.0, ("switch:tor2",))
+    assert not wanted.matches(step) and not wanted.matches(outcome(RED))
+
+
+def test_a_table_of_flows_is_left_out_where_all_of_it_is():
+    def flow(pair: PairId) -> FlowLine:
+        tenant, a, b = pair.split(".")
+        return FlowLine(pair, Tenant(tenant), a, b, 1e6, 10, "overlay", None, ("tor1",))
+
+    wanted = but(tenants=["red"])
+    assert wanted.matches_flow(flow(BLUE)) and not wanted.matches_flow(flow(RED))
+    assert wanted.matches(FlowsSnapshot(1.0, (flow(RED), flow(BLUE))))
+    assert not wanted.matches(FlowsSnapshot(1.0, (flow(RED),)))
+    assert wanted.matches(FlowsSnapshot(1.0, ()))
+    # a kind or a saga says nothing of a flow
+    assert but(kinds=["flow-sample"], sagas=["s"]).matches_flow(flow(RED))
+
+
 @pytest.mark.parametrize(
     ("event", "what", "why"),
     [

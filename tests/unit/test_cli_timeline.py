@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 from ezpath.catalogue import CHANNELS
 from ezpath.cli.filters import Filter
+from ezpath.cli.moments import Moment, duration_s, moment
 from ezpath.cli.seen import Seen, from_line, line
 from ezpath.cli.timeline import newest_of, of_saga
 from ezpath.cli.trace import lines
@@ -106,16 +109,66 @@ def test_a_line_that_is_no_event_is_said_to_be_none(text):
 
 def test_a_capture_is_filtered_and_what_is_no_event_in_it_is_named():
     text = [line(seen) for seen in STORY]
-    everything = Wanted(Filter(), (), None, None)
+    everything = Wanted(Filter(), (), None)
     found = list(captured([*text, "rubbish", ""], everything))
     assert found[-1] == NoEvent(len(text) + 1, "not JSON: Expecting value: line 1 column 1 (char 0)")
     assert len(found) == len(text) + 1
-    outcomes = Wanted(Filter(kinds=["saga-outcome"]), (), None, None)
+    outcomes = Wanted(Filter(kinds=["saga-outcome"]), (), None)
     assert [seen.event.outcome for seen in captured(text, outcomes)] == ["active", "reverted"]
     assert len(list(captured(text, replace(everything, last=3)))) == 3
-    # --since counts back from the capture's end
-    late = [seen.event for seen in captured(text, replace(outcomes, since_s=1.0))]
-    assert [event.outcome for event in late] == ["reverted"]
+    # --since and --until are seen from the capture's last event, whatever it is
+    last = max(seen.at for seen in STORY)
+    active, reverted = (seen for seen in STORY if getattr(seen.event, "outcome", ""))
+    back = Moment(ago_s=last - reverted.at)
+    assert [seen.event for seen in captured(text, replace(outcomes, since=back))] == [reverted.event]
+    before = replace(outcomes, until=Moment(at=active.at))
+    assert [seen.event for seen in captured(text, before)] == [active.event]
+    # and --last is of what lies between
+    assert [seen.event for seen in captured(text, replace(before, last=1))] == [active.event]
+    assert list(captured(text, replace(before, last=0))) == []
+
+
+# ---- moments --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("1h30m", 5400), ("0.5d", 43200), ("10", None), ("", None)])
+def test_a_duration(text, seconds):
+    assert duration_s(text) == seconds
+
+
+NIGHT = datetime(2026, 11, 28, 0, 30, tzinfo=UTC).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("text", "iso"),
+    [
+        ("10m", "2026-11-28T00:20:00"),
+        ("00:10+00:00", "2026-11-28T00:10:00"),
+        ("03:10:05+00:00", "2026-11-27T03:10:05"),  # the last one that was
+        ("2026-11-20T03:10Z", "2026-11-20T03:10:00"),
+        ("2026-11-20T03:10:00.500+01:00", "2026-11-20T02:10:00.500000"),
+    ],
+)
+def test_a_moment_is_so_long_ago_a_time_of_day_or_a_date(text, iso):
+    found = moment(text).before(NIGHT)
+    assert datetime.fromtimestamp(found, UTC).replace(tzinfo=None).isoformat() == iso
+
+
+@pytest.mark.parametrize("text", ["yesterday", "10 m", "25:00", "2026-13-01", "-5m", ""])
+def test_what_is_no_moment_is_refused_with_examples(text):
+    with pytest.raises(ValueError, match="is no moment: give how long ago, such as 90s"):
+        moment(text)
+
+
+def test_a_time_of_day_without_a_zone_is_local(monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert moment("09:10").before(NIGHT) == NIGHT - 20 * 60
+        assert moment("2026-11-28T09:00").before(0.0) == NIGHT - 30 * 60
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 # ---- filters, kinds -------------------------------------------------------

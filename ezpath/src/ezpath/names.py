@@ -34,6 +34,12 @@ def pair_id(tenant: str, one: str, other: str) -> PairId:
     return PairId(f"{tenant}.{first}.{second}")
 
 
+def canonical(name: str) -> str:
+    """A pair or a saga as it is called, whichever way round somebody gives its endpoints; anything else as it is."""
+    tenant, *ends = name.split(".")
+    return ".".join((tenant, *sorted(ends[:2]), *ends[2:])) if len(ends) in (2, 3) else name
+
+
 def mac_from_int(value: int) -> Mac:
     """48-bit integer, as the monitor's cells hold it, to text."""
     return Mac(":".join(f"{value >> shift & 0xFF:02x}" for shift in range(40, -8, -8)))

@@ -1,12 +1,12 @@
 """Which events somebody wants to see: by kind, tenant, endpoint, host, switch and saga. Pure.
 
 Several values of one sort widen, several sorts narrow: ``--tenant red --host h11 --host h12`` is what red does on
-either host.
+either host. What ``--not-…`` names is left out of that, each by itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ezpath.catalogue import Event
@@ -41,13 +41,28 @@ class Filter:
     sagas: Collection[str] = ()
     """Of a saga (``red.red-1.red-3.2``) or of all of a pair (``red.red-1.red-3``)."""
     kinds: Collection[str] = ()
-    _learned: dict[str, set[str]] = field(default_factory=dict)
+    never: Sequence[Filter] = ()
+    """What each of these is about is left out. They share :attr:`learned`."""
+    learned: dict[str, set[str]] = field(default_factory=dict)
     """Targets seen so far for each pair: where an inventory does not say, its sagas do."""
+
+    def leave_out(self, **named: Collection[str]) -> None:
+        """What ``named`` would let through, each sort by itself."""
+        more = (
+            Filter(inventory=self.inventory, learned=self.learned, **{sort: names})  # type: ignore[arg-type]
+            for sort, names in named.items()
+            if names
+        )
+        self.never = (*self.never, *more)
 
     def matches(self, event: Event) -> bool:
         """Whether ``event`` is asked for. Remembers the targets it names."""
         self._learn(event)
-        return (not self.kinds or kind(event) in self.kinds) and self._is_of_what_is_asked(event)
+        return (
+            (not self.kinds or kind(event) in self.kinds)
+            and self._is_of_what_is_asked(event)
+            and not any(each._is_about(event) for each in self.never)
+        )
 
     def matches_flow(self, flow: FlowLine) -> bool:
         """Whether a line of the flows table is asked for."""
@@ -55,7 +70,23 @@ class Filter:
 
     def matches_pair(self, pair: PairId, places: Iterable[str]) -> bool:
         """Whether a pair is, that is known to be at ``places`` (``switch:tor1``, ``host:h11``)."""
-        return self._matches_pair(pair, self._places(pair) | set(places))
+        known = self._places(pair) | set(places)
+        return self._matches_pair(pair, known) and not any(
+            each._names_places and each._matches_pair(pair, known) for each in self.never
+        )
+
+    def _is_about(self, event: Event) -> bool:
+        """All of ``event``, not only some of it: a table of flows has others' as well."""
+        if self.kinds:
+            return kind(event) in self.kinds
+        if isinstance(event, FlowsSnapshot):
+            return bool(event.flows) and self._names_places and all(map(self.matches_flow, event.flows))
+        return self._is_of_what_is_asked(event)
+
+    @property
+    def _names_places(self) -> bool:
+        """Whether something is asked for that a flow has, and not only its sagas or events."""
+        return bool(self.tenants or self.endpoints or self.hosts or self.switches)
 
     def _is_of_what_is_asked(self, event: Event) -> bool:
         match event:
@@ -103,10 +134,10 @@ class Filter:
 
     def _learn(self, event: Event) -> None:
         if not isinstance(event, _NOT_OF_A_PAIR) and (targets := _targets(event)):
-            self._learned.setdefault(event.pair, set()).update(targets)
+            self.learned.setdefault(event.pair, set()).update(targets)
 
     def _places(self, pair: PairId) -> set[str]:
-        places = set(self._learned.get(pair, ()))
+        places = set(self.learned.get(pair, ()))
         known = self.inventory.pair_by_id(pair) if self.inventory else None
         if known is not None and self.inventory is not None:
             for end in (known.a, known.b):

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.live import Live
 
 from ezpath.bus import Access, Bus
 from ezpath.cli.common import EXIT_REFUSED, fail, nats_option, with_bus
+from ezpath.cli.eventoptions import place_options
 from ezpath.cli.filters import Filter
 from ezpath.cli.lines import bit_rate
-from ezpath.cli.output import Column, Format, Listing, for_people, output_option, show_document
+from ezpath.cli.output import Column, Format, Listing, console, for_people, output_option, show_document
 from ezpath.cli.parts import Parts
-from ezpath.cli.watching import place_options
 from ezpath.events import FlowLine, FlowsSnapshot
 
 _STYLES = {"overlay": "", "moving": "yellow", "switch": "green"}
@@ -111,7 +111,7 @@ def flows(
                     show_document(LISTING.raw(row), output)
                 snapshot = await snapshots.get()
 
-    with_bus(nats, work)
+    with_bus(nats, work, endless=watch)
 
 
 async def snapshots_of(bus: Bus) -> asyncio.Queue[FlowsSnapshot]:
@@ -139,7 +139,11 @@ async def _follow(
     output: Format,
 ) -> None:
     snapshot = first
-    with Live(console=Console(), auto_refresh=False) as live:
+    if not sys.stdout.isatty():  # a picture that is drawn over itself is none for a pipe: one table after the other
+        while True:
+            LISTING.show(rows(snapshot), output)
+            snapshot = await later.get()
+    with Live(console=console(), auto_refresh=False) as live:
         while True:
             live.update(LISTING.table(rows(snapshot), output), refresh=True)
             snapshot = await later.get()

@@ -12,10 +12,10 @@ import structlog
 
 from ezpath.bus import Access, Bus
 from ezpath.cli.common import nats_option, with_bus
+from ezpath.cli.eventoptions import place_options
 from ezpath.cli.filters import Filter
 from ezpath.cli.lines import clock, duration
 from ezpath.cli.output import Column, Format, Listing, output_option
-from ezpath.cli.watching import place_options
 from ezpath.events import SAGA_BUCKET
 from ezpath.inventory import Inventory
 from ezpath.inventory.document import Document

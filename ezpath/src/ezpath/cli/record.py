@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
 from ezpath.bus import Access, Bus
 from ezpath.catalogue import KINDS
 from ezpath.cli.common import EXIT_REFUSED, fail, nats_option, with_bus
+from ezpath.cli.eventoptions import duration, event_options
 from ezpath.cli.seen import line
-from ezpath.cli.watching import Wanted, duration, event_options, watched
+from ezpath.cli.watching import Wanted, watched
 
 EXAMPLES = """\b
 Examples:
   ezpath record capture.jsonl                        from now on, until Ctrl-C
   ezpath record capture.jsonl --for 60s              one minute
-  ezpath record capture.jsonl --since 1h --no-follow what is kept of the last hour
+  ezpath record capture.jsonl --since 1h --no-follow  what is kept of the last hour
+  ezpath record night.jsonl --since 03:10 --until 03:25
   ezpath record - --tenant red | gzip > red.jsonl.gz
   ezpath tail --input capture.jsonl                  show it, on any machine, without NATS
 
@@ -53,13 +56,16 @@ def record(nats: Access, file: Path, wanted: Wanted, for_s: float | None, follow
             return
 
     with _opened(file, force) as write:
-        with_bus(nats, work)
+        with_bus(nats, work, endless=True)
     click.echo(f"{written} events in {file}", err=True)
 
 
 @contextmanager
 def _opened(file: Path, force: bool) -> Iterator[Callable[[str], None]]:
-    """Writes a line, at once: who looks at the file while it grows sees all of it."""
+    """Writes a line, at once: who looks at the file while it grows sees all of it.
+
+    What was begun in vain, as where NATS is not reached, leaves no empty file behind.
+    """
     if str(file) == "-":
         yield lambda text: click.echo(text)
         return
@@ -68,9 +74,27 @@ def _opened(file: Path, force: bool) -> Iterator[Callable[[str], None]]:
     except FileExistsError:
         fail(f"{file} is there already: give another name, or --force to write over it", EXIT_REFUSED)
     except OSError as error:
-        fail(
-            f"{file} cannot be written: {error.strerror}. Give a file in a directory that you may write to",
-            EXIT_REFUSED,
-        )
-    with stream:
-        yield lambda text: print(text, file=stream)
+        _cannot(file, error)
+
+    def write(text: str) -> None:
+        try:
+            print(text, file=stream)
+        except OSError as error:
+            _cannot(file, error)
+
+    try:
+        yield write
+    except SystemExit:
+        if not force and file.is_file() and not file.stat().st_size:
+            file.unlink()
+        raise
+    finally:
+        with suppress(OSError):  # said already, when it could not be written
+            stream.close()
+
+
+def _cannot(file: Path, error: OSError) -> NoReturn:
+    fail(
+        f"{file} cannot be written: {error.strerror}. Give a file where there is room and that you may write to",
+        EXIT_REFUSED,
+    )

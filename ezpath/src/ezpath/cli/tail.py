@@ -8,10 +8,11 @@ import click
 
 from ezpath.bus import Access, Bus
 from ezpath.cli.common import EXIT_REFUSED, EXIT_USAGE, fail, nats_option, with_bus
+from ezpath.cli.eventoptions import event_options
 from ezpath.cli.lines import heading, line
 from ezpath.cli.output import Format, for_people, line_console, output_option, show_document
 from ezpath.cli.seen import Seen, document
-from ezpath.cli.watching import DECISIONS, NoEvent, Wanted, captured, event_options, lines_of, watched
+from ezpath.cli.watching import DECISIONS, NoEvent, Wanted, captured, lines_of, watched
 
 DEFAULT_LAST = 20
 MOST_NAMED = 5
@@ -23,8 +24,10 @@ Examples:
   ezpath tail --tenant red --switch tor1       red's pairs that tor1 is part of
   ezpath tail --since 10m --no-follow --all    everything kept of the last ten minutes
   ezpath tail --saga red.red-1.red-3.4 --all   one offload, with its commands and reports
+  ezpath tail --since 03:10 --until 03:25 --all  what happened in the night
+  ezpath tail --not-tenant blue --not-kind saga-step
   ezpath tail --kind saga-outcome --json | jq 'select(.outcome == "rolled-back") | .reason'
-  ezpath tail --kind flow-sample --switch tor1 what the collector reads from tor1
+  ezpath tail --kind flow-sample --switch tor1  what the collector reads from tor1
   ezpath tail --input capture.jsonl            what `ezpath record` wrote; - reads standard input
   zcat capture.jsonl.gz | ezpath tail --input - --tenant red
 
@@ -55,7 +58,7 @@ def tail(nats: Access, wanted: Wanted, capture: str | None, follow: bool, output
             show(seen)
         show.end()
 
-    with_bus(nats, work)
+    with_bus(nats, work, endless=True)
 
 
 def _replay(file: str, wanted: Wanted, show: _Printer) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import sys
 import termios
 import time
@@ -18,16 +19,19 @@ from rich.live import Live
 from ezpath.bus import Access, Bus, BusError
 from ezpath.cli.board import Board, picture
 from ezpath.cli.common import EXIT_USAGE, fail, nats_option, with_bus
+from ezpath.cli.eventoptions import place_options
 from ezpath.cli.filters import Filter
 from ezpath.cli.flows import ORDERS, snapshots_of
 from ezpath.cli.seen import Seen
 from ezpath.cli.status import ask
-from ezpath.cli.watching import DECISIONS, Wanted, place_options, watched
+from ezpath.cli.watching import DECISIONS, Wanted, watched
 
 ASK_EVERY_S = 5.0
 ASK_WITHIN_S = 2.0
 QUIT = ("q", "\x03", "\x1b")
 """q, Ctrl-C, Esc."""
+_LONG_KEY = re.compile(r"\x1b[\[O][0-9;]*[A-Za-z~]")
+"""An arrow, or another key that comes as several characters and begins as Esc does, which comes alone."""
 
 EXAMPLES = """\b
 Examples:
@@ -78,7 +82,7 @@ def top(nats: Access, wanted: Filter, sort: str, refresh: float) -> None:
             for task in listening:
                 task.cancel()
 
-    with_bus(nats, work)
+    with_bus(nats, work, endless=True)
 
 
 async def _draw(board: Board, refresh_s: float, done: asyncio.Event) -> None:
@@ -103,7 +107,7 @@ async def _flows(bus: Bus, wanted: Filter, board: Board) -> None:
 async def _events(bus: Bus, wanted: Filter, board: Board) -> None:
     kinds = (*DECISIONS, "switch-tables", "target-state", "dead-letter")
     wanted.kinds = set(kinds)
-    async for seen in watched(bus, Wanted(wanted, kinds, 30, None), follow=True):
+    async for seen in watched(bus, Wanted(wanted, kinds, 30), follow=True):
         if not board.frozen:
             board.hear(seen)
 
@@ -124,7 +128,8 @@ def _keys(press: Callable[[str], None]) -> Iterator[None]:
     tty.setcbreak(number)
 
     def read() -> None:
-        for key in os.read(number, 64).decode(errors="ignore"):
+        typed = os.read(number, 64).decode(errors="ignore")
+        for key in _LONG_KEY.sub("", typed):
             press(key)
 
     loop.add_reader(number, read)

@@ -20,6 +20,7 @@ from ezpath.cli.timeline import AT_REST, Part, Stage, Timeline, newest_of, of_sa
 from ezpath.cli.watching import NoEvent, Wanted, captured, lines_of
 from ezpath.events import STEPS_SUBJECT
 from ezpath.inventory import NAME
+from ezpath.names import canonical
 
 _SAGA = re.compile(rf"({NAME.strip('^$')}\.){{3}}\d+")
 _PAIR = re.compile(rf"({NAME.strip('^$')}\.){{2}}{NAME.strip('^$')}")
@@ -57,6 +58,7 @@ def trace(nats: Access, saga: str, capture: str | None, output: Format) -> None:
             f"{saga!r} is neither a saga nor a pair: give tenant.endpoint.endpoint, with or without a number",
             EXIT_USAGE,
         )
+    saga = canonical(saga)
     if capture is not None:
         _show(saga, _captured(capture), output)
         return
@@ -68,7 +70,7 @@ def trace(nats: Access, saga: str, capture: str | None, output: Format) -> None:
 
 
 def _captured(file: str) -> list[Seen]:
-    everything = Wanted(Filter(), (), None, None)
+    everything = Wanted(Filter(), (), None)
     try:
         with lines_of(file) as lines:
             return [each for each in captured(lines, everything) if not isinstance(each, NoEvent)]
