@@ -15,6 +15,7 @@ from ezpath.bus import Access, Bus, BusError, Conflict, Refused, Unavailable
 from ezpath.events import CONTROL_BUCKET
 from ezpath.inventory import Inventory, InventoryError, load
 from ezpath.natsoptions import nats_options
+from ezpath.serviceoptions import inventory_file_option
 from ezpath.telemetry import configure_logging
 
 EXIT_REFUSED = 1
@@ -36,14 +37,7 @@ def nats_option(command: _F) -> _F:
 def inventory_option(command: _F) -> _F:
     """`--inventory FILE`, optional; the command gets a checked :class:`Inventory` or None."""
 
-    @click.option(
-        "--inventory",
-        "inventory_file",
-        envvar="EZPATH_INVENTORY",
-        type=click.Path(path_type=Path, dir_okay=False),
-        metavar="FILE",
-        help="Says on which hosts and switches a pair is. [env: EZPATH_INVENTORY]",
-    )
+    @inventory_file_option("Says on which hosts and switches a pair is.", "inventory_file", required=False)
     @functools.wraps(command)
     def with_inventory(*args: Any, inventory_file: Path | None, **rest: Any) -> Any:
         return command(*args, inventory=_load(inventory_file) if inventory_file else None, **rest)
@@ -75,8 +69,11 @@ def fail(message: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
-def with_bus(nats: Access, work: Callable[[Bus], Coroutine[Any, Any, None]]) -> None:
-    """Connect, do ``work``, and turn what may go wrong into a message and an exit code. Ctrl-C ends quietly with 0."""
+def with_bus(nats: Access, work: Callable[[Bus], Coroutine[Any, Any, None]], *, endless: bool = False) -> None:
+    """Connect, do ``work``, and turn what may go wrong into a message and an exit code.
+
+    ``endless``: it goes on until Ctrl-C, which is no failure then.
+    """
     configure_logging("warning")
 
     async def connected() -> None:
@@ -86,10 +83,19 @@ def with_bus(nats: Access, work: Callable[[Bus], Coroutine[Any, Any, None]]) -> 
     try:
         asyncio.run(connected())
     except KeyboardInterrupt:
-        return
-    except Refused as error:
-        fail(str(error), EXIT_USAGE)
-    except Unavailable as error:
-        fail(str(error), EXIT_NO_NATS)
-    except BusError as error:
-        fail(str(error), EXIT_REFUSED)
+        if not endless:
+            raise
+    except (BusError, BaseExceptionGroup) as error:
+        trouble = _trouble(error)
+        if trouble is None:
+            raise
+        codes = ((Refused, EXIT_USAGE), (Unavailable, EXIT_NO_NATS), (BusError, EXIT_REFUSED))
+        fail(str(trouble), next(code for kind, code in codes if isinstance(trouble, kind)))
+
+
+def _trouble(error: BaseException) -> BusError | None:
+    """Several tasks may have met the same: one line is enough. None where there is something else as well."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error if isinstance(error, BusError) else None
+    found = [_trouble(each) for each in error.exceptions]
+    return found[0] if None not in found else None

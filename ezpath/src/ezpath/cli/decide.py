@@ -15,7 +15,8 @@ from ezpath.bus import Access, Bus
 from ezpath.cli.common import EXIT_REFUSED, EXIT_USAGE, fail, inventory_option, nats_option, with_bus
 from ezpath.cli.completing import PAIRS
 from ezpath.cli.lines import line
-from ezpath.cli.output import line_console
+from ezpath.cli.output import Format, for_people, line_console, output_option, show_document
+from ezpath.cli.seen import Seen, document
 from ezpath.events import SAGA_BUCKET, OffloadRequested, OutcomeName, RevertRequested, SagaOutcome
 from ezpath.inventory import NAME, Inventory
 from ezpath.names import PairId, Tenant, pair_id
@@ -33,7 +34,15 @@ Exit status: 0 done, or there already (or asked for, with --no-wait), 1 rolled b
 
 def _options(command: _F) -> _F:
     for decorate in (
-        click.option("--timeout", default=30.0, show_default=True, type=click.FloatRange(min=0.1), metavar="SECONDS"),
+        output_option,
+        click.option(
+            "--timeout",
+            default=30.0,
+            show_default=True,
+            type=click.FloatRange(min=0.1),
+            metavar="SECONDS",
+            help="How long to wait for the outcome.",
+        ),
         click.option("--wait/--no-wait", default=True, help="Wait for the outcome. [default: wait]"),
         click.option("--reason", default="operator", show_default=True, help="What the event says."),
         inventory_option,
@@ -46,20 +55,24 @@ def _options(command: _F) -> _F:
 
 @click.command(epilog="\b\nExample:\n  ezpath offload red.red-1.red-3\n\n" + EPILOG)
 @_options
-def offload(pair: str, nats: Access, inventory: Inventory | None, reason: str, wait: bool, timeout: float) -> None:
+def offload(
+    pair: str, nats: Access, inventory: Inventory | None, reason: str, wait: bool, timeout: float, output: Format
+) -> None:
     """Move PAIR to the switches now."""
     name, tenant = _checked(pair, inventory)
     event = OffloadRequested(name, tenant, reason, 0.0, time.time())
-    _decide(nats, event, ("active", "rolled-back"), wait, timeout)
+    _decide(nats, event, ("active", "rolled-back"), wait, timeout, output)
 
 
 @click.command(epilog="\b\nExample:\n  ezpath revert red.red-1.red-3 --reason maintenance\n\n" + EPILOG)
 @_options
-def revert(pair: str, nats: Access, inventory: Inventory | None, reason: str, wait: bool, timeout: float) -> None:
+def revert(
+    pair: str, nats: Access, inventory: Inventory | None, reason: str, wait: bool, timeout: float, output: Format
+) -> None:
     """Move PAIR back to the hosts now."""
     name, tenant = _checked(pair, inventory)
     event = RevertRequested(name, tenant, reason, time.time())
-    _decide(nats, event, ("reverted", "rolled-back"), wait, timeout)
+    _decide(nats, event, ("reverted", "rolled-back"), wait, timeout, output)
 
 
 def _checked(text: str, inventory: Inventory | None) -> tuple[PairId, Tenant]:
@@ -74,7 +87,12 @@ def _checked(text: str, inventory: Inventory | None) -> tuple[PairId, Tenant]:
 
 
 def _decide(
-    nats: Access, event: OffloadRequested | RevertRequested, ends: tuple[OutcomeName, ...], wait: bool, timeout: float
+    nats: Access,
+    event: OffloadRequested | RevertRequested,
+    ends: tuple[OutcomeName, ...],
+    wait: bool,
+    timeout: float,
+    output: Format,
 ) -> None:
     async def work(bus: Bus) -> None:
         rests = await _rests(bus, event.pair)
@@ -83,7 +101,12 @@ def _decide(
         if not wait:
             return
         if rests == ("active" if ends[0] == "active" else "nowhere"):
-            click.echo(f"{event.pair} is {'on the switches already' if rests == 'active' else 'not on the switches'}")
+            if for_people(output):
+                click.echo(
+                    f"{event.pair} is {'on the switches already' if rests == 'active' else 'not on the switches'}"
+                )
+            else:
+                show_document({"pair": event.pair, "outcome": ends[0], "already": True}, output)
             return
         outcome = await _outcome(bus, event.pair, before, ends, timeout)
         if outcome is None:
@@ -93,7 +116,10 @@ def _decide(
                 "way: see `ezpath flows` and `ezpath tail --all`, and that ezpath-decider runs",
                 EXIT_REFUSED,
             )
-        line_console().print(line(outcome, outcome.at))
+        if for_people(output):
+            line_console().print(line(outcome, outcome.at))
+        else:
+            show_document(document(Seen(outcome)), output)
         if outcome.outcome != ends[0]:
             fail(f"{event.pair} was rolled back: {outcome.reason}", EXIT_REFUSED)
 

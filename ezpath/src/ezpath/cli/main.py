@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import sys
+
 import click
 
 from ezpath.cli.plugins import WithPlugins
@@ -64,3 +67,7 @@ COMMANDS = {
 @click.version_option(package_name="ezpath")
 def main() -> None:
     """Watch EZPath move container tunnels between hosts and switches."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that is not UTF-8 shows a question mark for what it does not know.
+            stream.reconfigure(errors="replace")

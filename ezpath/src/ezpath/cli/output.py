@@ -72,7 +72,10 @@ class Listing(Generic[T]):
     def show(self, rows: Iterable[T], output: Format) -> None:
         """On standard output."""
         if output in ("table", "wide"):
-            console().print(self.table(list(rows), output))
+            listed = list(rows)
+            console().print(self.table(listed, output))
+            if not listed and self.empty:
+                console().print(Text(self.empty))
         else:
             show_documents([self.raw(row) for row in rows], output)
 
@@ -91,8 +94,6 @@ class Listing(Generic[T]):
             cells = (column.cell(row) for column in columns)
             # Text, not str: what came over the network is no markup.
             shown.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in cells), style=self.style(row))
-        if not rows and self.empty:
-            shown.caption, shown.caption_justify = self.empty, "left"
         return shown
 
 

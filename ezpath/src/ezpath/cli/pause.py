@@ -12,7 +12,7 @@ import click
 from ezpath.bus import Access, Bus
 from ezpath.cli.common import EXIT_REFUSED, EXIT_USAGE, fail, nats_option, say_to_deciders, with_bus
 from ezpath.cli.completing import RACKS, TENANTS
-from ezpath.cli.output import Column, Format, Listing, output_option
+from ezpath.cli.output import Column, Format, Listing, for_people, output_option, show_document
 from ezpath.controls import PAUSE_KEYS, Pause, Scope, pause_from_json, pause_to_json
 from ezpath.events import CONTROL_BUCKET
 
@@ -83,10 +83,13 @@ def pause(
         for scope, name in _named(racks, tenants):
             made = Pause(scope, name, reason, time.time())
             await say_to_deciders(bus, made.key, pause_to_json(made))
-            click.echo(f"paused: {scope} {name}".rstrip())
+            if for_people(output):
+                click.echo(f"paused: {scope} {name}".rstrip())
+            else:
+                show_document(asdict(made), output)
         if answer is None:
             click.echo("No decider answers: names were not checked. The next one will heed it", err=True)
-        else:
+        elif for_people(output):
             click.echo(f"{answer['flows']} flows stay where they are, {answer['moved']} of them on the switches")
 
     with_bus(nats, work)

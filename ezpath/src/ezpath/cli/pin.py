@@ -14,7 +14,7 @@ import structlog
 from ezpath.bus import Access, Bus
 from ezpath.cli.common import EXIT_REFUSED, EXIT_USAGE, fail, nats_option, say_to_deciders, with_bus
 from ezpath.cli.completing import PAIRS
-from ezpath.cli.output import Column, Format, Listing, output_option
+from ezpath.cli.output import Column, Format, Listing, for_people, output_option, show_document
 from ezpath.controls import PIN_KEYS, Pin, Side, pin_from_json, pin_to_json
 from ezpath.events import CONTROL_BUCKET
 from ezpath.inventory import NAME
@@ -80,7 +80,10 @@ def pin(nats: Access, pair: str | None, to: Side, reason: str, listing: bool, ou
             fail(f"{answer['unknown'][0].upper()}{answer['unknown'][1:]}{near}", EXIT_REFUSED)
         made = Pin(name, to, reason, time.time())
         await say_to_deciders(bus, made.key, pin_to_json(made))
-        click.echo(f"pinned to the {to}: {name}")
+        if for_people(output):
+            click.echo(f"pinned to the {to}: {name}")
+        else:
+            show_document(asdict(made), output)
         if answer is None:
             click.echo("No decider answers: the name was not checked. The next one will heed it", err=True)
 

@@ -5,6 +5,7 @@ The latter are entry points of the group `ezpath.commands`.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Mapping
@@ -18,6 +19,9 @@ from ezpath.nearest import meant
 
 GROUP = "ezpath.commands"
 EXIT_BROKEN = 1
+EXIT_INTERRUPTED = 130
+_OPTIONS = {"help": "Is `ezpath COMMAND --help` meant? ", "version": "Is `ezpath --version` meant? "}
+"""Commands of other tools that are options of this one."""
 
 
 class WithPlugins(click.Group):
@@ -33,11 +37,18 @@ class WithPlugins(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*super().list_commands(ctx), *self._commands_at, *entry_points(group=GROUP).names})
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            # as `kubectl` has them in front
+            ctx.fail(f"{error.format_message()} Options stand behind the command: `ezpath tail {error.option_name} …`")
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
-            hint = meant(args[0], self.list_commands(ctx))
+            hint = _OPTIONS.get(args[0]) or meant(args[0], self.list_commands(ctx))
             ctx.fail(f"There is no command {args[0]}. {hint}`{ctx.command_path} --help` lists them")
         return super().resolve_command(ctx, args)
 
@@ -45,9 +56,19 @@ class WithPlugins(click.Group):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            # `ezpath tail | head`: the reader has what it wanted. Python would complain once more when flushing.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            # `ezpath tail | head`: the reader has what it wanted.
+            _write_no_more()
             ctx.exit(0)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise
+            # `ezpath status > file` on a disk that is full
+            _write_no_more()
+            click.echo(f"What is shown cannot be written: {error.strerror}. Send it where there is room", err=True)
+            ctx.exit(EXIT_BROKEN)
+        except KeyboardInterrupt:
+            # before there was an answer: neither yes nor no, and click's own status, 1, would say no
+            ctx.exit(EXIT_INTERRUPTED)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         own = super().get_command(ctx, cmd_name)
@@ -59,6 +80,11 @@ class WithPlugins(click.Group):
             return command
         found = next(iter(entry_points(group=GROUP, name=cmd_name)), None)
         return None if found is None else load(found)
+
+
+def _write_no_more() -> None:
+    """Python would complain once more when flushing."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def load(found: EntryPoint) -> click.Command:
