@@ -6,9 +6,7 @@ import asyncio
 import json
 import os
 import pty
-import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -213,49 +211,3 @@ async def test_a_reader_that_has_seen_enough_is_no_failure(form):
     script = f"set -o pipefail; {EZPATH} tail --input {CAPTURE} --all -o {form} | true"
     process = await asyncio.create_subprocess_exec("bash", "-c", script, stdout=-1, stderr=-1)
     assert await process.communicate() == (b"", b"") and process.returncode == 0
-
-
-# ---- completion -----------------------------------------------------------
-
-BASH = """
-eval "$({ezpath} completion bash)"
-offer() {{
-    COMPREPLY=(); COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
-    _ezpath_completion ezpath
-    echo "${{COMPREPLY[@]}}"
-}}
-offer ezpath tai
-offer ezpath tail --kind saga-o
-offer ezpath why red.red-1.red-
-"""
-
-
-def test_bash_completes_commands_kinds_and_names(inventory_file):
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    done = subprocess.run(
-        ["bash", "--norc", "-c", BASH.format(ezpath=EZPATH)],
-        env={**environment, "EZPATH_INVENTORY": inventory_file},
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
-    assert not done.stderr, done.stderr
-    assert done.stdout.splitlines() == ["tail", "saga-outcome", " ".join(f"red.red-1.red-{n}" for n in (2, 3, 4, 5))]
-
-
-@pytest.mark.parametrize(
-    ("shell", "says"), [("zsh", "#compdef ezpath"), ("fish", "complete --no-files --command ezpath")]
-)
-async def test_the_other_shells_get_a_script_that_is_theirs_and_an_answer(shell, says, inventory_file, tmp_path):
-    code, script, _ = await ezpath("completion", shell)
-    assert code == 0 and says in script and "_EZPATH_COMPLETE" in script
-    if shutil.which(shell):  # where the shell is, it reads it
-        (tmp_path / "script").write_text(script)
-        subprocess.run([shell, "-n", str(tmp_path / "script")], check=True, timeout=20)  # noqa: ASYNC221 - at once
-    # what the script asks, as the shell's script asks it
-    asked = {
-        "zsh": {"COMP_WORDS": "ezpath tail --host h2", "COMP_CWORD": "3"},
-        "fish": {"COMP_WORDS": "ezpath tail --host h2", "COMP_CWORD": "h2"},
-    }
-    code, out, _ = await ezpath(_EZPATH_COMPLETE=f"{shell}_complete", **asked[shell], EZPATH_INVENTORY=inventory_file)
-    assert code == 0 and "h21" in out and "h22" in out and "h11" not in out
