@@ -17,7 +17,18 @@ from ezpath_bench.figures.guests.plan import SIDES, Side
 from ezpath_bench.figures.guests.site import NICS, Site
 from ezpath_bench.figures.guests.ways import by_command
 
-_PROGRAMS = ("ovs-vswitchd", "ovsdb-server", "iperf3", "sockperf", "socat", "tc", "ethtool", "python3", "nsenter", "bpftool")
+_PROGRAMS = (
+    "ovs-vswitchd",
+    "ovsdb-server",
+    "iperf3",
+    "sockperf",
+    "socat",
+    "tc",
+    "ethtool",
+    "python3",
+    "nsenter",
+    "bpftool",
+)
 _RUN = "/run/openvswitch"
 
 
