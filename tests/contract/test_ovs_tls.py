@@ -15,11 +15,13 @@ from ezpath.inventory import Host
 from ezpath.names import HostName
 from ezpath.ovs import OpenFlowBridge, Ovsdb, OvsUnreachable, OvsUntrusted
 from ezpath.ovs.reach import NO_TLS
+from ezpath.ovs.sslstream import show
 from ezpath.tls import TlsFiles
 from ezpath.trust.store import CA, CERT, KEY, Store
 from ezpath_host_writer.cleanup import clean_up
 from ezpath_host_writer.host import HostOvs
 from ezpath_host_writer.reaching import daemon_of, reach_of
+from ovs.stream import Stream
 from trust_rig import plan_of
 
 pytest_plugins = ["contract.ovs_fixture"]
@@ -138,6 +140,10 @@ async def test_who_is_not_to_be_trusted_is_refused_and_why_is_said_in_a_line(dis
     await shown_anew(distant, "its certificate has expired")
     distant.shows(distant.store, host="h2")
     await shown_anew(distant, "its certificate is for another name")
+    # Which the package that keeps the database in step would not have noticed by itself
+    show(ours)
+    error, _ = await asyncio.to_thread(lambda: Stream.open_block(Stream.open(at), 5000))
+    assert error != 0
 
 
 async def shown_anew(distant: Distant, words: str) -> None:

@@ -26,13 +26,12 @@ MOST_EXPOSED = 2.0
 """Of 10, as `systemd-analyze security` counts. Who talks over the network has 1.4 by that alone."""
 
 
-@pytest.fixture(params=["plain", "trust"])
-def root(request: pytest.FixtureRequest, tmp_path: Path, needs: Callable[..., None]) -> Path:
-    """A machine's file system with the units where docs/FROM-LAB-TO-RACK.md puts them; with trust.conf, and without."""
+@pytest.fixture
+def root(tmp_path: Path, needs: Callable[..., None]) -> Path:
+    """A machine's file system with the units where docs/FROM-LAB-TO-RACK.md puts them, trust.conf among them."""
     needs("systemd-analyze")
     shutil.copytree(UNITS, tmp_path / "etc/systemd/system")
-    if request.param == "trust":
-        shutil.copy(UNITS / "trust.conf", tmp_path / "etc/systemd/system/ezpath-.service.d/20-trust.conf")
+    shutil.copy(UNITS / "trust.conf", tmp_path / "etc/systemd/system/ezpath-.service.d/20-trust.conf")
     shutil.copytree(SYSTEMS_OWN, tmp_path / SYSTEMS_OWN.relative_to("/"), symlinks=True)
     programs = tmp_path / "opt/ezpath/bin"
     programs.mkdir(parents=True)

@@ -6,8 +6,8 @@ the files at each connection.
 
 from __future__ import annotations
 
+import errno
 import socket
-import ssl
 from typing import Any, ClassVar
 
 import ovs.socket_util
@@ -30,18 +30,12 @@ class _CheckedStream(SSLStream):  # type: ignore[misc]
             context = _CheckedStream.files.context()
         except BadFile:
             plain.close()
-            return 13, None  # EACCES; the reason is said where the connection is made that is asked first
+            return errno.EACCES, None  # the reason is said where the connection is made that is asked first
         wrapped = context.wrap_socket(plain, do_handshake_on_connect=False, server_hostname=address[0])
         error = ovs.socket_util.inet_connect_active(wrapped, address, family, dscp)
         if not error:
             wrapped.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return error, wrapped
-
-    def connect(self) -> int:
-        try:
-            return int(super().connect())
-        except ssl.SSLError:
-            return 13
 
 
 Stream.register_method("ssl", _CheckedStream)
