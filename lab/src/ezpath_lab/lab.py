@@ -105,6 +105,8 @@ class Lab:
         child = self.processes.start("nats-server", program("nats-server"), *told, rank=BUS)
         self.processes.wait_ready(child, lambda: _port_open(port), "listening")
         self.state.nats = f"nats://127.0.0.1:{port}"
+        if self.trust is not None:
+            self.trust.make_streams(self.state.nats)
         self.state.save()
         return self.state.nats
 

@@ -6,6 +6,7 @@ where the services are, as racks have: no port of theirs that carries traffic is
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import os
 import socket
@@ -15,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ezpath.bus import Access
+from ezpath.bus import Access, Bus, BusError
 from ezpath.inventory import Inventory
 from ezpath.tls import CA, CERT, KEY, NKEY
 from ezpath.trust.listening import addresses
@@ -103,6 +104,18 @@ class Trust:
         assert self._plan is not None, "make comes first"
         self._write(replace(self._plan, listen=listen))
         return self.directory / "nats/nats-server.conf"
+
+    def make_streams(self, url: str) -> None:
+        """As the decider may, and nobody else: the lab starts that after the writers, who wait for them."""
+
+        async def connect() -> None:
+            async with await Bus.connect(self.access(url, "decider"), "ezpath-lab", wait_s=_LISTENS_S):
+                pass
+
+        try:
+            asyncio.run(connect())
+        except BusError as error:
+            raise LabError(str(error)) from None
 
     def user(self, role: str) -> Path:
         """What `--trust` takes."""
