@@ -76,13 +76,17 @@ class Services:
     async def start(self, *names: str) -> None:
         """Returns when they are ready."""
         for name in names:
-            self._ready(name).unlink(missing_ok=True)
-            command = [str(BIN / f"ezpath-{name}"), "--nats", self.url, "--inventory", self.inventory]
-            command += ["--ready-file", str(self._ready(name)), *self.options[name], *self.shown(name)]
-            clean = {key: value for key, value in os.environ.items() if not key.startswith("EZPATH_")}
-            with self._log(name).open("ab") as log:
-                self.processes[name] = subprocess.Popen(command, stderr=log, env=clean)  # noqa: ASYNC220 - at once
+            self.spawn(name, *self.options[name])
         await self.until(lambda: all(self._ready(name).exists() for name in names), "services are ready", 60)
+
+    def spawn(self, name: str, *options: str) -> None:
+        """The same, and nobody waits until it is ready."""
+        self._ready(name).unlink(missing_ok=True)
+        command = [str(BIN / f"ezpath-{name}"), "--nats", self.url, "--inventory", self.inventory]
+        command += ["--ready-file", str(self._ready(name)), *options, *self.shown(name)]
+        clean = {key: value for key, value in os.environ.items() if not key.startswith("EZPATH_")}
+        with self._log(name).open("ab") as log:
+            self.processes[name] = subprocess.Popen(command, stderr=log, env=clean)
 
     def end(self, *names: str, number: signal.Signals = signal.SIGTERM) -> None:
         for name in names:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from contract.conftest import free_port
 from contract.ovs_machine import OvsMachine
 from contract.services_rig import OPTIONS, PAIR, Services, running
 from ezpath.tls import TlsFiles
-from ezpath.trust.store import CA, CERT, KEY
+from ezpath.trust.store import CA, CERT, KEY, Store
 from p4rt.tls import server_credentials
 from tor_server import ServerOnly
 from trust_rig import Guarded, guarded, plan_of
@@ -79,6 +80,29 @@ async def test_a_pair_goes_and_comes_back_and_everybody_looks_on(services: Servi
     # And nobody was told on the way that it may not do something
     for name in OPTIONS:
         assert "not allowed" not in services.log(name), services.log(name)
+
+
+async def test_a_service_that_does_not_believe_a_switch_or_a_host_says_why_in_one_line(
+    services: Services, tmp_path: Path
+) -> None:
+    # Given who believes an authority of his own making instead of the site's
+    others = Store(tmp_path / "others")
+    others.make(plan_of(), datetime.datetime.now(datetime.UTC))
+    ca = str(others.directory / "ca" / CERT)
+    wrong = {"collector": "--p4runtime-ca", "switch-writer": "--p4runtime-ca", "host-writer": "--ovs-ca"}
+    for name, option in wrong.items():
+        services.end(name)
+        services.spawn(name, *OPTIONS[name], option, ca)
+    # Then each says so, names the file, and says what to do
+    for name, option in wrong.items():
+        said = f"{option} {ca} did not sign the certificate that it shows"
+
+        def lines(name: str = name, said: str = said) -> list[str]:
+            return [line for line in services.log(name).splitlines() if said in line]
+
+        await services.until(lambda lines=lines: lines(), f"{name} says {said!r}", 60)  # type: ignore[misc]
+        reason = json.loads(lines()[0])["reason"]
+        assert "ive the ca.pem of the authority that did" in reason, reason
 
 
 async def test_who_only_looks_on_decides_nothing(services: Services) -> None:

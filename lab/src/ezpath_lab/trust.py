@@ -129,7 +129,7 @@ class Trust:
         """What ``ezpath-tor`` is told besides."""
         mine = self.directory / "switches" / tor.name
         shown = {"--tls-ca": CA, "--tls-certificate": CERT, "--tls-key": KEY}
-        options = ["--listen", f"{self.address(tor.name)}:{P4RUNTIME}"]
+        options = ["--listen", f"{self.address(tor.name)}:{P4RUNTIME}", "--tls-writer", "switch-writer"]
         return [*options, *(word for option, file in shown.items() for word in (option, str(mine / file)))]
 
     def listen(self, ovs: OvsHost) -> None:

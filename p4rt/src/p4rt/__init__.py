@@ -29,6 +29,9 @@ same client: the channel reconnects by itself. Reads need neither primacy nor ``
 are looked up in ``tor.p4info``, which the client fetches from the switch when it needs it and does not
 have it (``get_pipeline`` fetches it anew).
 
+``Client("10.0.0.1:9559", 1, tls=files)`` speaks TLS, with a certificate of its own where ``files``
+(:class:`p4rt.tls.Files`) have one; a server has ``p4rt.tls.server_credentials``.
+
 Entries that come from a switch carry the short names (aliases) of tables and actions, so they compare equal
 to entries written with short names; ``p4rt.entries.shorten(entry, p4info)`` makes any entry so.
 """

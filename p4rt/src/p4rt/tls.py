@@ -86,6 +86,12 @@ def server_credentials(
     return grpc.dynamic_ssl_server_credentials(shown(), shown_anew, True)  # type: ignore[arg-type]
 
 
+def common_name(context: grpc.ServicerContext) -> str | None:
+    """Of the client's certificate; None where it has shown none, as over a unix socket."""
+    names = context.auth_context().get("x509_common_name")
+    return next(iter(names)).decode(errors="replace") if names else None
+
+
 def _check(ca: Path, certificate: Path | None, key: Path | None) -> None:
     """gRPC takes what cannot work as well, and says nothing."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -22,7 +22,7 @@ from memory_plane import MemoryPlane
 from p4rt.tls import BadTls, server_credentials
 from trust_rig import plan_of
 
-from p4rt import Client, P4RuntimeError
+from p4rt import Client, P4Info, P4RuntimeError
 
 NOW = datetime.datetime.now(datetime.UTC)
 AGO = NOW - datetime.timedelta(days=400)
@@ -39,8 +39,8 @@ class Trusting:
         directory = (store or self.store).directory / "switches" / "tor1"
         return directory / CA, directory / CERT, directory / KEY
 
-    def writer(self, store: Store | None = None) -> TlsFiles:
-        directory = (store or self.store).directory / "users" / "switch-writer"
+    def writer(self, store: Store | None = None, role: str = "switch-writer") -> TlsFiles:
+        directory = (store or self.store).directory / "users" / role
         return TlsFiles("--p4runtime", directory / CA, directory / CERT, directory / KEY)
 
     def expired(self, directory: Path) -> Store:
@@ -65,7 +65,7 @@ def trusting(tmp_path: Path) -> Trusting:
 async def serving(files: tuple[Path, Path, Path] | None, host: str = "127.0.0.1") -> AsyncIterator[str]:
     """A ToR's P4Runtime server over TCP, in the clear without ``files``; its address."""
     address, complaints = f"{host}:{free_port()}", list[BadTls]()
-    switch = Switch(1, MemoryPlane())
+    switch = Switch(1, MemoryPlane(), writers=("switch-writer",))
     server = make_server(switch)
     if files is None:
         assert server.add_insecure_port(address)
@@ -97,6 +97,19 @@ async def test_given_both_of_one_authority_then_the_switch_is_written_and_read(t
         await client.become_primary(1)
         assert client.primary
         assert await client.get_pipeline() is None
+
+
+async def test_given_somebody_who_is_no_writer_then_he_reads_and_does_no_more(trusting: Trusting) -> None:
+    async with serving(trusting.tor()) as address, Client(address, 1, tls=trusting.writer(role="collector")) as client:
+        assert await client.get_pipeline() is None
+        with pytest.raises(
+            P4RuntimeError, match=r"collector, as the certificate says, may read .* switch-writer"
+        ) as caught:
+            await client.become_primary(1)
+        assert caught.value.code is grpc.StatusCode.PERMISSION_DENIED
+        program = P4Info.load(Path(__file__).parents[3] / "p4" / "ezpath.p4info.txtpb")
+        with pytest.raises(P4RuntimeError, match="may read this switch and not write it"):
+            await client.set_pipeline(program, b"", cookie=1)
 
 
 async def test_given_a_switch_of_another_authority_then_it_is_not_believed(trusting: Trusting) -> None:

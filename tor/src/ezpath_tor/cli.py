@@ -53,6 +53,7 @@ class _Settings:
     rules: Sequence[MtuRule]
     empty: bool
     credentials: grpc.ServerCredentials | None
+    writers: tuple[str, ...]
 
 
 @click.command(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
@@ -94,6 +95,13 @@ class _Settings:
 @click.option("--tls-ca", type=_FILE, metavar="FILE", help="Only controllers whose certificate this one signed, PEM.")
 @click.option("--tls-certificate", type=_FILE, metavar="FILE", help="The switch's own, in the name it is reached by.")
 @click.option("--tls-key", type=_FILE, metavar="FILE", help="The certificate's private key, PEM.")
+@click.option(
+    "--tls-writer",
+    "writers",
+    multiple=True,
+    metavar="NAME",
+    help="Over TLS, only who has this name in his certificate may write, others read. Repeatable; default: all may.",
+)
 @click.option("--empty", is_flag=True, help="Start with no program, and take it off the ports at the end.")
 @click.option("--clean", is_flag=True, help="Take off what an earlier ezpath-tor left on these ports, and end.")
 @click.option("--log-level", type=click.Choice(list(LEVELS)), default="info", show_default=True)
@@ -107,6 +115,7 @@ def main(
     tls_ca: Path | None,
     tls_certificate: Path | None,
     tls_key: Path | None,
+    writers: tuple[str, ...],
     empty: bool,
     clean: bool,
     log_level: str,
@@ -130,7 +139,7 @@ def main(
                 return
             for address in addresses:
                 held.enter_context(machine.socket_file(address))
-            asyncio.run(_serve(_Settings(device_id, addresses, ports, limits, rules, empty, credentials)))
+            asyncio.run(_serve(_Settings(device_id, addresses, ports, limits, rules, empty, credentials, writers)))
         except CannotStart as error:
             remedy = "start the switch as it was started before, take off what is there (--clean), or start --empty"
             raise click.ClickException(f"{error}: {remedy}") from error
@@ -165,7 +174,7 @@ async def _serve(settings: _Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     plane = TcPlane(settings.ports)
     machine.check_ports(settings.ports, {} if settings.empty else plane.waited_for(), settings.rules)
-    switch = Switch(settings.device_id, plane, settings.limits)
+    switch = Switch(settings.device_id, plane, settings.limits, settings.writers)
     watching: asyncio.Task[None] | None = None
     try:
         server = make_server(switch)

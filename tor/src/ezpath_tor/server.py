@@ -7,7 +7,7 @@ Everything that touches the pipeline runs in a single worker thread, in the orde
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any, TypeVar
@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import grpc
 import grpc.aio
 import structlog
+from p4rt.tls import common_name
 
 from ezpath_tor import store
 from ezpath_tor.controllers import Controllers
@@ -42,12 +43,20 @@ class Switch:
         device_id: the only device this server answers for.
         plane: where programs run. The switch owns it from now on, and closes it in :meth:`close`.
         limits: at most so many entries, by table name or alias, where the program has room for more.
+        writers: over TLS, only who is called so in his certificate may write, others read. Empty: all who are let in.
     """
 
-    def __init__(self, device_id: int, plane: DataPlane, limits: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        device_id: int,
+        plane: DataPlane,
+        limits: Mapping[str, int] | None = None,
+        writers: Collection[str] = (),
+    ) -> None:
         self._device_id = device_id
         self._plane = plane
         self._limits = dict(limits or {})
+        self._writers = frozenset(writers)
         self._pipeline: store.Pipeline | None = None
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="data-plane")
         self._controllers = Controllers(device_id, lambda: self._worker.submit(self._note_highest))
@@ -117,6 +126,7 @@ class Switch:
     async def write(self, data: bytes, context: service.Context) -> messages.WriteResponse:
         """Apply the updates one by one; each succeeds or fails on its own."""
         try:
+            self._check_writer(context)
             request = parse(messages.WriteRequest, data)
             check_device(self._device_id, request.device_id)
             check_role(request.role, request.role_id)
@@ -195,6 +205,7 @@ class Switch:
     async def set_pipeline(self, data: bytes, context: service.Context) -> messages.SetForwardingPipelineConfigResponse:
         """Load a program, or keep the one that runs. A refusal changes nothing."""
         try:
+            self._check_writer(context)
             request = parse(_SetRequest, data)
             check_device(self._device_id, request.device_id)
             check_role(request.role, request.role_id)
@@ -268,9 +279,18 @@ class Switch:
     async def stream(self, requests: AsyncIterator[bytes], context: service.Context) -> None:
         """A controller's session: arbitration for as long as it lives."""
         try:
+            self._check_writer(context)
             await self._controllers.session(requests, context)
         except Fault as fault:
             await refuse(context, fault)
+
+    def _check_writer(self, context: service.Context) -> None:
+        name = common_name(context)
+        if self._writers and name is not None and name not in self._writers:
+            log.warning("may not write", controller=name, peer=context.peer())
+            may = ", ".join(sorted(self._writers))
+            words = f"{name}, as the certificate says, may read this switch and not write it: that may {may}"
+            raise Fault(grpc.StatusCode.PERMISSION_DENIED, words)
 
     async def _in_worker(self, function: Callable[..., _T], *args: Any) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._worker, function, *args)
