@@ -6,11 +6,13 @@ Over TCP only: a unix socket is guarded by who may open its file.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
 import grpc
+
+from p4rt.service import Context
 
 
 class BadTls(Exception):
@@ -86,10 +88,10 @@ def server_credentials(
     return grpc.dynamic_ssl_server_credentials(shown(), shown_anew, True)  # type: ignore[arg-type]
 
 
-def common_name(context: grpc.ServicerContext) -> str | None:
+def common_name(context: Context) -> str | None:
     """Of the client's certificate; None where it has shown none, as over a unix socket."""
-    names = context.auth_context().get("x509_common_name")
-    return next(iter(names)).decode(errors="replace") if names else None
+    shown: Mapping[str, Iterable[bytes]] = context.auth_context()
+    return next((name.decode(errors="replace") for name in shown.get("x509_common_name", ())), None)
 
 
 def _check(ca: Path, certificate: Path | None, key: Path | None) -> None:

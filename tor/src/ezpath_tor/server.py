@@ -279,10 +279,15 @@ class Switch:
     async def stream(self, requests: AsyncIterator[bytes], context: service.Context) -> None:
         """A controller's session: arbitration for as long as it lives."""
         try:
-            self._check_writer(context)
-            await self._controllers.session(requests, context)
+            await self._controllers.session(self._of_writer(requests, context), context)
         except Fault as fault:
             await refuse(context, fault)
+
+    async def _of_writer(self, requests: AsyncIterator[bytes], context: service.Context) -> AsyncIterator[bytes]:
+        """Looked at with the first word: who is refused before it may not hear why, for he is still speaking."""
+        async for request in requests:
+            self._check_writer(context)
+            yield request
 
     def _check_writer(self, context: service.Context) -> None:
         name = common_name(context)
