@@ -18,16 +18,8 @@ from ezpath_bench.figures.guests.site import NICS, Site
 from ezpath_bench.figures.guests.ways import by_command
 
 _PROGRAMS = (
-    "ovs-vswitchd",
-    "ovsdb-server",
-    "iperf3",
-    "sockperf",
-    "socat",
-    "tc",
-    "ethtool",
-    "python3",
-    "nsenter",
-    "bpftool",
+    *("ovs-vswitchd", "ovsdb-server", "iperf3", "sockperf", "socat"),
+    *("tc", "bpftool", "ethtool", "python3", "nsenter"),
 )
 _RUN = "/run/openvswitch"
 

@@ -18,9 +18,8 @@ def attached(side: Side, compiled: str) -> str:
     """Script: an empty cache, in front of all else. It is there while it is measured; no other mode pays for it."""
     lines = [f"bpftool prog loadall {compiled} {_pinned(side)}"]
     # a guest's uplink has it from the start: cable.c is there
-    lines += [
-        f"tc qdisc add dev {device} clsact 2>/dev/null || true" for device in sorted({device for device, *_ in _HOOKS})
-    ]
+    devices = dict.fromkeys(device for device, *_ in _HOOKS)
+    lines += [f"tc qdisc add dev {device} clsact 2>/dev/null || true" for device in devices]
     for device, direction, program in _HOOKS:
         what = f"bpf da object-pinned {_pinned(side)}/{program}"
         lines.append(f"tc filter add dev {device} {direction} pref 1 handle 1 {what}")
