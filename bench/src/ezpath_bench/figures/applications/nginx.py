@@ -19,7 +19,7 @@ PORT = 8080
 _PATIENCE_S = 25.0
 _WARM_UP_S = 0.3
 _LOG = "/tmp/h2load.log"
-_CUT_OFF = "-1"
+_ANSWERED = "200"
 _ROOT = "/tmp/www"
 _TEMPORARY = "".join(f" {kind}_temp_path /tmp/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
 
@@ -45,12 +45,12 @@ def parse(log: str) -> Requests:
     rows = [line.split("\t") for line in log.splitlines()]
     if any(len(row) < 3 for row in rows):
         raise LabError(f"h2load's log has other columns than status and microseconds: {log[:200]!r}")
-    answered = [int(row[2]) for row in rows if row[1] == "200"]
     statuses = Counter(row[1] for row in rows)
+    answered = [int(row[2]) for row in rows if row[1] == _ANSWERED]
     if len(answered) < 2:
         raise LabError(f"h2load saw {len(answered)} of {len(rows)} requests answered")
-    cut_off = statuses[_CUT_OFF]
-    return Requests(answered, cut_off, len(rows) - len(answered) - cut_off, statuses)
+    failed = sum(count for status, count in statuses.items() if len(status) == 3 and status != _ANSWERED)
+    return Requests(answered, len(rows) - len(answered) - failed, failed, statuses)
 
 
 def http(site: Site, work: Http, mode: str, octets: int) -> dict[str, float]:
