@@ -59,7 +59,7 @@ def test_a_machine_of_its_own_accounts_by_itself() -> None:
 
 
 def test_what_a_thing_costs_is_told_together_and_by_class() -> None:
-    spent = Spent(hosts=3.0, tors=1.0, user=1.0, system=1.0, softirq=2.0)
+    spent = Spent(hosts=3.0, tors=1.0, user=1.0, kernel=3.0, softirq=2.0)
 
     assert spent.each("CPU s/Gbit", 2.0) == {
         "CPU s/Gbit, hosts": 1.5,
@@ -67,4 +67,5 @@ def test_what_a_thing_costs_is_told_together_and_by_class() -> None:
         "CPU s/Gbit, system": 0.5,
         "CPU s/Gbit, softirq": 1.0,
     }
-    assert (spent.kernels, spent.softirqs) == (0.75, 0.5)
+    assert spent.kernels == 0.75
+    assert Spent(hosts=3.0, tors=1.0, user=1.0, kernel=3.0).each("CPU ms", 2.0, 1e3) == {"CPU ms, hosts": 1500.0}

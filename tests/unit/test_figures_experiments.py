@@ -91,6 +91,17 @@ def test_quick_means_the_least_and_the_greatest_size() -> None:
     assert experiment.at_pace(quick=True).workload.octets == (1, 3)  # type: ignore[union-attr]
 
 
+def test_quick_leaves_segmentation_as_the_card_has_it_unless_a_file_says_otherwise() -> None:
+    text = GOOD.replace("expect:", 'segmentation: ["nic", "off"]\nexpect:')
+    text += '  - {metric: Gbit/s, mode: ezpath, of: overlay, at_least: 1, segmentation: "off"}\n'
+
+    quick = parse(text, "mine.yaml").at_pace(quick=True)
+
+    assert quick.segmentation == ("nic",)
+    assert [each.segmentation for each in quick.expect] == ["nic"], "nothing is expected that is not measured"
+    assert parse(text + "quick_segmentation: true\n", "mine.yaml").at_pace(quick=True).segmentation == ("nic", "off")
+
+
 MACHINES = """\
 machines:
   - {ssh: node1, uplink: eth1, plain: eth2}

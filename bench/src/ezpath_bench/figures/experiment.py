@@ -48,6 +48,8 @@ class Stream(_Strict):
     """Sizes of the messages it is written in; 131072 is iperf3's own."""
     gbit_s: float | None = Field(None, gt=0)
     """At this rate, so that all modes carry the same load; None: as fast as it goes."""
+    classes: bool = False
+    """Tell CPU time by class, which slows guests down: for a load that leaves them time."""
 
 
 class RoundTrip(_Strict):
@@ -145,6 +147,8 @@ class Experiment(_Strict):
     segmentation: tuple[Segmentation, ...] = ("nic",)
     rounds: int = Field(5, ge=1, le=100)
     quick_rounds: int = Field(2, ge=1, le=100)
+    quick_segmentation: bool = False
+    """Whether a quick run takes all of ``segmentation`` too, not the first alone."""
     expect: tuple[Expectation, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -160,14 +164,15 @@ class Experiment(_Strict):
         """Fewer rounds and shorter runs where ``quick``: it shows that it works, and roughly what it finds."""
         if not quick:
             return self
-        workload, segmentation = self.workload, self.segmentation
+        workload = self.workload
         if isinstance(workload, Stream | RoundTrip | Memcached | Http | ZeroMq):
             ends = tuple(dict.fromkeys((workload.octets[0], workload.octets[-1])))
             workload = workload.model_copy(update={"seconds": min(workload.seconds, 1), "octets": ends})
         elif isinstance(workload, Change):
-            workload, segmentation = workload.model_copy(update={"seconds": 6.0}), segmentation[:1]
+            workload = workload.model_copy(update={"seconds": 6.0})
         else:
             workload = workload.model_copy(update={"runs": workload.quick_runs})
+        segmentation = self.segmentation if self.quick_segmentation else self.segmentation[:1]
         expect = tuple(each for each in self.expect if each.segmentation in segmentation)
         changed = {"rounds": self.quick_rounds, "workload": workload, "segmentation": segmentation, "expect": expect}
         return self.model_copy(update=changed)

@@ -17,42 +17,40 @@ class Spent:
     tors: float
     user: float
     """Both hosts' programs'."""
-    system: float
-    """Their kernels', for programs, …"""
-    softirq: float
-    """… and for packets. What the ToRs' programs took is in one of these two."""
+    kernel: float
+    """Their kernels'; what the ToRs' programs took is in it."""
+    softirq: float | None = None
+    """Of their kernels', what was for packets and not for programs. None: not told apart."""
 
     @property
     def kernels(self) -> float:
         """The share of the hosts' kernels in all."""
-        return self._share(self.system + self.softirq)
-
-    @property
-    def softirqs(self) -> float:
-        """The share of the hosts' softirqs in all."""
-        return self._share(self.softirq)
+        everything = self.user + self.kernel
+        return self.kernel / everything if everything else 0.0
 
     def each(self, unit: str, count: float, scale: float = 1.0) -> dict[str, float]:
-        """Metrics: what one of ``count`` costs, together and by class; ``unit`` is as ``CPU s/Gbit``."""
-        parts = {"hosts": self.hosts} | dict(zip(CLASSES, (self.user, self.system, self.softirq), strict=True))
+        """Metrics: what one of ``count`` costs, and by class if that is told; ``unit`` is as ``CPU s/Gbit``."""
+        parts = {"hosts": self.hosts}
+        if self.softirq is not None:
+            system = self.kernel - self.softirq
+            parts |= dict(zip(CLASSES, (self.user, system, self.softirq), strict=True))
         return {f"{unit}, {name}": seconds / count * scale for name, seconds in parts.items()}
-
-    def _share(self, part: float) -> float:
-        everything = self.user + self.system + self.softirq
-        return part / everything if everything else 0.0
 
 
 class Meter:
-    """Runs from when it is made."""
+    """Runs from when it is made. ``classes``: softirqs are told apart, which slows guests down."""
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
+    def __init__(self, site: Site, classes: bool = False) -> None:
+        self._site, self._classes = site, classes
+        if classes:
+            site.tell_softirqs(True)
         self._hosts, self._tors = site.cpu(), site.tor_seconds()
 
     def read(self) -> Spent:
         used = [after.since(before) for before, after in zip(self._hosts, self._site.cpu(), strict=True)]
         tors = self._site.tor_seconds() - self._tors
-        user, system, softirq = (
-            sum(getattr(each, name) for each in used) for name in ("programs", "system", "softirq")
-        )
-        return Spent(user + system + softirq - tors, tors, user, system, softirq)
+        user, kernel = sum(each.programs for each in used), sum(each.kernel for each in used)
+        if not self._classes:
+            return Spent(user + kernel - tors, tors, user, kernel)
+        self._site.tell_softirqs(False)
+        return Spent(user + kernel - tors, tors, user, kernel, sum(each.softirq for each in used))

@@ -30,7 +30,7 @@ def stream(site: Site, work: Stream, mode: str, octets: int) -> dict[str, float]
     options = f"-p {IPERF_PORT} -t {work.seconds:g} -l {octets} -J"
     if work.gbit_s is not None:
         options += f" -b {work.gbit_s:g}G"
-    meter = Meter(site)
+    meter = Meter(site, work.classes)
     said = site.guests[one].run(inside(where, f"iperf3 -c {other.ip(where)} {options}"), work.seconds + _PATIENCE_S)
     spent = meter.read()
     server.result()
@@ -39,7 +39,6 @@ def stream(site: Site, work: Stream, mode: str, octets: int) -> dict[str, float]
     if not gigabits:
         raise LabError(f"{mode}: iperf3 received nothing")
     found = {"Gbit/s": float(summary["bits_per_second"]) / 1e9, **spent.each("CPU s/Gbit", gigabits)}
-    found["softirq of all CPU"] = spent.softirqs
     return found | ({"CPU s/Gbit, ToRs": spent.tors / gigabits} if site.has_tors(mode) else {})
 
 

@@ -112,6 +112,9 @@ ip link set {card} netns {self.pid} name {name}
         self.run(f"base64 -d >{_SHARED}/{name} <<END\n{text}\nEND")
         return f"{_SHARED}/{name}"
 
+    def tell_softirqs(self, on: bool) -> None:
+        """A kernel that is the machine's own always does."""
+
     def cpu_seconds(self) -> CpuSeconds:
         """Of its whole machine since that was booted, as its kernel accounts for it."""
         return cpu_of(self.run("head -n 1 /proc/stat; getconf CLK_TCK"))

@@ -20,14 +20,6 @@ int untag_frame(struct __sk_buff *skb)
 	return bpf_skb_vlan_pop(skb) ? TC_ACT_SHOT : bpf_redirect(WAY_OUT, 0);
 }
 
-SEC("untag_large")
-int untag_large_frame(struct __sk_buff *skb)
-{
-	if (!skb->vlan_present || !skb->gso_size)
-		return TC_ACT_OK;
-	return bpf_skb_vlan_pop(skb) ? TC_ACT_SHOT : bpf_redirect(WAY_OUT, 0);
-}
-
 SEC("tag")
 int tag_frame(struct __sk_buff *skb)
 {

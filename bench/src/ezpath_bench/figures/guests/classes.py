@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ezpath_lab.shell import LabError
 
-EVERY_S = 0.004
+EVERY_S = 0.02
 """On average. Never regular, so that it does not fall into step with the guest's clock."""
 _SYMBOL = b"cpu_tasks"
 _PREEMPT_COUNT = 12
@@ -25,13 +25,14 @@ _WORD = struct.Struct("<Q")
 
 
 class Watch(threading.Thread):
-    """From :meth:`start` to :meth:`stop`. Costs a hundredth of a core."""
+    """From :meth:`start` to :meth:`stop`, while it is told to: looking slows a guest down, however it is done."""
 
     def __init__(self, pid: int, kernel: Path) -> None:
         super().__init__(daemon=True)
         self._pid = pid
         self._current = exported(kernel.read_bytes(), _SYMBOL)
         self._ending = threading.Event()
+        self.looking = threading.Event()
         self.running = 0
         """How often the kernel was found at work, …"""
         self.at_softirq = 0
@@ -41,13 +42,14 @@ class Watch(threading.Thread):
         pick = random.Random(self._pid)
         try:
             with Path(f"/proc/{self._pid}/mem").open("rb", buffering=0) as memory:
-                while not self._ending.wait(pick.expovariate(1 / EVERY_S)):
+                while self.looking.wait() and not self._ending.wait(pick.expovariate(1 / EVERY_S)):
                     self._look(memory.fileno())
         except OSError:
             return  # the guest has ended
 
     def stop(self) -> None:
         self._ending.set()
+        self.looking.set()
         self.join()
 
     def _look(self, memory: int) -> None:

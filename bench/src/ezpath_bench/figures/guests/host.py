@@ -54,5 +54,8 @@ class Host(Protocol):
     def share(self, file: Path, name: str) -> str:
         """A copy of ``file`` where the host sees it; returns its path there."""
 
+    def tell_softirqs(self, on: bool) -> None:
+        """Whether they are to be told apart from now on. What it slows down is not to be measured meanwhile."""
+
     def cpu_seconds(self) -> CpuSeconds:
         """What it has used so far."""

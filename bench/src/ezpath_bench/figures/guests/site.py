@@ -82,6 +82,10 @@ class Site:
         """Of both guests, since they were booted, seen from outside."""
         return [self.guests[side].cpu_seconds() for side in SIDES]
 
+    def tell_softirqs(self, on: bool) -> None:
+        for host in self.guests.values():
+            host.tell_softirqs(on)
+
     def tor_seconds(self) -> float:
         """What the ToRs' programs have run, which the kernel books to whoever sent the frame."""
         return sum(tor.program_time()[0] for tor in self.services.tors) * 1e-9

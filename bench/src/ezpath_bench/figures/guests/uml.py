@@ -115,6 +115,11 @@ class Guest:
         (self._orders / name).write_bytes(file.read_bytes())
         return f"/orders/{name}"
 
+    def tell_softirqs(self, on: bool) -> None:
+        """From now on, or no more: see classes.py."""
+        assert self._watch is not None
+        (self._watch.looking.set if on else self._watch.looking.clear)()
+
     def cpu_seconds(self) -> CpuSeconds:
         """What the guest has used so far, seen from outside: a guest cannot tell its own kernel's time."""
         assert self._process is not None and self._watch is not None
