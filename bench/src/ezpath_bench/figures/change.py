@@ -132,7 +132,8 @@ def _traced(site: Site, feed: Feed, work: Change, mode: str) -> Trace:
     one, other = SIDES
     server = site.guests[other].start(inside(KIND, f"iperf3 -s -1 -p {_PORT}"))
     site.wait_for_listener(other, KIND, _PORT)
-    options = f"-p {_PORT} -t {work.seconds:g} -i {_EVERY_S:g} -J"
+    lasting = 1.5 * work.seconds  # so that both moves are in it on a slow machine as well
+    options = f"-p {_PORT} -t {lasting:g} -i {_EVERY_S:g} -J"
     began = time.time()
     client = site.guests[one].start(inside(KIND, f"iperf3 -c {other.ip(KIND)} {options}"))
     marks: list[tuple[float, str]] = []
@@ -146,7 +147,7 @@ def _traced(site: Site, feed: Feed, work: Change, mode: str) -> Trace:
     move("offload", "active")
     time.sleep(work.seconds / 4)
     move("revert", "reverted")
-    report = json.loads(client.result(work.seconds + 25))
+    report = json.loads(client.result(lasting + 25))
     server.result()
     pieces = [interval["sum"] for interval in report["intervals"]]
     seconds = [float(piece["start"]) for piece in pieces]
