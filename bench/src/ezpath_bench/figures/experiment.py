@@ -48,8 +48,6 @@ class Stream(_Strict):
     """Sizes of the messages it is written in; 131072 is iperf3's own."""
     gbit_s: float | None = Field(None, gt=0)
     """At this rate, so that all modes carry the same load; None: as fast as it goes."""
-    classes: bool = False
-    """Tell CPU time by class, which slows guests down: for a load that leaves them time."""
 
 
 class RoundTrip(_Strict):
@@ -147,6 +145,8 @@ class Experiment(_Strict):
     segmentation: tuple[Segmentation, ...] = ("nic",)
     rounds: int = Field(5, ge=1, le=100)
     quick_rounds: int = Field(2, ge=1, le=100)
+    class_rounds: int = Field(0, ge=0, le=100)
+    """More rounds, in which CPU time is told by class and nothing else is taken: telling slows guests down."""
     quick_segmentation: bool = False
     """Whether a quick run takes all of ``segmentation`` too, not the first alone."""
     expect: tuple[Expectation, ...] = ()
@@ -174,8 +174,8 @@ class Experiment(_Strict):
             workload = workload.model_copy(update={"runs": workload.quick_runs})
         segmentation = self.segmentation if self.quick_segmentation else self.segmentation[:1]
         expect = tuple(each for each in self.expect if each.segmentation in segmentation)
-        changed = {"rounds": self.quick_rounds, "workload": workload, "segmentation": segmentation, "expect": expect}
-        return self.model_copy(update=changed)
+        changed = {"rounds": self.quick_rounds, "class_rounds": min(1, self.class_rounds), "workload": workload}
+        return self.model_copy(update={**changed, "segmentation": segmentation, "expect": expect})
 
 
 def parse(text: str, file: str) -> Experiment:

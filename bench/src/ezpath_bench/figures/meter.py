@@ -38,19 +38,15 @@ class Spent:
 
 
 class Meter:
-    """Runs from when it is made. ``classes``: softirqs are told apart, which slows guests down."""
+    """Runs from when it is made. Softirqs are told apart where the site tells them."""
 
-    def __init__(self, site: Site, classes: bool = False) -> None:
-        self._site, self._classes = site, classes
-        if classes:
-            site.tell_softirqs(True)
+    def __init__(self, site: Site) -> None:
+        self._site = site
         self._hosts, self._tors = site.cpu(), site.tor_seconds()
 
     def read(self) -> Spent:
         used = [after.since(before) for before, after in zip(self._hosts, self._site.cpu(), strict=True)]
         tors = self._site.tor_seconds() - self._tors
         user, kernel = sum(each.programs for each in used), sum(each.kernel for each in used)
-        if not self._classes:
-            return Spent(user + kernel - tors, tors, user, kernel)
-        self._site.tell_softirqs(False)
-        return Spent(user + kernel - tors, tors, user, kernel, sum(each.softirq for each in used))
+        softirq = sum(each.softirq for each in used) if self._site.tells_softirqs else None
+        return Spent(user + kernel - tors, tors, user, kernel, softirq)

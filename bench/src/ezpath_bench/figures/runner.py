@@ -20,7 +20,7 @@ from ezpath_bench.figures.cells.machines import Machines
 from ezpath_bench.figures.cells.site import Namespaces, Remote
 from ezpath_bench.figures.experiment import Change, Curve, Experiment, Hosts
 from ezpath_bench.figures.guests.site import Site
-from ezpath_bench.figures.results import Case, Outcome, Sample
+from ezpath_bench.figures.results import CLASSES, Case, Outcome, Sample
 from ezpath_bench.rounds import interleaved
 
 Say = Callable[[str], None]
@@ -86,9 +86,10 @@ def _carried_out_on(site: Site, experiment: Experiment, say: Say) -> Outcome:
             change.measure(site, experiment, outcome, say)
         else:
             for segmentation in experiment.segmentation:
-                for case, mode, number, values in _rounds(site, experiment, segmentation):
+                for case, mode, number, values in _rounds(site, experiment, segmentation, experiment.rounds):
                     outcome.samples.append(Sample(case, mode, number, values))
                     say(_line(case, mode, number, experiment.rounds, values))
+                outcome.samples += _told_by_class(site, experiment, segmentation)
     except LabError as error:
         outcome.failed = str(error)
         say(f"  failed: {error}")
@@ -104,8 +105,19 @@ def _line(case: Case, mode: str, number: int, rounds: int, values: Mapping[str, 
     return f"  round {number + 1}/{rounds} {case.segmentation:>3}{size} {mode:>11} {value:9.3f} {metric}"
 
 
+def _told_by_class(site: Site, experiment: Experiment, segmentation: str) -> Iterator[Sample]:
+    """Rounds of their own, of which only the classes of CPU time are taken."""
+    site.tell_softirqs(True)
+    try:
+        for case, mode, number, values in _rounds(site, experiment, segmentation, experiment.class_rounds):
+            told = {metric: value for metric, value in values.items() if metric.rpartition(", ")[2] in CLASSES}
+            yield Sample(case, mode, number, told)
+    finally:
+        site.tell_softirqs(False)
+
+
 def _rounds(
-    site: Site, experiment: Experiment, segmentation: str
+    site: Site, experiment: Experiment, segmentation: str, rounds: int
 ) -> Iterator[tuple[Case, str, int, Mapping[str, float]]]:
     """All modes and sizes once a round, in turn."""
     work = experiment.workload
@@ -118,6 +130,6 @@ def _rounds(
         return run(site, work, mode, octets)
 
     candidates = {f"{octets} {mode}": partial(once, mode, octets) for octets in sizes for mode in experiment.modes}
-    for number, name, values in interleaved(candidates, experiment.rounds):
+    for number, name, values in interleaved(candidates, rounds):
         octets, _, mode = name.partition(" ")
         yield Case(segmentation, int(octets) if len(sizes) > 1 else 0), mode, number, values

@@ -30,7 +30,7 @@ def stream(site: Site, work: Stream, mode: str, octets: int) -> dict[str, float]
     options = f"-p {IPERF_PORT} -t {work.seconds:g} -l {octets} -J"
     if work.gbit_s is not None:
         options += f" -b {work.gbit_s:g}G"
-    meter = Meter(site, work.classes)
+    meter = Meter(site)
     said = site.guests[one].run(inside(where, f"iperf3 -c {other.ip(where)} {options}"), work.seconds + _PATIENCE_S)
     spent = meter.read()
     server.result()

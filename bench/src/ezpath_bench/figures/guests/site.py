@@ -32,6 +32,7 @@ class Site:
         self._stack = stack
         self._wiring = ""
         self._segmentation = ""
+        self.tells_softirqs = False
         self._cached = False
         self.namespace = workshop.namespace(stack, "figures", "wire")
         self.guests: dict[Side, Host] = {}
@@ -83,6 +84,8 @@ class Site:
         return [self.guests[side].cpu_seconds() for side in SIDES]
 
     def tell_softirqs(self, on: bool) -> None:
+        """From now on, or no more. What it slows down is not to be measured meanwhile."""
+        self.tells_softirqs = on
         for host in self.guests.values():
             host.tell_softirqs(on)
 
