@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ezpath_lab.shell import LabError
 
-EVERY_S = 0.02
+EVERY_S = 0.01
 """On average. Never regular, so that it does not fall into step with the guest's clock."""
 _SYMBOL = b"cpu_tasks"
 _PREEMPT_COUNT = 12
