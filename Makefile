@@ -56,7 +56,7 @@ format: setup ## Format the Python sources
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: setup-bench ## Every figure, side by side with what it is compared to, into bench/report (needs root, most of an hour)
+bench: setup-bench ## Every figure, side by side with what it is compared to, into bench/report (needs root, half an hour)
 	@$(BIN)/ezpath-bench figures $(BENCH_OPTIONS)
 
 bench-quick: setup-bench ## The same with few short rounds, in under 5 minutes
