@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-import yaml
 from contract.services_rig import BIN, OPTIONS, PAIR, running
 from ezpath.bus import Bus
 from ezpath.events import OffloadRequested, RevertRequested
 from ezpath.names import PairId, Tenant
 from prometheus_client.parser import text_string_to_metric_families
+from promql import alarms, panels
 
 pytest_plugins = ["contract.ovs_fixture"]
 pytestmark = [pytest.mark.root, pytest.mark.timeout(200)]
 
-ROOT = Path(__file__).parents[2]
 NAME = re.compile(r"\bezpath_\w+")
 DROPS = "EzIngress.drops"
 UNKNOWN_TAG = 1
@@ -79,16 +76,6 @@ class Ports:
                 await asyncio.sleep(0.1)
 
 
-def asked_for() -> Iterator[tuple[str, str]]:
-    """What alarms and dashboard ask Prometheus for: where, and the expression."""
-    for group in yaml.safe_load((ROOT / "deploy/prometheus/alerts.yaml").read_text())["groups"]:
-        for rule in group["rules"]:
-            yield rule["alert"], rule["expr"]
-    for panel in json.loads((ROOT / "deploy/grafana/ezpath.json").read_text())["panels"]:
-        for target in panel.get("targets", ()):
-            yield panel["title"], target["expr"]
-
-
 async def moved_there_and_back(ports: Ports, bus: Bus) -> None:
     pair, tenant = PairId(PAIR), Tenant("red")
     await bus.publish(OffloadRequested(pair, tenant, "a person asked", 0.0, time.time()))
@@ -141,7 +128,9 @@ async def test_given_services_at_work_then_prometheus_reads_what_they_do(tmp_pat
     # and whatever alarms and dashboard ask for is there
     there = set[str]().union(*(each.names for each in scraped.values()))
     late = {"ezpath_decider_decisions_total", "ezpath_saga_rollbacks_total"}  # come with the first one of each
-    wrong = {where: missing for where, expr in asked_for() if (missing := set(NAME.findall(expr)) - there - late)}
+    wrong = {
+        where: missing for where, expr in (*alarms(), *panels()) if (missing := set(NAME.findall(expr)) - there - late)
+    }
     assert wrong == {}
 
 
