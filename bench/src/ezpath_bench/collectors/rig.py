@@ -12,19 +12,23 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ezpath.bus import Bus
-from ezpath.events import FlowSample
+from ezpath.events import LEASE_BUCKET
+from ezpath.leases import COLLECTORS
 from ezpath_lab.shell import LabError, program
+from prometheus_client.parser import text_string_to_metric_families
 
 from ezpath_bench.collectors.cost import Cost
 from ezpath_bench.saga.shares import Shares
 
 _READY_S = 60.0
+_SAMPLES = "ezpath_collector_samples_total"
 
 
 class NotPolled(Exception):
@@ -55,35 +59,30 @@ class Rig:
         inventory.write_text(_inventory(switches, self._address))
         words = [program("ezpath-collector"), "--nats", self._url, "--inventory", str(inventory)]
         words += ["--interval", str(self._interval_s), "--log-level", "warning"]
-        last: dict[str, str] = {}
-        polls = Counter[str]()
-
-        async def on_sample(sample: FlowSample) -> None:
-            last[sample.switch] = sample.collector
-            polls[sample.switch] += 1
-
-        async with await Bus.connect(self._url, "bench", wait_s=10) as bus:
-            with ExitStack() as stack:
-                await bus.subscribe_samples(on_sample)
-                logs = [self._directory / f"collector-{number}.log" for number in range(collectors)]
-                running = [stack.enter_context(_running(words, log)) for log in logs]
-                await self._until_shared(last, switches, collectors, logs)
-                processes = [("collectors", child.pid) for child in running]
-                shares = Shares([*processes, ("switches", self._switches.pid), ("nats", self._nats.pid)])
-                polls.clear()
-                shares.begin()
-                began = time.monotonic()
-                await asyncio.sleep(seconds)
-                took, used = time.monotonic() - began, shares.read()
-                counted = polls.total()
-                parts = tuple(sorted(Counter(last.values()).values(), reverse=True))
-        if len(polls) < switches:
-            raise NotPolled(f"only {len(polls)} of {switches} switches were polled in {took:.0f} s. Give it more cores")
+        ports = [_free_port() for _ in range(collectors)]
+        logs = [self._directory / f"collector-{port}.log" for port in ports]
+        with ExitStack() as stack:
+            running = [
+                stack.enter_context(_running([*words, "--metrics", f"127.0.0.1:{port}"], log))
+                for port, log in zip(ports, logs, strict=True)
+            ]
+            await self._until_shared(ports, switches, logs)
+            processes = [("collectors", child.pid) for child in running]
+            shares = Shares([*processes, ("switches", self._switches.pid), ("nats", self._nats.pid)])
+            before = [_published(port) for port in ports]
+            shares.begin()
+            began = time.monotonic()
+            await asyncio.sleep(seconds)
+            took, used = time.monotonic() - began, shares.read()
+            polls = [_published(port) - was for port, was in zip(ports, before, strict=True)]
+        parts = tuple(sorted(map(len, polls), reverse=True))
+        if len(set().union(*polls)) < switches or sum(parts) > switches:
+            raise NotPolled(f"of {switches} switches, collectors polled {parts} in {took:.0f} s. Give it more cores")
         return Cost(
             switches,
             collectors,
             self._interval_s,
-            counted,
+            sum(each.total() for each in polls),
             took,
             used["collectors"],
             used["switches"],
@@ -91,17 +90,37 @@ class Rig:
             parts,
         )
 
-    async def _until_shared(self, last: dict[str, str], switches: int, collectors: int, logs: Sequence[Path]) -> None:
-        """Until every switch is polled, and no collector polls two more than another."""
+    async def _until_shared(self, ports: Sequence[int], switches: int, logs: Sequence[Path]) -> None:
+        """Until every switch was polled, and no collector has two more than another."""
         deadline = time.monotonic() + _READY_S + 2 * self._interval_s
-        while True:
-            parts = Counter(last.values())
-            if len(last) == switches and len(parts) == collectors and max(parts.values()) - min(parts.values()) <= 1:
-                return
-            if time.monotonic() > deadline:
-                said = [line for log in logs for line in log.read_text().splitlines()[-2:]]
-                raise NotPolled(f"{len(last)} of {switches} switches are polled, by {dict(parts)}. They say: {said}")
-            await asyncio.sleep(0.1)
+        polled: set[str] = set()
+        parts: Counter[str] = Counter()
+        async with await Bus.connect(self._url, "bench", wait_s=10) as bus:
+            while True:
+                await asyncio.sleep(1)
+                leases = await bus.kv_items(LEASE_BUCKET, f"{COLLECTORS.things}.>")
+                parts = Counter(json.loads(value)["holder"] for value, _ in leases.values())
+                polled = set().union(*(_published(port) for port in ports))
+                even = len(parts) == len(ports) and max(parts.values()) - min(parts.values()) <= 1
+                if even and parts.total() == len(polled) == switches:
+                    return
+                if time.monotonic() > deadline:
+                    said = [line for log in logs for line in log.read_text().splitlines()[-2:]]
+                    raise NotPolled(
+                        f"{len(polled)} of {switches} switches are polled, by {dict(parts)}. They say: {said}"
+                    )
+
+
+def _published(port: int) -> Counter[str]:
+    """Samples that a collector has published, by switch, by its own metrics: nobody here could listen to them all."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            text = answer.read().decode()
+    except OSError:
+        return Counter()  # it does not serve them yet
+    families = text_string_to_metric_families(text)
+    samples = [sample for family in families for sample in family.samples if sample.name == _SAMPLES]
+    return Counter({sample.labels["switch"]: int(sample.value) for sample in samples if sample.value})
 
 
 def _inventory(count: int, address: str) -> str:
