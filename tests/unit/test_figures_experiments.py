@@ -53,6 +53,11 @@ def test_a_field_that_nobody_knows_is_refused_with_the_nearest_that_there_is() -
         ("[overlay, ezpath]", "[overlay]", "mine.yaml:7: expect.0.mode: ezpath is not measured here"),
         ("[overlay, ezpath]", "[]", "mine.yaml:5: modes: is empty"),
         ("at_least: 2", "at_least: 2, at_most: 3", "mine.yaml:7: expect.0: has no bound, or two"),
+        (
+            "Gbit/s",
+            '"CPU s/Gbit, softirq"',
+            "mine.yaml:7: expect.0.metric: CPU s/Gbit, softirq is told in rounds of its own",
+        ),
         (", at_least: 2", "", "mine.yaml:7: expect.0: has no bound, or two"),
         ("title: Bulk TCP", "title: Bulk TCP\ntitle: More", "mine.yaml:3: title: is given twice"),
     ],

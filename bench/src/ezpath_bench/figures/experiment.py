@@ -13,6 +13,8 @@ from ezpath.inventory.lines import Lines, Where
 from ezpath.inventory.problems import InventoryError, Problem, field_name, problem_of
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ezpath_bench.figures.results import CLASSES
+
 _Model = TypeVar("_Model", bound=BaseModel)
 Mode = Literal["overlay", "ezpath", "ezpath-tors", "host", "macvlan", "docker", "oncache"]
 Segmentation = Literal["nic", "off"]
@@ -228,5 +230,7 @@ def _contradictions(experiment: Experiment) -> Iterator[tuple[Where, str, str]]:
             mode = getattr(expected, field)
             if packets and mode is not None and mode not in experiment.modes:
                 yield (*at, field), f"{mode} is not measured here", "Add it to modes, or judge another"
+        if expected.metric.rpartition(", ")[2] in CLASSES and not experiment.class_rounds:
+            yield (*at, "metric"), f"{expected.metric} is told in rounds of its own only", "Give class_rounds"
         if expected.segmentation not in experiment.segmentation:
             yield (*at, "segmentation"), f"{expected.segmentation} is not measured here", "Add it to segmentation"
