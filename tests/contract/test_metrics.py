@@ -31,6 +31,8 @@ class Scrape:
     """All samples of one service: their values by name and labels."""
 
     values: Mapping[tuple[str, frozenset[tuple[str, str]]], float]
+    kinds: Mapping[str, str]
+    """Of each family of EZPath's own."""
 
     def __call__(self, name: str, **labels: str) -> float:
         """The sum of those of ``name`` that have these labels, others beside them or not."""
@@ -48,8 +50,27 @@ class Scrape:
 def scrape(port: int) -> Scrape:
     with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
         text = answer.read().decode()
-    samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
-    return Scrape({(each.name, frozenset(each.labels.items())): each.value for each in samples})
+    families = list(text_string_to_metric_families(text))
+    assert all(family.documentation for family in families)
+    samples = (sample for family in families for sample in family.samples)
+    values = {(each.name, frozenset(each.labels.items())): each.value for each in samples}
+    return Scrape(values, {each.name: each.type for each in families if each.name.startswith("ezpath_")})
+
+
+NO_BASE_UNITS = re.compile(r"_(ms|us|ns|milliseconds|minutes|hours|bits|bps|kilobytes|kb|mib|percent)(_|$)")
+
+
+def misnamed(name: str, kind: str) -> str:
+    """What promtool would say of it: base units, a unit at the end, and no word on what sort of metric it is."""
+    if not re.fullmatch(r"ezpath(_[a-z0-9]+)+", name):
+        return "not in snake case"
+    if NO_BASE_UNITS.search(name):
+        return "not in seconds or bytes"
+    if kind == "histogram" and not name.endswith("_seconds"):
+        return "a histogram without its unit"
+    if "timestamp" in name and not name.endswith("_timestamp_seconds"):
+        return "a time without its unit"
+    return "says what it is" if re.search(r"_(total|count|sum|bucket|gauge|counter|histogram)$", name) else ""
 
 
 class Ports:
@@ -124,6 +145,12 @@ async def test_given_services_at_work_then_prometheus_reads_what_they_do(tmp_pat
     assert switches("ezpath_writer_commands_total", target="switch:tor1", result="ok") >= 3
     assert switches("ezpath_switch_table_size_entries", switch="tor1", table="endpoint") == 131072
     assert hosts("ezpath_writer_batch_duration_seconds_count", target="host:h2") >= 2
+
+    # and all of it is named as Prometheus's conventions have it
+    wrongly = {
+        name: said for each in scraped.values() for name, kind in each.kinds.items() if (said := misnamed(name, kind))
+    }
+    assert wrongly == {}
 
     # and whatever alarms and dashboard ask for is there
     there = set[str]().union(*(each.names for each in scraped.values()))

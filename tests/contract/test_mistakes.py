@@ -373,9 +373,9 @@ async def test_nobody_runs_who_would_answer(nats_server: NatsServer) -> None:
 async def test_a_switch_and_a_host_that_do_not_answer(nats_server: NatsServer, inventory: str) -> None:
     both = ("--nats", nats_server.url, "--inventory", inventory)
     said = await run("ezpath-host-writer", *both, "--host", "h11", until="unix:/run/h11/db.sock")
-    said.line_with("h11", "unix:/run/h11/db.sock")
+    said.line_with("h11", "unix:/run/h11/db.sock", "See that it runs, and that hosts.h11.ovsdb and run_dir")
     said = await run("ezpath-collector", *both, "--switch", "tor1", until="unix:/run/tor1.sock")
-    said.line_with("tor1", "unix:/run/tor1.sock")
+    said.line_with("tor1", "unix:/run/tor1.sock", "check that the switch runs and listens there")
 
 
 async def test_a_pair_that_is_none(inventory: str) -> None:
@@ -394,5 +394,5 @@ async def test_two_writers_on_one_switch(nats_server: NatsServer, tmp_path: Path
         await other.become_primary(2**120)
         options = ("--switch", "tor1", "--p4-dir", str(P4))
         said = await run("ezpath-switch-writer", *both, *options, until="another controller is primary")
-    said.line_with("another controller is primary", "standing by")
+    said.line_with("another controller is primary", "standing by", "`ezpath status` names it; if not, end it")
     await switch.stop()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 import yaml
+from docs.pages import anchors
 from ezpath.bus.vitals import Lag, Vitals
 from ezpath.condition import Condition
 from ezpath.events import SagaOutcome
@@ -31,6 +33,30 @@ def test_given_an_alarm_then_it_says_what_is_wrong_how_bad_it_is_and_where_to_re
     assert rule["annotations"].keys() == {"summary", "runbook_url"}
     assert rule["annotations"]["runbook_url"] == f"docs/RUNBOOK.md#{rule['alert'].lower()}"
     assert re.fullmatch(r"\d+[smh]", rule.get("for", "0s"))
+
+
+def test_given_the_dashboard_then_every_panel_says_what_it_shows_and_none_lies_upon_another() -> None:
+    dashboard = json.loads((ROOT / "deploy/grafana/ezpath.json").read_text())
+    assert dashboard["uid"] == "ezpath" and dashboard["schemaVersion"] >= 36
+    panels = dashboard["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    taken = set[tuple[int, int]]()
+    for panel in panels:
+        place = panel["gridPos"]
+        assert place["x"] >= 0 and place["x"] + place["w"] <= 24, panel["title"]
+        cells = {(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])}
+        assert not cells & taken, f"{panel['title']} lies upon another"
+        taken |= cells
+        if panel["type"] != "row":
+            assert panel["title"] and panel["targets"], panel
+            assert "unit" in panel["fieldConfig"]["defaults"], f"{panel['title']} has no unit"
+            assert len({target["refId"] for target in panel["targets"]}) == len(panel["targets"])
+
+
+def test_given_a_link_of_an_alarm_then_the_run_book_has_that_place() -> None:
+    for rule in RULES:
+        file, _, place = rule["annotations"]["runbook_url"].partition("#")
+        assert place in anchors((ROOT / file).read_text()), rule["alert"]
 
 
 def test_given_the_run_book_then_it_has_a_section_for_each_alarm_and_no_other() -> None:

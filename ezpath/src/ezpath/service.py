@@ -216,6 +216,7 @@ def run(
     ``check`` returns what else is wrong with the configuration, a line each; then nothing is started either.
     """
     configure_logging(settings.log_level)
+    structlog.contextvars.bind_contextvars(service=name)  # on every line, whoever writes it
     if settings.ready_file is not None:
         settings.ready_file.unlink(missing_ok=True)
     inventory = load_inventory(settings.inventory)

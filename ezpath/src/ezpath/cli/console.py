@@ -62,6 +62,7 @@ def _address(_: click.Context, __: click.Parameter, value: str) -> tuple[str, in
 def console(nats: Access, inventory: Path, log_level: LogLevel, metrics: str | None, listen: tuple[str, int]) -> None:
     """Serve a page with topology, flows, sagas, tables and events, live and read-only."""
     configure_logging(log_level)
+    structlog.contextvars.bind_contextvars(service="console")
     network = load_inventory(inventory)
     registry = CollectorRegistry()
     if metrics:

@@ -39,6 +39,7 @@ from p4rt import Client, NotPrimary, P4RuntimeError
 
 FIRST_BACKOFF_S = 0.25
 MAX_BACKOFF_S = 5.0
+STAND_BY = "standing by, and taking over when it ends. Is it EZPath's, `ezpath status` names it; if not, end it"
 STANDBY_S = 1.0
 """How often a writer that is not the primary asks whether there still is one, seconds."""
 SAY_EVERY_S = 10.0
@@ -158,7 +159,7 @@ class SwitchWriter:
                     self._complain("switch lost", reason)
             except NotPrimary as error:
                 self.condition.is_now("standby", str(error))
-                self._complain("another controller is primary", str(error), next="standing by")
+                self._complain("another controller is primary", str(error), next=STAND_BY)
                 wait_s = STANDBY_S
             except Deposed:
                 raise
