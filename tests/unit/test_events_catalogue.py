@@ -15,7 +15,7 @@ from ezpath.eventpage import page
 from ezpath.events import STREAM_SUBJECTS, decode, decode_sample, encode
 from fuzz_events import EVENTS
 from jsonschema import Draft7Validator, ValidationError
-from recorded.events.record import committed, fields_of, written_today
+from recorded.events.record import committed, fields_of, values_today, written_today
 
 ROOT = Path(__file__).parents[2]
 ASYNCAPI = json.loads((ROOT / "tests/recorded/asyncapi/3.0.0.json").read_text())
@@ -82,6 +82,13 @@ class TestCompatibility:
         if how == "msgpack":
             assert decode_sample(bytes.fromhex(was)).switch == "tor1"
             return
+        if how == "values":
+            kind, name, *words = was
+            most = next(line["most"] for line in committed() if "most" in line and line["most"]["type"] == kind)
+            for word in words:
+                event = decode(json.dumps({**most, name: word}).encode())
+                assert json.loads(encode(event))[name] == word
+            return
         again = json.loads(encode(decode(json.dumps(was).encode())))
         assert lost(was, again) == [], f"{was['type']}: a field was renamed, taken away or is read otherwise"
 
@@ -97,6 +104,11 @@ class TestCompatibility:
                     assert fields_of(event) <= old.get(event["type"], set()), (
                         f"{event['type']} has something new: run tests/recorded/events/record.py and commit the example"
                     )
+
+    def test_every_word_that_a_field_may_be_today_has_an_example(self) -> None:
+        for kind, name, *words in values_today():
+            old = {w for line in committed() if line.get("values", [])[:2] == [kind, name] for w in line["values"][2:]}
+            assert set(words) <= old, f"{kind}.{name}: run tests/recorded/events/record.py and commit the example"
 
     def test_a_field_that_becomes_required_would_be_noticed(self) -> None:
         least = [line["least"] for line in committed() if "least" in line]

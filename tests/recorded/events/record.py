@@ -2,7 +2,8 @@
 
     PYTHONPATH=tests .venv/bin/python tests/recorded/events/record.py
 
-``least``: what an event had to have when the example was made. ``most``: all that it could have.
+``least``: what an event had to have when the example was made. ``most``: all that it could have. ``values``: an event's
+type, one of its fields, and what that could be.
 """
 
 from __future__ import annotations
@@ -42,6 +43,17 @@ def written_today() -> list[dict[str, Any]]:
     return [*made, {"msgpack": encode_sample(SAMPLE).hex()}]
 
 
+def values_today() -> list[list[str]]:
+    """Of each event, each field that may be one of several words."""
+    schemas = document()["components"]["schemas"]
+    found: list[list[str]] = []
+    for event in EVENTS:
+        for name, schema in schemas[type(event).__name__]["properties"].items():
+            if len(schema.get("enum", ())) > 1:
+                found.append([event.type, name, *schema["enum"]])
+    return found
+
+
 def committed() -> list[dict[str, Any]]:
     return [json.loads(line) for line in FILE.read_text().splitlines()] if FILE.exists() else []
 
@@ -66,6 +78,10 @@ def main() -> None:
             )
             if event["type"] not in types or ("most" in each and not fields_of(event) <= had):
                 file.write(json.dumps(each) + "\n")
+        for kind, name, *words in values_today():
+            old = {word for line in known for word in line.get("values", [])[2:] if line["values"][:2] == [kind, name]}
+            if new := [word for word in words if word not in old]:
+                file.write(json.dumps({"values": [kind, name, *new]}) + "\n")
 
 
 if __name__ == "__main__":
