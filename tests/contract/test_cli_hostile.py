@@ -8,12 +8,13 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 
 import pytest
 import yaml
 from cli_process import EZPATH, ezpath
 from contract.test_cli_top import Terminal, pseudo_terminal
-from ezpath.events import FlowLine, FlowsSnapshot
+from ezpath.events import FlowLine, FlowsSnapshot, OffloadRequested
 from ezpath.names import PairId, Tenant
 from saga_story import PAIR, SAGA, tell
 
@@ -112,6 +113,19 @@ async def test_endpoints_may_be_named_either_way_round_and_several_at_once(bus, 
     assert of_saga and (await ezpath(*look, "--saga", f"{BACKWARDS}.{SAGA.split('.')[-1]}"))[1] == of_saga
     _, of_pair, _ = await ezpath(*look, "--tenant", "blue,red", "--saga", BACKWARDS)
     assert set(of_saga.splitlines()) < set(of_pair.splitlines())
+
+
+async def test_times_of_another_day_have_their_date(bus, nats_server):
+    now = time.time()
+    told = [
+        OffloadRequested(PairId(PAIR), Tenant("red"), "busy", 1.0, at) for at in (now - 2 * 86400, now - 86400, now)
+    ]
+    for event in told:
+        await bus.publish(event)
+    _, out, _ = await ezpath("tail", "--no-follow", "--nats", nats_server.url)
+    days = [datetime.fromtimestamp(event.at).date().isoformat() for event in told]
+    shown = [line for line in out.splitlines() if line in days]
+    assert shown == days and out.splitlines()[1] == days[0]
 
 
 async def test_what_is_not_wanted_is_left_out_and_a_time_of_day_says_from_when(bus, nats_server):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from urllib.request import urlopen
 
 import pytest
+from console_rig import console
 from contract.services_rig import BIN, OPTIONS, PAIR, running
 from ezpath.bus import Bus
 from ezpath.events import OffloadRequested, RevertRequested
@@ -159,6 +160,24 @@ async def test_given_services_at_work_then_prometheus_reads_what_they_do(tmp_pat
         where: missing for where, expr in (*alarms(), *panels()) if (missing := set(NAME.findall(expr)) - there - late)
     }
     assert wrong == {}
+
+
+async def test_given_the_console_then_it_is_read_as_every_service(tmp_path, nats_server):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    (tmp_path / "settings.yaml").write_text(f'nats: {nats_server.url}\nconsole: {{metrics: "127.0.0.1:{port}"}}\n')
+    async with console(nats_server.url, tmp_path, "--config", str(tmp_path / "settings.yaml")) as served:
+        async with asyncio.timeout(60):
+            while ("ezpath_nats_connected", frozenset()) not in (await asyncio.to_thread(scrape, port)).values:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.1)
+        read = await asyncio.to_thread(scrape, port)
+        assert read("ezpath_service_info", service="console") == read("ezpath_ready") == 1
+        assert read("ezpath_console_browsers") == 0
+        # Given a browser that looks on, then it is counted
+        with await asyncio.to_thread(urlopen, f"{served.url}/events", timeout=10) as events:
+            await asyncio.to_thread(events.readline)
+            assert (await asyncio.to_thread(scrape, port))("ezpath_console_browsers") == 1
 
 
 async def test_given_a_port_that_is_taken_then_nothing_is_started_and_it_is_said_why(tmp_path):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from datetime import date
 
 import click
+from rich.text import Text
 
 from ezpath.bus import Access, Bus
 from ezpath.cli.common import EXIT_REFUSED, EXIT_USAGE, fail, nats_option, with_bus
@@ -93,11 +95,12 @@ def _replay(file: str, wanted: Wanted, show: _Printer) -> None:
 
 
 class _Printer:
-    """Lines with a heading above the first."""
+    """Lines with a heading above the first, and the date above what is not of today, or of another day than before."""
 
     def __init__(self, output: Format) -> None:
         self._output = output
         self._console = line_console()
+        self._day = date.today()
         self.shown = 0
 
     def __call__(self, seen: Seen) -> None:
@@ -108,6 +111,9 @@ class _Printer:
         wide = self._output == "wide"
         if self.shown == 1:
             self._console.print(heading(wide))
+        if (day := date.fromtimestamp(seen.at)) != self._day:
+            self._day = day
+            self._console.print(Text(day.isoformat(), style="bold"))
         self._console.print(line(seen.event, seen.at, seen.subject if wide else None))
 
     def end(self) -> None:
