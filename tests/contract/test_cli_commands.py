@@ -245,7 +245,7 @@ async def test_check_config_of_settings_says_what_the_services_would(tmp_path):
     assert [problem["line"] for problem in yaml.safe_load(as_yaml)] == [3, 4]
     file.write_text("decider:\n  interval: 0.5\n")
     code, out, _ = await ezpath("check-config", str(file))
-    assert code == 0 and "no problems (settings of collector, decider, host-writer, switch-writer)" in out
+    assert code == 0 and "no problems (settings of collector, decider, host-writer, switch-writer, console)" in out
     # a file that says nothing of what it is may be told apart
     file.write_text("interval: 0.5\n")
     code, out, _ = await ezpath("check-config", str(file))

@@ -72,7 +72,7 @@ class Board:
             self.frozen = not self.frozen
 
 
-def picture(board: Board, height: int) -> Layout:
+def picture(board: Board, height: int, width: int) -> Layout:
     """The whole screen."""
     events = max(5, height // 4)
     layout = Layout()
@@ -82,9 +82,11 @@ def picture(board: Board, height: int) -> Layout:
         Layout(Panel(_events(board.events, events - 2), title="events", title_align="left"), size=events),
         Layout(_foot(board), size=1),
     )
-    room = height - events - 5
+    room = max(0, height - events - 5)
     layout["middle"].split_row(
-        Layout(Panel(_flows(board, room), title=f"flows by {board.sort}", title_align="left"), ratio=3),
+        Layout(
+            Panel(_flows(board, room, width * 3 // 5 - 4), title=f"flows by {board.sort}", title_align="left"), ratio=3
+        ),
         Layout(Panel(_side(board), title="switches and hosts", title_align="left"), ratio=2),
     )
     return layout
@@ -115,11 +117,11 @@ def _foot(board: Board) -> Text:
     return text.append(f"{len(alarms)} ALARMS  {alarms[0]}", style="bold red")
 
 
-def _flows(board: Board, room: int) -> Table:
+def _flows(board: Board, room: int, width: int) -> Table:
     flows = sorted(board.flows.flows if board.flows else (), key=ORDERS[board.sort])
-    way: Column[Row] = Column("", lambda row: Text(spark(board.history.get(row.flow.pair, ())), style="cyan"))
+    way: Column[Row] = Column("", lambda row: Text(spark(board.history.get(row.flow.pair, ())), style="cyan"), spare=5)
     listing = replace(LISTING, columns=(*LISTING.columns, way))
-    return listing.table([Row(flow, 0.0) for flow in flows[:room]])
+    return listing.table([Row(flow, 0.0) for flow in flows[:room]], width=width)
 
 
 def _side(board: Board) -> Group:

@@ -52,14 +52,14 @@ class Row:
 
 LISTING: Listing[Row] = Listing(
     (
-        Column("TENANT", lambda row: row.flow.tenant),
+        Column("TENANT", lambda row: row.flow.tenant, spare=1),
         Column("A", lambda row: row.flow.a),
         Column("B", lambda row: row.flow.b),
         Column("RATE", lambda row: bit_rate(row.flow.rate_bps), right=True),
-        Column("PACKETS/S", lambda row: f"{row.flow.packets_s:.0f}", right=True),
+        Column("PACKETS/S", lambda row: f"{row.flow.packets_s:.0f}", right=True, spare=3),
         Column("WHERE", lambda row: row.flow.where),
-        Column("PHASE", lambda row: row.flow.phase or "-"),
-        Column("SWITCHES", lambda row: " ".join(row.flow.switches)),
+        Column("PHASE", lambda row: row.flow.phase or "-", spare=2),
+        Column("SWITCHES", lambda row: " ".join(row.flow.switches), spare=4),
         Column("PAIR", lambda row: row.flow.pair, wide=True),
     ),
     lambda row: {"at": row.at, **asdict(row.flow)},
@@ -145,5 +145,5 @@ async def _follow(
             snapshot = await later.get()
     with Live(console=console(), auto_refresh=False) as live:
         while True:
-            live.update(LISTING.table(rows(snapshot), output), refresh=True)
+            live.update(LISTING.table(rows(snapshot), output, live.console.width), refresh=True)
             snapshot = await later.get()

@@ -84,8 +84,8 @@ LISTING: Listing[Offload] = Listing(
     (
         Column("SAGA", lambda each: each.saga.id),
         Column("PHASE", lambda each: each.saga.phase.value),
-        Column("FOR", lambda each: duration(each.for_s * 1000), right=True),
-        Column("ON", lambda each: " ".join(name.partition(":")[2] for name in each.places)),
+        Column("FOR", lambda each: duration(each.for_s * 1000), right=True, spare=1),
+        Column("ON", lambda each: " ".join(name.partition(":")[2] for name in each.places), spare=2),
         Column("SINCE", lambda each: clock(each.saga.entered_at), wide=True),
         Column("TAGS", lambda each: " ".join(f"{s.host}={s.vid}" for s in each.saga.sides or ()), wide=True),
         Column("GENERATION", lambda each: str(each.saga.generation), right=True, wide=True),

@@ -22,6 +22,10 @@ from rich.text import Text
 
 Format = Literal["table", "wide", "json", "jsonl", "yaml"]
 PIPED_WIDTH = 1000
+BETWEEN = 2
+"""Spaces between columns."""
+FOLDED = 24
+"""A column that may be folded is content with so much."""
 
 Document = Mapping[str, Any]
 T = TypeVar("T")
@@ -57,6 +61,8 @@ class Column(Generic[T]):
     wide: bool = False
     """Shown with ``-o wide`` only."""
     fold: bool = False
+    spare: int = 0
+    """Left out where the screen is too narrow for all; the highest first, and none that has 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +79,18 @@ class Listing(Generic[T]):
         """On standard output."""
         if output in ("table", "wide"):
             listed = list(rows)
-            console().print(self.table(listed, output))
+            out = console()
+            out.print(self.table(listed, output, out.width))
             if not listed and self.empty:
                 console().print(Text(self.empty))
         else:
             show_documents([self.raw(row) for row in rows], output)
 
-    def table(self, rows: Sequence[T], output: Format = "table") -> Table:
-        """For people."""
+    def table(self, rows: Sequence[T], output: Format = "table", width: int = PIPED_WIDTH) -> Table:
+        """For people, on a screen of that width."""
         columns = [column for column in self.columns if output == "wide" or not column.wide]
+        if output != "wide":  # who asks for all gets all
+            columns = _fitting(columns, rows, width)
         shown = Table(box=None, pad_edge=False, header_style="bold")
         for column in columns:
             shown.add_column(
@@ -95,6 +104,25 @@ class Listing(Generic[T]):
             # Text, not str: what came over the network is no markup.
             shown.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in cells), style=self.style(row))
         return shown
+
+
+def _fitting(columns: Sequence[Column[T]], rows: Sequence[T], width: int) -> list[Column[T]]:
+    """As many as there is room for: a name that is cut to one letter says less than one that is not there."""
+    needs = {
+        id(column): min(FOLDED if column.fold else width, max(map(len, (column.name, *map(_plain(column), rows)))))
+        for column in columns
+    }
+    kept = list(columns)
+    while sum(needs[id(column)] + BETWEEN for column in kept) - BETWEEN > width:
+        most = max(kept, key=lambda column: column.spare)
+        if not most.spare:
+            break
+        kept.remove(most)
+    return kept
+
+
+def _plain(column: Column[T]) -> Callable[[T], str]:
+    return lambda row: str(column.cell(row))
 
 
 def show_documents(documents: Sequence[Document], output: Format) -> None:

@@ -74,12 +74,14 @@ def _show(health: Health, output: Format) -> None:
     out = console()
     at = health.at
     for part in (
-        SERVICES.table(health.services, output),
-        WRITTEN.table([Seen(state, at, health.owners.get(state.target, {})) for state in health.targets], output),
-        TABLES.table(list(_tables(health)), output),
-        LAG.table([*health.stream.backlogs] if health.stream else [], output),
+        SERVICES.table(health.services, output, out.width),
+        WRITTEN.table(
+            [Seen(state, at, health.owners.get(state.target, {})) for state in health.targets], output, out.width
+        ),
+        TABLES.table(list(_tables(health)), output, out.width),
+        LAG.table([*health.stream.backlogs] if health.stream else [], output, out.width),
         Text(_sums(health)),
-        SAGAS.table([Seen(saga, at) for saga in health.sagas], output),
+        SAGAS.table([Seen(saga, at) for saga in health.sagas], output, out.width),
     ):
         if isinstance(part, Text) or part.row_count:
             out.print(part)
@@ -143,8 +145,8 @@ SERVICES: Listing[ServiceStatus] = Listing(
     (
         Column("SERVICE", lambda each: each.service),
         Column("INSTANCE", lambda each: each.instance),
-        Column("VERSION", lambda each: each.version),
-        Column("SINCE", lambda each: clock(each.started_at)),
+        Column("VERSION", lambda each: each.version, spare=1),
+        Column("SINCE", lambda each: clock(each.started_at), spare=2),
         Column("", lambda each: "ready" if each.ready else "not ready"),
     ),
     asdict,
@@ -153,11 +155,11 @@ WRITTEN: Listing[Seen] = Listing(
     (
         Column("TARGET", lambda each: each.what.target),
         Column("STATE", lambda each: Text(each.what.state, style=_STYLES[each.what.state])),
-        Column("SINCE", lambda each: clock(each.what.since)),
-        Column("COMPARED", lambda each: each.ago(each.what.compared_at)),
-        Column("ITEMS", lambda each: str(each.what.items)),
-        Column("WRITTEN BY", lambda each: each.owners.get(f"{each.what.target.partition(':')[0]}-writer", "")),
-        Column("POLLED BY", lambda each: each.owners.get("collector", "")),
+        Column("SINCE", lambda each: clock(each.what.since), spare=5),
+        Column("COMPARED", lambda each: each.ago(each.what.compared_at), spare=2),
+        Column("ITEMS", lambda each: str(each.what.items), spare=1),
+        Column("WRITTEN BY", lambda each: each.owners.get(f"{each.what.target.partition(':')[0]}-writer", ""), spare=3),
+        Column("POLLED BY", lambda each: each.owners.get("collector", ""), spare=4),
         Column("WHY", lambda each: each.what.reason, fold=True),
     ),
     asdict,

@@ -89,7 +89,7 @@ async def _draw(board: Board, refresh_s: float, done: asyncio.Event) -> None:
     console = Console()
     with Live(console=console, screen=True, auto_refresh=False) as live:
         while not done.is_set():
-            live.update(picture(board, console.height), refresh=True)
+            live.update(picture(board, console.height, console.width), refresh=True)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(refresh_s):
                     await done.wait()
