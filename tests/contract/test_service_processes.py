@@ -59,6 +59,7 @@ async def log_line(process: asyncio.subprocess.Process, event: str) -> dict[str,
     async with asyncio.timeout(20):
         async for raw in process.stderr:
             entry: dict[str, object] = json.loads(raw)
+            assert "service" in entry, f"whose line is that? {entry}"
             if entry["event"] == event:
                 return entry
     raise AssertionError(f"it never said {event!r}")
