@@ -144,6 +144,11 @@ def test_the_exit_status_is_0_only_where_all_are_known_and_the_same(answer, said
     assert (line["verdict"], line["target"]) == (said, target)
 
 
+def test_where_there_is_nobody_nothing_was_compared_and_that_is_no_success():
+    assert status([]) == 1
+    assert status([SAME, SAME]) == 0
+
+
 def test_where_nothing_is_known_it_says_so():
     (line,) = lines({"host:h1": replace(SAME, generation=None, items=0)}, "silent")
     assert line.what.startswith("nothing is known")

@@ -113,7 +113,8 @@ def _decide(
             asked = event.type.removesuffix("-requested")
             fail(
                 f"No outcome of the {asked} of {event.pair} within {timeout:g} s. It may be there already, or under "
-                "way: see `ezpath flows` and `ezpath tail --all`, and that ezpath-decider runs",
+                "way: see `ezpath flows` and `ezpath tail --all`, and that ezpath-decider runs. The request stays: "
+                "a decider that comes later carries it out, unless the opposite is asked for",
                 EXIT_REFUSED,
             )
         if for_people(output):

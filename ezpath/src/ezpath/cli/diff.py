@@ -41,7 +41,7 @@ Examples:
 The writers read back what is there now and compare it with what the decider wants there. While a pair is on its way,
 its items differ for moments: ask again. A target that cannot be read, or whose writer is silent, is unknown.
 
-Exit status: 0 no difference, 1 a difference or an unknown target, 2 wrong usage, 3 NATS not reachable.
+Exit status: 0 no difference, 1 a difference, an unknown target, or none at all, 2 wrong usage, 3 NATS not reachable.
 """
 
 

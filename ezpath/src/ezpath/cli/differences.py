@@ -65,8 +65,9 @@ def as_json(answers: Mapping[str, Installed | None], silent: str) -> Iterator[di
 
 
 def status(answers: Iterable[Installed | None]) -> int:
-    """The exit status: 0 where all are known and the same."""
-    return int(any(verdict(answer) != "same" for answer in answers))
+    """The exit status: 0 where all are known and the same. Where there is nobody, nothing was compared."""
+    verdicts = [verdict(answer) for answer in answers]
+    return int(set(verdicts) != {"same"})
 
 
 def _order(target: str) -> tuple[bool, str]:

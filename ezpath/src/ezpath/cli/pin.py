@@ -103,6 +103,8 @@ def unpin(nats: Access, pair: str | None, everything: bool) -> None:
     async def work(bus: Bus) -> None:
         pins = await _pins(bus)
         wanted = [name] if name else list(pins)
+        if not wanted:
+            click.echo(LISTING.empty)
         for each in wanted:
             if each not in pins:
                 fail(f"{each} is not pinned. See `ezpath pin --list`", EXIT_REFUSED)
