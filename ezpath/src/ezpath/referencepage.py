@@ -37,8 +37,10 @@ _CLI = """\
 Made from the commands' own help by `make reference`; a test holds it in step.
 
 Exit status of all: 0 done, 1 asked, and the answer is no, 2 wrong usage (the command line, or a file given with it),
-3 NATS not reachable. They are part of the interface: scripts may rely on them. Every listing has `-o
-table|wide|json|jsonl|yaml`. Colours appear on a terminal only, and never with NO_COLOR.
+3 NATS not reachable, 130 interrupted before there was an answer (what goes on until it is interrupted ends with 0).
+They are part of the interface: scripts may rely on them. Every listing has `-o table|wide|json|jsonl|yaml`; on a narrow
+terminal tables leave out what can be spared, and `wide` never does. Colours appear on a terminal only, and never with
+NO_COLOR.
 """
 
 

@@ -31,7 +31,8 @@ Examples:
   eval "$(ezpath completion bash)"      names and options at the Tab key
 
 \b
-Exit status of all commands: 0 done, 1 asked, and the answer is no, 2 wrong usage, 3 NATS not reachable.
+Exit status of all commands: 0 done, 1 asked, and the answer is no, 2 wrong usage, 3 NATS not reachable, 130 interrupted
+before there was an answer.
 Settings may come from the environment: EZPATH_NATS, EZPATH_INVENTORY; NO_COLOR is honoured.
 """
 
