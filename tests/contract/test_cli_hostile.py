@@ -13,10 +13,10 @@ from datetime import datetime
 import pytest
 import yaml
 from cli_process import EZPATH, ezpath
-from contract.test_cli_top import Terminal, pseudo_terminal
 from ezpath.events import FlowLine, FlowsSnapshot, OffloadRequested
 from ezpath.names import PairId, Tenant
 from saga_story import PAIR, SAGA, tell
+from terminal import Terminal, pseudo_terminal
 
 BACKWARDS = ".".join((PAIR.split(".")[0], *reversed(PAIR.split(".")[1:])))
 
