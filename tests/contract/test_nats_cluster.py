@@ -19,6 +19,8 @@ from ezpath.names import PairId, SwitchName, Tenant
 from ezpath.samples import FLOW_BYTES
 from ezpath.trust.roles import User
 from ezpath.trust.store import CA, CERT, KEY, NKEY, Store
+from ezpath_lab.feed import Feed
+from ezpath_lab.shell import LabError
 from nats.aio.client import Client as nats_client
 from nats_cluster import Cluster, Node
 from trust_rig import plan_of
@@ -225,6 +227,22 @@ async def test_with_trust_on_who_may_what_is_the_same_at_a_leaf_node_as_at_the_c
             ]
         finally:
             intruder.kill()
+
+
+async def test_the_lab_hears_what_is_said_on_a_cluster_and_says_what_is_wrong(cluster: Cluster) -> None:
+    # Given a cluster, and the lab's listener, which knows all of its servers
+    await cluster.up()
+    feed = Feed(cluster.urls, lambda event: None)
+    await asyncio.to_thread(feed.start)
+    # When something is said at one of them, then it is heard
+    async with await Bus.connect(cluster.nodes["n3"].url, "one", wait_s=30) as bus:
+        await bus.publish(offload(7))
+    heard = await asyncio.to_thread(feed.wait, OffloadRequested, lambda event: True, 20.0)
+    assert heard is not None and heard.pair == "red.a7.b7"
+    feed.close()
+    # And where there can be no connection, the reason is told
+    with pytest.raises(LabError, match="invalid connect url"):
+        Feed("nats://127.0.0.1:four", lambda event: None).start(5.0)
 
 
 async def listening(bus: Bus) -> list[FlowSample]:

@@ -18,7 +18,7 @@ from ezpath.events import JsonEvent, MalformedEvent, SagaOutcome
 from ezpath.trust.roles import heard
 from nats.aio.msg import Msg
 
-from ezpath import events
+from ezpath import events, natsurl
 from ezpath_lab.shell import LabError
 
 E = TypeVar("E")
@@ -86,6 +86,8 @@ class Feed:
     def _run(self) -> None:
         try:
             self._loop.run_until_complete(self._listen())
+        except Exception as error:  # noqa: BLE001 - told by whoever waits for this thread
+            self._failure = str(error) or type(error).__name__
         finally:
             self._loop.close()
 
@@ -94,7 +96,7 @@ class Feed:
             self._failure = str(error) or type(error).__name__
 
         connection = await nats.connect(
-            self._access.url,
+            natsurl.servers(self._access.url),
             name="ezpath-lab",
             max_reconnect_attempts=-1,
             reconnect_time_wait=0.2,
