@@ -78,11 +78,20 @@ class Compose:
         return self._run("docker-compose", *arguments, timeout_s=timeout_s)
 
     def exec(self, service: str, *command: str) -> str:
-        return self("exec", "-T", service, *command)
+        """What ``command`` says in the container of ``service``; it has to end well.
+
+        By `docker`, which takes a tenth of the time that `docker-compose exec` takes to start.
+        """
+        return self._run("docker", "exec", self._container(service), *command, timeout_s=STEP_S)
 
     def tried(self, service: str, *command: str) -> subprocess.CompletedProcess[str]:
         """The same, for a command that may fail."""
-        return self._start("docker-compose", "exec", "-T", service, *command, timeout_s=STEP_S)
+        return self._start("docker", "exec", self._container(service), *command, timeout_s=STEP_S)
+
+    def _container(self, service: str) -> str:
+        found = self.daemon.docker("ps", "--quiet", "--filter", f"label=com.docker.compose.service={service}").split()
+        assert len(found) == 1, f"{len(found)} containers of {service} run"
+        return found[0]
 
     def containers(self) -> Mapping[str, dict[str, Any]]:
         """What Docker knows of the project's containers, by service."""

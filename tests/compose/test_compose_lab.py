@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from compose_rig import TOOLS, Compose, wait_until
 from docker_daemon import AS_IT_COMES, DockerDaemon
+from promql import alarms, panels
 
 pytestmark = [pytest.mark.root, pytest.mark.lab, pytest.mark.timeout(900)]
 
@@ -66,10 +67,15 @@ def test_the_story_is_told_and_no_packet_is_lost(compose: Compose, story: str) -
     # Given a lab that nobody told anything but `docker compose up`
     # When its story is over, then all was as it should be
     assert f"{OVER} (status 0)" in story, story
+    check_summary(compose, story)
+
+
+def check_summary(compose: Compose, story: str) -> None:
+    """What the lab says and keeps of a story that went as it should."""
     assert "All as it should be" in story
     summary = json.loads(compose.exec("lab", "cat", "/run/ezpath/summary.json"))
     assert summary["passed"] is True
-    # And pairs were offloaded, one was rolled back, all were reverted, and every act lost nothing
+    # Pairs were offloaded, one was rolled back, all were reverted, and every act lost nothing
     acts = {act["act"]: act for act in summary["acts"]}
     assert {"overlay", "offload", "on the switch", "rollback", "revert", "overlay again"} <= set(acts)
     for act in acts.values():
@@ -101,7 +107,9 @@ def test_a_pair_goes_to_the_switches_and_back_when_an_operator_says_so(compose: 
     # And whoever follows what happens, in whatever container, sees it told
     told = [
         line
-        for line in compose.exec("collector", "ezpath", "tail", "--since", "60s", "--no-follow").splitlines()
+        for line in compose(
+            *("exec", "-T", "collector", "ezpath", "tail", "--since", "60s", "--no-follow"), timeout_s=STORY_S
+        ).splitlines()
         if PAIR in line
     ]
     assert any("active" in line for line in told), told
@@ -131,6 +139,25 @@ def test_prometheus_reads_every_service(compose: Compose, story: str) -> None:
     # Then it takes its configuration and its alerts as they are, and finds every service
     wait_until(all_are_read, 60, lambda: f"Prometheus does not read all services: {said}")
     compose.exec("prometheus", "promtool", "check", "config", "/etc/prometheus/prometheus.yaml")
+
+
+def test_prometheus_takes_every_expression_and_has_an_answer_for_each_panel(compose: Compose, story: str) -> None:
+    # Given a Prometheus that reads the services, after a story in which all there is came about
+    shown, watched = list(panels()), list(alarms())
+    asked = [expression.replace("$__rate_interval", "1m") for _, expression in (*shown, *watched)]
+    each = 'for asked; do echo "? $asked"; promtool query instant http://127.0.0.1:9090 "$asked" 2>&1; done'
+    answers: list[str] = []
+
+    def not_shown() -> set[str]:
+        said = compose.exec("prometheus", "sh", "-c", each, "sh", *asked)
+        answers[:] = [part.partition("\n")[2].strip() for part in f"\n{said}".split("\n? ")[1:]]
+        assert len(answers) == len(asked), said
+        return {title for (title, _), answer in zip(shown, answers, strict=False) if not answer}
+
+    # When it is asked all that the dashboard asks, then each panel has something to show, but for what did not happen
+    wait_until(lambda: not_shown() <= {"Drops by reason"}, 60, lambda: f"nothing to show in {not_shown()}")
+    # And it understands all that the alarms ask
+    assert [answer for answer in answers if "error" in answer.lower()] == []
 
 
 @pytest.mark.parametrize("service", (*UNPRIVILEGED, "prometheus"))
@@ -227,6 +254,9 @@ def test_core_runs_the_services_alone_on_a_network_of_ones_own(compose: Compose)
     assert left(core) == ""
 
 
+CLUSTER = "compose.yaml:compose.cluster.yaml"
+
+
 COLLECTORS, SWITCHES = 6, 12
 
 
@@ -238,7 +268,7 @@ def scaled(compose: Compose) -> Iterator[Compose]:
     # JSON is YAML
     (folder / "network.yaml").write_text(json.dumps(network_of(SWITCHES)))
     scaled = compose.with_settings(
-        COMPOSE_FILE="compose.yaml:compose.cluster.yaml",
+        COMPOSE_FILE=CLUSTER,
         COMPOSE_PROFILES="core",
         NETWORK=f"./{folder.name}",
         EZPATH_INVENTORY=CORE_NETWORK,
