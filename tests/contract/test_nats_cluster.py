@@ -235,9 +235,9 @@ async def test_the_lab_hears_what_is_said_on_a_cluster_and_says_what_is_wrong(cl
     feed = Feed(cluster.urls, lambda event: None)
     await asyncio.to_thread(feed.start)
     # When something is said at one of them, then it is heard
-    async with await Bus.connect(cluster.nodes["n3"].url, "one", wait_s=30) as bus:
+    async with await Bus.connect(cluster.nodes["n3"].url, "one", wait_s=90) as bus:
         await bus.publish(offload(7))
-    heard = await asyncio.to_thread(feed.wait, OffloadRequested, lambda event: True, 20.0)
+    heard = await asyncio.to_thread(feed.wait, OffloadRequested, lambda event: True, 60.0)
     assert heard is not None and heard.pair == "red.a7.b7"
     feed.close()
     # And where there can be no connection, the reason is told
