@@ -100,13 +100,15 @@ class Cluster:
             else (trust / "nats/node.conf", trust / "leaf/leaf.conf")
         )
         routes, leaves = free_ports(3), free_ports(3)
+        # With trust, a route names a server as its certificate does, and that is by names alone.
+        host = "127.0.0.1" if trust is None else "localhost"
         self.nodes = {
             f"n{number}": Node(
                 directory,
                 f"n{number}",
                 node,
                 NATS_CLUSTER=f"127.0.0.1:{route}",
-                NATS_ROUTES=json.dumps([f"nats-route://localhost:{each}" for each in routes]),
+                NATS_ROUTES=json.dumps([f"nats-route://{host}:{each}" for each in routes]),
                 NATS_LEAVES=f"127.0.0.1:{leaf}",
             )
             for number, route, leaf in zip((1, 2, 3), routes, leaves, strict=True)
