@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from ezpath.telemetry import configure_logging
 from rich.console import Console
 
 from ezpath_bench.figures import runner
@@ -30,6 +31,7 @@ def command(files: tuple[Path, ...], only_list: bool, p4_dir: Path) -> None:
     A claim is a number with a mark behind it: see bench/README.md. Needs root.
     Exit status: 0 every claim holds, 1 one does not, 2 a mark is wrong.
     """
+    configure_logging("warning")
     try:
         claims = [claim for file in files or _documents() for claim in claims_of(file.read_text("utf-8"), str(file))]
     except MalformedClaim as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 from ezpath.inventory.problems import InventoryError
+from ezpath.telemetry import configure_logging
 from ezpath_lab.shell import LabError
 from rich.console import Console
 
@@ -61,6 +62,7 @@ def command(
     a report has of other experiments stays in it.
     Exit status: 0 every expectation reached, 1 one missed or not measured, 2 a file is wrong.
     """
+    configure_logging("warning")
     experiments = _chosen(_loaded(files or sorted(SHIPPED.glob("*.yaml"))), only)
     machines = _machines(Path(hosts)) if hosts not in ("", "guests", "namespaces") else None
     if check:
