@@ -48,6 +48,7 @@ def test_a_field_that_nobody_knows_is_refused_with_the_nearest_that_there_is() -
     [
         ("kind: stream", "kind: steam", "mine.yaml:4: workload"),
         ("seconds: 2", "seconds: 900", "mine.yaml:4: workload.seconds"),
+        ("seconds: 2", "seconds: 0.6", "mine.yaml:4: workload.seconds"),
         ("seconds: 2", "octets: 7", "mine.yaml:4: workload.octets"),
         ("hosts: guests", "hosts: guest", "mine.yaml:3: hosts"),
         ("[overlay, ezpath]", "[overlay]", "mine.yaml:7: expect.0.mode: ezpath is not measured here"),

@@ -60,7 +60,7 @@ def _counted(site: Site, feed: Feed, work: Change) -> dict[str, float]:
     answering = site.guests[other].start(inside(KIND, f"timeout 60 python3 {pong} pong {other.ip(KIND)} || true"))
     beside = site.guests[other].start(inside(KIND, f"timeout 60 iperf3 -s -1 -p {_PORT} || true"))
     site.wait_for_listener(other, KIND, _PORT)
-    load = site.guests[one].start(inside(KIND, f"iperf3 -c {other.ip(KIND)} -p {_PORT} -t {work.seconds:g} -b 50M"))
+    load = site.guests[one].start(inside(KIND, f"iperf3 -c {other.ip(KIND)} -p {_PORT} -t {work.seconds} -b 50M"))
     asking = site.guests[one].start(inside(KIND, f"python3 {ping} ping {other.ip(KIND)} {work.rate:g}"))
     time.sleep(0.5)
 
@@ -132,8 +132,8 @@ def _traced(site: Site, feed: Feed, work: Change, mode: str) -> Trace:
     one, other = SIDES
     server = site.guests[other].start(inside(KIND, f"iperf3 -s -1 -p {_PORT}"))
     site.wait_for_listener(other, KIND, _PORT)
-    lasting = 1.5 * work.seconds  # so that both moves are in it on a slow machine as well
-    options = f"-p {_PORT} -t {lasting:g} -i {_EVERY_S:g} -J"
+    lasting = round(1.5 * work.seconds)  # so that both moves are in it on a slow machine as well
+    options = f"-p {_PORT} -t {lasting} -i {_EVERY_S:g} -J"
     began = time.time()
     client = site.guests[one].start(inside(KIND, f"iperf3 -c {other.ip(KIND)} {options}"))
     marks: list[tuple[float, str]] = []

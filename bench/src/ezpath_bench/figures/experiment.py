@@ -45,7 +45,8 @@ class Stream(_Strict):
     """One TCP stream: iperf3."""
 
     kind: Literal["stream"]
-    seconds: float = Field(2.0, ge=0.5, le=60)
+    seconds: int = Field(2, ge=1, le=60)
+    """iperf3 takes a part of a second for no end."""
     octets: tuple[int, ...] = (131072,)
     """Sizes of the messages it is written in; 131072 is iperf3's own."""
     gbit_s: float | None = Field(None, gt=0)
@@ -100,7 +101,7 @@ class Change(_Strict):
     """The services move a pair to the switches and back while it talks."""
 
     kind: Literal["change"]
-    seconds: float = Field(12.0, ge=6, le=120)
+    seconds: int = Field(12, ge=6, le=120)
     """How long the transfer runs; a third of it before, at and after."""
     rate: float = Field(500.0, gt=0, le=20000)
     """Numbered packets a second beside the transfer, either way."""
@@ -171,7 +172,7 @@ class Experiment(_Strict):
             ends = tuple(dict.fromkeys((workload.octets[0], workload.octets[-1])))
             workload = workload.model_copy(update={"seconds": min(workload.seconds, 1), "octets": ends})
         elif isinstance(workload, Change):
-            workload = workload.model_copy(update={"seconds": 6.0})
+            workload = workload.model_copy(update={"seconds": 6})
         else:
             workload = workload.model_copy(update={"runs": workload.quick_runs})
         segmentation = self.segmentation if self.quick_segmentation else self.segmentation[:1]

@@ -27,7 +27,7 @@ def stream(site: Site, work: Stream, mode: str, octets: int) -> dict[str, float]
     where = site.network(mode)
     server = site.guests[other].start(inside(where, f"iperf3 -s -1 -p {IPERF_PORT}"))
     site.wait_for_listener(other, where, IPERF_PORT)
-    options = f"-p {IPERF_PORT} -t {work.seconds:g} -l {octets} -J"
+    options = f"-p {IPERF_PORT} -t {work.seconds} -l {octets} -J"
     if work.gbit_s is not None:
         options += f" -b {work.gbit_s:g}G"
     meter = Meter(site)
