@@ -14,6 +14,7 @@ from ezpath.inventory import Host, Inventory, parse
 from ezpath.items import HostItem, ReceiveRule, SendRule
 from ezpath.names import HostName, Mac, VlanId, Vni
 from ezpath.ovs import OvsFenced, OvsMisfit, OvsUnreachable, patch
+from ezpath_host_writer.book import entries_of
 from ezpath_host_writer.cleanup import clean_up
 from ezpath_host_writer.host import HostOvs
 
@@ -382,20 +383,20 @@ async def test_given_a_writer_of_a_later_term_then_the_earlier_one_changes_nothi
     # given one that wrote, and is ready for the quick way, when another comes
     earlier = await connect(machine, term=3)
     await earlier.apply([RED_RECEIVE, RED_SEND])
-    await earlier.advance([RED_RECEIVE])
+    await earlier.advance(entries_of([RED_RECEIVE]))
     later = await connect(machine, term=4)
     await later.apply([RED_RECEIVE, RED_SEND])
     there = machine.ours("br-int") + machine.ours("br-phy")
     # then the bridges refuse the first one, quickly or at length, and say whose they are
-    for change in (earlier.advance, earlier.apply, earlier.apply):
+    for change in (earlier.advance(entries_of([])), earlier.apply([]), earlier.apply([])):
         with pytest.raises(OvsFenced, match="has a writer of term 4"):
-            await change([])
+            await change
     with pytest.raises(OvsFenced):
         await connect(machine, term=3)
     assert machine.ours("br-int") + machine.ours("br-phy") == there
     # and the second one goes on, as does one that comes after it
-    await later.advance([RED_RECEIVE])
-    await later.advance([RED_RECEIVE, RED_SEND])
+    await later.advance(entries_of([RED_RECEIVE]))
+    await later.advance(entries_of([RED_RECEIVE, RED_SEND]))
     latest = await connect(machine, term=5)
     assert await latest.apply([]) > 0
     for ovs in (earlier, later, latest):

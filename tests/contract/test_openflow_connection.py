@@ -13,6 +13,7 @@ from ezpath.names import Vni
 from ezpath.ovs import OpenFlowConnection, OvsUnreachable
 from ezpath.ovs import openflow as of
 from ezpath.ovs.flows import PRIORITY, Flow, Role, cookie
+from ezpath_host_writer.book import entries_of
 from ezpath_host_writer.quick import Quick
 
 pytest_plugins = ["contract.ovs_fixture"]
@@ -113,7 +114,7 @@ async def test_a_bridge_that_speaks_another_openflow_is_written_to_the_long_way(
     ovs = await connect(machine)
     machine.vsctl("set", "bridge", "br-phy", "protocols=OpenFlow10,OpenFlow14")
     try:
-        await ovs.advance([RED_SEND])
+        await ovs.advance(entries_of([RED_SEND]))
         assert len(machine.ours("br-int")) == 2
     finally:
         await ovs.close()
@@ -137,9 +138,9 @@ async def test_a_host_is_changed_quickly_and_where_somebody_is_in_the_way_the_lo
     try:
         await ovs.apply([])
         # When items come and go, then quickly, and what is there is what looking at everything would have made of it
-        assert await ovs.advance([RED_SEND]) == 2
-        assert await ovs.advance([RED_SEND, RED_RECEIVE]) == 2
-        assert await ovs.advance([RED_RECEIVE]) == 2
+        assert await ovs.advance(entries_of([RED_SEND])) == 2
+        assert await ovs.advance(entries_of([RED_SEND, RED_RECEIVE])) == 2
+        assert await ovs.advance(entries_of([RED_RECEIVE])) == 2
         assert quick == [2, 2, 2]
         assert await ovs.apply([RED_RECEIVE]) == 0
         # When somebody else's rule stands where ours would go
@@ -148,7 +149,7 @@ async def test_a_host_is_changed_quickly_and_where_somebody_is_in_the_way_the_lo
         machine.add_flow("br-int", f"cookie=0x1ab,priority={PRIORITY},{match},actions=drop")
         await asyncio.sleep(0.2)
         # Then it stays, the item is named, and the others are as they were
-        await ovs.advance([RED_RECEIVE, RED_SEND])
+        await ovs.advance(entries_of([RED_RECEIVE, RED_SEND]))
         assert "not EZPath's" in ovs.problems([RED_SEND])[RED_SEND]
         assert any("cookie=0x1ab" in line and match in line for line in machine.others("br-int"))
         assert await ovs.apply([RED_RECEIVE]) == 0

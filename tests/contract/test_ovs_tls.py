@@ -18,6 +18,7 @@ from ezpath.ovs.reach import NO_TLS
 from ezpath.ovs.sslstream import show
 from ezpath.tls import TlsFiles
 from ezpath.trust.store import CA, CERT, KEY, Store
+from ezpath_host_writer.book import entries_of
 from ezpath_host_writer.cleanup import clean_up
 from ezpath_host_writer.host import HostOvs
 from ezpath_host_writer.reaching import daemon_of, reach_of
@@ -80,7 +81,7 @@ async def test_a_host_is_written_and_cleaned_over_tls_as_over_its_sockets(distan
     try:
         # When rules come the long way and the quick way, then they are there, and read back
         assert await ovs.apply([RED_SEND]) > 0
-        assert await ovs.advance([RED_SEND, RED_RECEIVE]) == 2
+        assert await ovs.advance(entries_of([RED_SEND, RED_RECEIVE])) == 2
         assert await ovs.apply([RED_SEND, RED_RECEIVE]) == 0
         assert len(distant.machine.ours("br-int")) + len(distant.machine.ours("br-phy")) > 4
         ovs.changed.clear()

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from ezpath.items import HostItem, ReceiveRule, SendRule
 from ezpath.names import Mac, VlanId, Vni
+from ezpath_host_writer.book import entries_of
 from ezpath_host_writer.rules import Ports, Rules, compile_items, rules_of
 from ezpath_host_writer.tally import Tally
 from hypothesis import given
@@ -35,9 +36,9 @@ def installed(some: list[HostItem]) -> set[tuple[str, object]]:
 
 @given(st.lists(sets_of_items, min_size=2, max_size=6))
 def test_what_comes_and_goes_leads_from_each_set_to_the_next(steps):
-    tally, there = Tally(steps[0], PORTS, {}), installed(steps[0])
+    tally, there = Tally(entries_of(steps[0]), PORTS, {}), installed(steps[0])
     for after in steps[1:]:
-        coming, going = tally.change(after)
+        coming, going = tally.change(entries_of(after))
         assert both(coming).isdisjoint(there) and both(going) <= there
         there = there - both(going) | both(coming)
         assert there == installed(after)
@@ -46,20 +47,20 @@ def test_what_comes_and_goes_leads_from_each_set_to_the_next(steps):
 def test_a_rule_that_two_items_share_goes_with_the_last_of_them():
     # Given two items whose frames leave with the same tag
     other = replace(SEND, src=B)
-    tally = Tally([SEND, other], PORTS, {})
+    tally = Tally(entries_of([SEND, other]), PORTS, {})
     # When one goes, then only the rule that was its own; when the other goes, the shared one too
-    _, going = tally.change([other])
+    _, going = tally.change(entries_of([other]))
     assert both(going) == both(Rules(rules_of(SEND, PORTS).integration))
-    _, going = tally.change([])
+    _, going = tally.change(entries_of([]))
     assert both(going) == both(rules_of(other, PORTS))
 
 
 def test_the_same_item_as_another_object_changes_nothing():
-    tally = Tally([SEND], PORTS, {})
-    assert tally.change([replace(SEND)]) == (Rules(), Rules())
+    tally = Tally(entries_of([SEND]), PORTS, {})
+    assert tally.change(entries_of([replace(SEND)])) == (Rules(), Rules())
 
 
 def test_an_item_where_somebody_elses_rule_stands_is_left_out():
     place = ("physical", rules_of(RECEIVE, PORTS).physical[0].place)
-    coming, _ = Tally([], PORTS, {place: "somebody's"}).change([RECEIVE, SEND])
+    coming, _ = Tally(entries_of([]), PORTS, {place: "somebody's"}).change(entries_of([RECEIVE, SEND]))
     assert both(coming) == both(rules_of(SEND, PORTS))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from ezpath.ovs.errors import OvsRefused, OvsUnreachable
@@ -36,10 +37,14 @@ class JsonRpc:
 
     async def call(self, method: str, *params: object, timeout_s: float) -> Any:
         """The result of ``method``. Raises :class:`OvsRefused` with the other side's words, :class:`OvsUnreachable`."""
-        return await (await self.send(method, *params, timeout_s=timeout_s))
+        return await self._await(method, *await self._ask(method, params), timeout_s)
 
     async def send(self, method: str, *params: object, timeout_s: float) -> asyncio.Task[Any]:
         """Put the question on the wire now, and return a task for its answer: see :meth:`call`."""
+        number, answer = await self._ask(method, params)
+        return asyncio.create_task(self._await(method, number, answer, timeout_s))
+
+    async def _ask(self, method: str, params: Iterable[object]) -> tuple[int, asyncio.Future[dict[str, Any]]]:
         self._next_id += 1
         number = self._next_id
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
@@ -47,7 +52,7 @@ class JsonRpc:
             raise OvsUnreachable(f"{self.remote}: connection closed by the other side")
         self._answers[number] = answer
         await self._write({"id": number, "method": method, "params": list(params)})
-        return asyncio.create_task(self._await(method, number, answer, timeout_s))
+        return number, answer
 
     async def _await(self, method: str, number: int, answer: asyncio.Future[dict[str, Any]], timeout_s: float) -> Any:
         try:

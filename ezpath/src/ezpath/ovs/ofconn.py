@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from ezpath.ovs import openflow as of
 from ezpath.ovs.errors import OvsUnreachable
@@ -27,6 +28,15 @@ class CannotTalk(Exception):
     """The bridge speaks another OpenFlow, or tells nobody what others do to its rules."""
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A bundle that Open vSwitch has taken and not carried out."""
+
+    number: int
+    first: int
+    """The number of its first message."""
+
+
 class OpenFlowConnection:
     """Made by :meth:`open`; :meth:`close` it. For one task at a time."""
 
@@ -39,6 +49,8 @@ class OpenFlowConnection:
         self._writer = writer
         self._xid = 0
         self._bundles = 0
+        self._touched = 0
+        """The newest :meth:`touch`; nobody asks what became of it."""
         self._answers: dict[int, asyncio.Future[bytes]] = {}
         self._parts: dict[int, list[of.Found]] = {}
         self._refusals: set[int] = set()
@@ -102,21 +114,51 @@ class OpenFlowConnection:
 
         Raises :class:`OvsUnreachable`, :class:`~ezpath.ovs.openflow.Unspoken`.
         """
+        prepared = await self.prepare(mods)
+        return prepared is not None and await self.carry_out(prepared)
+
+    async def prepare(self, mods: Sequence[of.Mod]) -> Prepared | None:
+        """The first half of :meth:`commit`: :meth:`carry_out` what it returns, or :meth:`discard` it.
+
+        None where Open vSwitch refused one of ``mods``. Raises like :meth:`commit`.
+        """
         mods = (*self._first, *mods)
         if len(mods) > _BUNDLE_AT_MOST:
-            return False
+            return None
         self._bundles = self._bundles % 0xFFFFFFFF + 1
-        number, first = self._bundles, self._xid + 1
-        data = of.bundle(mods, number, first)
-        barrier = self._xid = first + len(mods) + 1
+        prepared = Prepared(self._bundles, self._xid + 1)
+        data = of.bundle(mods, prepared.number, prepared.first)
+        barrier = self._xid = prepared.first + len(mods) + 1
         await self._answer(barrier, data)
+        if self._was_refused(prepared.first, barrier):
+            await self.discard(prepared)
+            return None
+        return prepared
+
+    async def carry_out(self, prepared: Prepared) -> bool:
+        """All of it, or nothing and False. Raises :class:`OvsUnreachable`."""
         end = self._next()
-        if self._was_refused(first, barrier):
-            await self._answer(end, of.discard(number, end))
-            self._was_refused(end, end)
-            return False
-        await self._answer(end, of.commit(number, end))
-        return not self._was_refused(first, end)
+        await self._answer(end, of.commit(prepared.number, end))
+        # One that was refused late is said of the mod's own message, which came before.
+        return not self._was_refused(prepared.first, end)
+
+    async def discard(self, prepared: Prepared) -> None:
+        """It is not to be carried out. Raises :class:`OvsUnreachable`."""
+        end = self._next()
+        await self._answer(end, of.discard(prepared.number, end))
+        self._was_refused(end, end)
+
+    def touch(self, flow: Flow) -> None:
+        """Change a rule to itself, and wait for nothing: the datapath is looked over as after any change.
+
+        There is no mark in front of it, for it says nothing: whoever's term it is, the rule is what it was.
+        Raises :class:`OvsUnreachable`.
+        """
+        if self._pump is None or self._pump.done():
+            raise OvsUnreachable(f"bridge {self.name}: connection closed by the other side")
+        self._refusals.discard(self._touched)
+        self._touched = self._next()
+        self._writer.write(of.touch(flow, self._touched))
 
     def _was_refused(self, first: int, last: int) -> bool:
         refused = self._refusals.intersection(range(first, last + 1))

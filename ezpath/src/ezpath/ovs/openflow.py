@@ -125,6 +125,11 @@ def discard(number: int, xid: int) -> bytes:
     return _bundle_control(Bundle.DISCARD, number, xid)
 
 
+def touch(flow: Flow, xid: int) -> bytes:
+    """Changes a rule to itself, by no bundle: nothing changes where it is not there, or not as it says."""
+    return _flow_mod(Mod(Command.MODIFY_STRICT, flow), xid)
+
+
 def rules_with_cookie(cookie: int, xid: int) -> bytes:
     """Asks for all rules that have exactly this cookie; Open vSwitch finds them without looking at the others."""
     asked = _STATS_REQUEST.pack(_ALL_TABLES, _ANY, _ANY, cookie, _ALL_BITS) + _match(b"")

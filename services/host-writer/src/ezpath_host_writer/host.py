@@ -33,6 +33,7 @@ from ezpath.ovs.reach import NO_TLS
 from ezpath.tls import TlsFiles
 
 from ezpath_host_writer import strays
+from ezpath_host_writer.book import Entries, entries_of
 from ezpath_host_writer.compare import Found
 from ezpath_host_writer.plan import Stage, stages
 from ezpath_host_writer.ports import check_bridges, resolve
@@ -174,12 +175,8 @@ class HostOvs:
         """All rules under our cookie, as they are now."""
         return await self._read()
 
-    async def advance(self, items: Iterable[HostItem]) -> int:
-        """The same as :meth:`apply` for who only has to see what changes; nearly always at the price of that alone.
-
-        Items that were there before have to be the same objects.
-        """
-        items = tuple(items)
+    async def advance(self, items: Entries) -> int:
+        """The same as :meth:`apply` for who only has to see what changes; nearly always at the price of that alone."""
         quick, self._quick = self._quick, None
         if quick is not None:
             self._present = None
@@ -189,7 +186,7 @@ class HostOvs:
                 return changed
             except NotQuickly as reason:
                 self._log.info("the long way", reason=str(reason))
-        return await self.apply(items)
+        return await self.apply(items.values())
 
     async def found(self) -> Found:
         """All rules under our cookie, as they are now, on whatever bridge."""
@@ -247,7 +244,7 @@ class HostOvs:
         except (CannotTalk, OvsUnreachable) as error:
             self._log.info("rules are changed the long way", reason=str(error))
             return None
-        return Quick(self._connections, self._vswitchd, Tally(items, self.ports, self._blocked))
+        return Quick(self._connections, self._vswitchd, Tally(entries_of(items), self.ports, self._blocked))
 
     async def _plan(self, items: tuple[HostItem, ...], present: Rules) -> tuple[Rules, list[Stage]]:
         """What to install of ``items`` and how; not in places where somebody else's rule stands."""

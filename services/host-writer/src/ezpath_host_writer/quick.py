@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 
-from ezpath.items import HostItem
 from ezpath.ovs import Daemon, OpenFlowConnection
 from ezpath.ovs import openflow as of
 from ezpath.ovs.flows import Change
 
+from ezpath_host_writer.book import Entries
 from ezpath_host_writer.plan import Stage, stages
 from ezpath_host_writer.rules import BridgeRole, Rules
 from ezpath_host_writer.tally import Tally
@@ -30,7 +30,7 @@ class Quick:
         self._vswitchd = vswitchd
         self._tally = tally
 
-    async def advance(self, items: Iterable[HostItem]) -> int:
+    async def advance(self, items: Entries) -> int:
         """Bring the rules from what they were to ``items``; wait for the datapath; read back. Returns changed rules.
 
         Raises :class:`NotQuickly`: then anything may have been changed, and the tally is void. :class:`OvsUnreachable`.
@@ -40,10 +40,8 @@ class Quick:
         try:
             if self._in_the_way(todo):
                 raise NotQuickly("somebody else's rule stands where one of ours would go")
-            for stage in todo:
-                if not await self._connections[stage.bridge].commit(_mods(stage.change)):
-                    raise NotQuickly("refused")
             if todo:
+                await self._carry_out(todo)
                 _, right = await asyncio.gather(self._vswitchd.settle(self._nudge), self._read_back(coming, going))
                 if not right:
                     raise NotQuickly("read back otherwise than written")
@@ -58,19 +56,33 @@ class Quick:
             for connection in (self._connections[stage.bridge],)
         )
 
+    async def _carry_out(self, todo: Iterable[Stage]) -> None:
+        """All bundles are looked over at once, for nothing changes by that; then carried out, one after the other."""
+        bundles = [(self._connections[stage.bridge], _mods(stage.change)) for stage in todo]
+        prepared = await asyncio.gather(*(connection.prepare(mods) for connection, mods in bundles))
+        steps = [(connection, bundle) for (connection, _), bundle in zip(bundles, prepared, strict=True) if bundle]
+        good = len(steps) == len(bundles)
+        for connection, bundle in steps:
+            if good:
+                good = await connection.carry_out(bundle)
+            else:
+                await connection.discard(bundle)
+        if not good:
+            raise NotQuickly("refused")
+
     async def _nudge(self) -> None:
         """Changes a rule to itself: counters stay, and the datapath is revalidated."""
-        await self._connections["integration"].commit([of.Mod(of.Command.MODIFY_STRICT, self._tally.guard)])
+        self._connections["integration"].touch(self._tally.guard)
 
     async def _read_back(self, coming: Rules, going: Rules) -> bool:
         """What was to come is there, byte for byte, and what was to go is not."""
-        answers = []
-        for bridge, connection in self._connections.items():
-            wanted = {of.found_of(flow) for flow in getattr(coming, bridge)}
-            unwanted = {of.found_of(flow) for flow in getattr(going, bridge)}
-            found = await connection.with_cookies({each.cookie for each in wanted | unwanted})
-            answers.append(wanted <= found and not unwanted & found)
-        return all(answers)
+        return all(await asyncio.gather(*(self._is_there(bridge, coming, going) for bridge in self._connections)))
+
+    async def _is_there(self, bridge: BridgeRole, coming: Rules, going: Rules) -> bool:
+        wanted = {of.found_of(flow) for flow in getattr(coming, bridge)}
+        unwanted = {of.found_of(flow) for flow in getattr(going, bridge)}
+        found = await self._connections[bridge].with_cookies({each.cookie for each in wanted | unwanted})
+        return wanted <= found and not unwanted & found
 
 
 def _mods(change: Change) -> list[of.Mod]:

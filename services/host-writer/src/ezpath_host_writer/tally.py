@@ -5,12 +5,14 @@ Pure. Items may share a rule: it is there for as long as one of them is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import get_args
 
 from ezpath.items import HostItem
 from ezpath.ovs.flows import Flow, Place
+from ezpath.saga.pmap import PMap
 
+from ezpath_host_writer.book import Entries
 from ezpath_host_writer.rules import BridgeRole, NoPort, Ports, Rules, guards, rules_of
 
 _BRIDGES: tuple[BridgeRole, ...] = get_args(BridgeRole)
@@ -19,34 +21,28 @@ _BRIDGES: tuple[BridgeRole, ...] = get_args(BridgeRole)
 class Tally:
     """Begins with what is installed for ``items``; then :meth:`change` it."""
 
-    def __init__(
-        self, items: Iterable[HostItem], ports: Ports, blocked: Mapping[tuple[BridgeRole, Place], str]
-    ) -> None:
+    def __init__(self, items: Entries, ports: Ports, blocked: Mapping[tuple[BridgeRole, Place], str]) -> None:
         self._ports = ports
         self._blocked = blocked
-        self._items: dict[int, HostItem] = {}
-        self._rules: dict[int, Rules] = {}
+        self._items: Entries = PMap()
+        self._rules: dict[str, Rules] = {}
         self._counts: dict[BridgeRole, dict[Flow, int]] = {bridge: {} for bridge in _BRIDGES}
         for bridge in _BRIDGES:
             for flow in getattr(guards(ports.patch_int, ports.patch_phy), bridge):
                 self._counts[bridge][flow] = 1
         self.change(items)
 
-    def change(self, items: Iterable[HostItem]) -> tuple[Rules, Rules]:
-        """``items`` are all there are from now on. Returns the rules to come and those to go.
-
-        Those it had before are known by identity: whoever keeps items keeps the objects.
-        """
-        now = {id(item): item for item in items}
+    def change(self, items: Entries) -> tuple[Rules, Rules]:
+        """``items`` are all there are from now on. Returns the rules to come and those to go."""
         touched: dict[BridgeRole, dict[Flow, int]] = {bridge: {} for bridge in _BRIDGES}
-        for number in [number for number in self._items if number not in now]:
-            del self._items[number]
-            self._count(self._rules.pop(number), -1, touched)
-        for number, item in now.items():
-            if number not in self._items:
-                self._items[number] = item
-                self._rules[number] = self._installable(item)
-                self._count(self._rules[number], 1, touched)
+        for key in sorted(items.changed_since(self._items)):
+            item = items.get(key)
+            if key in self._rules:
+                self._count(self._rules.pop(key), -1, touched)
+            if item is not None:
+                self._rules[key] = self._installable(item)
+                self._count(self._rules[key], 1, touched)
+        self._items = items
         return self._net(touched, there=True), self._net(touched, there=False)
 
     @property

@@ -346,13 +346,13 @@ class HostWorker:
             return [self._why_not] * len(commands)
         if self._ovs.changed.is_set():
             await self._ovs.refresh()
-        await self._ovs.advance(self._book.items)
+        await self._ovs.advance(self._book.snapshot())
         problems = self._ovs.problems(item for command in commands for item in command.put)
         reasons = ["; ".join(problems[item] for item in command.put if item in problems) for command in commands]
         impossible = [command for command, reason in zip(commands, reasons, strict=True) if reason]
         if impossible:
             self._withdraw(impossible, before)
-            await self._ovs.advance(self._book.items)
+            await self._ovs.advance(self._book.snapshot())
         return reasons
 
     def _withdraw(self, commands: list[HostCommand], before: Entries) -> None:
