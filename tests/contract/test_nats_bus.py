@@ -350,6 +350,32 @@ async def test_given_a_pace_then_no_batch_begins_sooner_after_the_one_before(bus
     assert all(later - earlier >= 1.9 for earlier, later in pairwise(began))
 
 
+async def test_given_leave_to_go_ahead_then_so_many_batches_more_are_begun_in_order_and_all_are_acknowledged(bus):
+    begun: list[str] = []
+    dealt_with = asyncio.Event()
+
+    async def slow(deliveries: list[Delivery[OffloadRequested]]) -> None:
+        begun.extend(delivery.event.pair for delivery in deliveries)
+        await dealt_with.wait()
+
+    task = asyncio.create_task(bus.consume("ahead", "ezpath.decision.>", OffloadRequested, slow, ahead=1))
+    # When a batch is in hand, then the next one is begun, and a third waits
+    for n in (0, 1):
+        await bus.publish(offload(n))
+        await until(lambda n=n: len(begun) == n + 1)
+    await bus.publish(offload(2))
+    await asyncio.sleep(0.3)
+    assert begun == [offload(n).pair for n in (0, 1)] and await bus.place("ahead") == 1
+    # When they are dealt with, then it comes too, and nothing comes again
+    dealt_with.set()
+    await until(lambda: len(begun) == 3)
+    async with asyncio.timeout(5):
+        while await bus.place("ahead") != 4:  # noqa: ASYNC110 - NATS has it when it has it
+            await asyncio.sleep(0.01)
+    task.cancel()
+    assert begun == [offload(n).pair for n in range(3)]
+
+
 async def test_of_many_who_write_at_once_one_wins(bus):
     results = await asyncio.gather(
         *(bus.kv_put_cas(SAGA_BUCKET, "k", str(n).encode(), None) for n in range(10)), return_exceptions=True

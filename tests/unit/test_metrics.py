@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from pathlib import Path
@@ -114,6 +115,29 @@ async def test_given_a_batch_in_work_then_the_consumer_is_behind_by_its_oldest_e
         await lag.over(handle, [Old()])  # type: ignore[arg-type, list-item]
     assert seen[0] > 1e9 and lag.pending == 3
     assert lag.seconds() == 0, "an idle consumer is not behind"
+
+
+async def test_given_several_batches_in_work_then_the_oldest_event_of_those_that_are_left_counts() -> None:
+    lag, over = Lag(), [asyncio.Event(), asyncio.Event()]
+
+    class At:
+        pending = 0
+
+        def __init__(self, published_at: float) -> None:
+            self.published_at = published_at
+
+    works = [
+        asyncio.create_task(lag.over(lambda _, end=end: end.wait(), [At(at)]))  # type: ignore[arg-type, list-item, misc]
+        for at, end in zip((1000.0, 2000.0), over, strict=True)
+    ]
+    await asyncio.sleep(0)
+    assert lag.oldest_at == 1000.0
+    over[0].set()
+    await works[0]
+    assert lag.oldest_at == 2000.0
+    over[1].set()
+    await works[1]
+    assert lag.oldest_at is None
 
 
 def test_given_a_connection_lost_and_made_again_then_it_is_one_reconnect() -> None:

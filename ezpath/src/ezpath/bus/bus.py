@@ -227,6 +227,7 @@ class Bus:
         linger_s: float = 0.002,
         pace_s: float = 0.0,
         start: int = 1,
+        ahead: int = 0,
     ) -> None:
         """Run ``handler`` on every ``expected`` event on ``subject``, stored before or after now, until cancelled.
 
@@ -236,6 +237,9 @@ class Bus:
         these at the earliest, for where a batch costs much more than what is in it, many small ones cost all there is.
         When it returns they are acknowledged, except
         those it told to :meth:`Delivery.retry` or :meth:`Delivery.reject`. When it raises, they come again.
+
+        ``ahead``: so many more batches are given to it before it has returned, for one that takes the events at once
+        and returns much later, when they are dealt with. A large batch comes in portions, which another may overtake.
 
         Where the place is not known yet, it is made at stream sequence ``start``.
 
@@ -254,6 +258,7 @@ class Bus:
             linger_s=linger_s,
             pace_s=pace_s,
             start=start,
+            ahead=ahead,
         )
         await consumer.run()
 

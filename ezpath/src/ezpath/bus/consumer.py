@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import structlog
 from nats.aio.client import Client
@@ -136,6 +136,7 @@ class Consumer(Generic[E]):
         linger_s: float,
         pace_s: float,
         start: int,
+        ahead: int = 0,
     ) -> None:
         self._link = link
         self._service = service
@@ -148,6 +149,7 @@ class Consumer(Generic[E]):
         self._linger_s = linger_s
         self._pace_s = pace_s
         self._start = start
+        self._ahead = ahead
         self._log = structlog.get_logger().bind(consumer=durable, subject=subject)
 
     async def run(self) -> None:
@@ -166,13 +168,23 @@ class Consumer(Generic[E]):
         async with Pull(client, STREAM, self._durable, self._batch) as pull:
             alive = asyncio.create_task(_keep_alive(pull), name=f"{self._durable}-progress")
             loop, next_at = asyncio.get_running_loop(), 0.0
+            working: set[asyncio.Task[None]] = set()
             try:
                 while True:
-                    messages = await pull.gather(self._linger_s, next_at)
+                    messages = await _unless_failed(working, pull.gather(self._linger_s, next_at))
                     next_at = loop.time() + self._pace_s
-                    await self._deal_with(messages, pull)
+                    if not self._ahead:
+                        await self._deal_with(messages, pull)
+                        continue
+                    working.add(asyncio.create_task(self._deal_with(messages, pull), name=f"{self._durable}-work"))
+                    await asyncio.sleep(0)  # they are begun in order
+                    while len(working) > self._ahead:
+                        await _one_of(working)
             finally:
                 alive.cancel()
+                for task in working:
+                    task.cancel()
+                await asyncio.gather(*working, return_exceptions=True)
                 await _give_back(pull, client)
 
     async def _ensure(self, client: Client) -> None:
@@ -265,6 +277,27 @@ class Consumer(Generic[E]):
             await message.term()
         else:
             await message.ack()
+
+
+async def _unless_failed(working: set[asyncio.Task[None]], gathering: Coroutine[Any, Any, list[Msg]]) -> list[Msg]:
+    """What ``gathering`` brings. Raises what one of ``working`` raises meanwhile."""
+    if not working:
+        return await gathering
+    task = asyncio.create_task(gathering)
+    try:
+        while not task.done():
+            await _one_of(working, task)
+        return task.result()
+    finally:
+        task.cancel()
+
+
+async def _one_of(working: set[asyncio.Task[None]], *others: asyncio.Task[Any]) -> None:
+    """Wait for one of them. Those of ``working`` that have ended are taken out; raises what they raised."""
+    done, _ = await asyncio.wait((*working, *others), return_when=asyncio.FIRST_COMPLETED)
+    for task in done.intersection(working):
+        working.discard(task)
+        task.result()
 
 
 async def _keep_alive(pull: Pull) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -39,13 +40,28 @@ Answer = int | Exception
 """The place in the stream, or why there is none: :class:`Refusal`, or what went wrong on the way."""
 
 
+@dataclass(slots=True)
+class _Window:
+    """The answers to messages that were sent together: whoever sent them wakes up once, with the last of them."""
+
+    answers: list[Answer | None]
+    missing: int
+    whole: asyncio.Future[None]
+
+    def enter(self, place: int, answer: Answer) -> None:
+        self.answers[place] = answer
+        self.missing -= 1
+        if not self.missing and not self.whole.done():
+            self.whole.set_result(None)
+
+
 class Pipeline:
     """The answers to what is published on one connection."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._inbox = client.new_inbox()
-        self._waiting: dict[str, asyncio.Future[int]] = {}
+        self._waiting: dict[str, tuple[_Window, int]] = {}
         self._numbers = 0
         self._subscribed: asyncio.Task[object] | None = None
 
@@ -64,47 +80,40 @@ class Pipeline:
         return answers
 
     async def _window(self, messages: Sequence[Message], timeout_s: float, stream: str) -> list[Answer]:
-        futures: dict[str, asyncio.Future[int]] = {}
+        window = _Window([None] * len(messages), len(messages), asyncio.get_running_loop().create_future())
+        tokens: list[str] = []
         try:
             async with asyncio.timeout(timeout_s):
                 await self._listen()
-                for message in messages:
-                    await self._send(message, stream, futures)
-                await asyncio.wait(futures.values())
+                for place, message in enumerate(messages):
+                    self._numbers += 1
+                    tokens.append(f"{self._inbox}.{self._numbers}")
+                    self._waiting[tokens[-1]] = (window, place)
+                    headers = {**message.headers, EXPECTED_STREAM: stream}
+                    await self._client.publish(message.subject, message.data, reply=tokens[-1], headers=headers)
+                await window.whole
         except (MaxPayloadError, BadSubjectError):
             raise
         except (TimeoutError, NatsError, OSError) as error:
-            for future in futures.values():
-                if not future.done():
-                    future.set_exception(error)
-            missing = len(messages) - len(futures)
-            return [*map(_answer, futures.values()), *[error] * missing]
+            return [error if answer is None else answer for answer in window.answers]
         finally:
-            for token in futures:
+            for token in tokens:
                 self._waiting.pop(token, None)
-        return [*map(_answer, futures.values())]
-
-    async def _send(self, message: Message, stream: str, futures: dict[str, asyncio.Future[int]]) -> None:
-        self._numbers += 1
-        token = f"{self._inbox}.{self._numbers}"
-        headers = {**message.headers, EXPECTED_STREAM: stream}
-        await self._client.publish(message.subject, message.data, reply=token, headers=headers)
-        futures[token] = self._waiting[token] = asyncio.get_running_loop().create_future()
+        return [answer for answer in window.answers if answer is not None]
 
     async def _listen(self) -> None:
         if self._subscribed is None:
             self._subscribed = asyncio.create_task(self._client.subscribe(f"{self._inbox}.*", cb=self._received))
-        await asyncio.shield(self._subscribed)
+        if self._subscribed.done():
+            self._subscribed.result()
+        else:
+            await asyncio.shield(self._subscribed)
 
     async def _received(self, message: Msg) -> None:
-        future = self._waiting.pop(message.subject, None)
-        if future is None or future.done():
-            return
-        answer = _parsed(message.data, message.headers)
-        if isinstance(answer, int):
-            future.set_result(answer)
-        else:
-            future.set_exception(answer)
+        found = self._waiting.pop(message.subject, None)
+        if found is not None:
+            window, place = found
+            window.enter(place, _parsed(message.data, message.headers))
 
 
 class Pipelines:
@@ -130,10 +139,3 @@ def _parsed(data: bytes, headers: Mapping[str, str] | None) -> Answer:
         return int(raw["seq"])
     except (ValueError, TypeError, KeyError) as error:
         return Refusal(0, f"an answer that is none: {error}")
-
-
-def _answer(future: asyncio.Future[int]) -> Answer:
-    if future.cancelled():
-        return TimeoutError("no answer")
-    error = future.exception()
-    return future.result() if error is None else error if isinstance(error, Exception) else RuntimeError(str(error))

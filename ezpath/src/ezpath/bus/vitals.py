@@ -19,21 +19,30 @@ class Lag:
 
     pending: int = 0
     """Messages that waited for it when it was given the last ones."""
-    oldest_at: float | None = None
-    """When the oldest event that it is working on was stored; None while it has nothing to do."""
+    _at: list[float] = field(default_factory=list)
+    """Of each batch that it is working on, when the oldest event was stored."""
+
+    @property
+    def oldest_at(self) -> float | None:
+        """When the oldest event that it is working on was stored; None while it has nothing to do."""
+        return min(self._at, default=None)
 
     def seconds(self) -> float:
         """The age of that event; 0 while there is none."""
-        return 0.0 if self.oldest_at is None else max(0.0, time.time() - self.oldest_at)
+        oldest_at = self.oldest_at
+        return 0.0 if oldest_at is None else max(0.0, time.time() - oldest_at)
 
     async def over(self, handler: Callable[[list[Delivery[E]]], Awaitable[None]], batch: list[Delivery[E]]) -> None:
         """Have ``batch`` handled, and be behind meanwhile."""
-        if batch:
-            self.pending, self.oldest_at = batch[-1].pending, min(each.published_at for each in batch)
+        if not batch:
+            return await handler(batch)
+        at = min(each.published_at for each in batch)
+        self.pending = batch[-1].pending
+        self._at.append(at)
         try:
             await handler(batch)
         finally:
-            self.oldest_at = None
+            self._at.remove(at)
 
 
 @dataclass(slots=True)
