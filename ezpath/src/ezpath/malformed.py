@@ -44,12 +44,17 @@ def json_object(data: bytes | str, parse_constant: Callable[[str], Any] | None =
     return found
 
 
+# Who says something says it again and again. What is refused is not remembered, so that all of this has a bound.
+
+
+@lru_cache(maxsize=65536)
 def check_name(field: str, value: str) -> None:
     """One token of a subject. Raises :class:`MalformedEvent`."""
     if not _NAME.fullmatch(value):
         raise MalformedEvent(f"{field}: {value[:80]!r} is no name")
 
 
+@lru_cache(maxsize=65536)
 def check_pair(field: str, value: str) -> None:
     """``tenant.a.b``. Raises :class:`MalformedEvent`."""
     parts = value.split(".")
@@ -57,6 +62,7 @@ def check_pair(field: str, value: str) -> None:
         raise MalformedEvent(f"{field}: {value[:200]!r} is no pair: tenant.endpoint.endpoint is wanted")
 
 
+@lru_cache(maxsize=4096)
 def check_target(field: str, value: str) -> None:
     """``switch:NAME`` or ``host:NAME``. Raises :class:`MalformedEvent`."""
     kind, _, name = value.partition(":")
@@ -65,6 +71,7 @@ def check_target(field: str, value: str) -> None:
     check_name(field, name)
 
 
+@lru_cache(maxsize=65536)
 def check_item(item: Item) -> None:
     """Addresses are addresses, a VNI has 24 bits and a tag 12; whether a port is one is for the target to say.
 

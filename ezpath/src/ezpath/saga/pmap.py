@@ -71,11 +71,13 @@ class PMap(Mapping[K, V]):
 
     def put(self, key: K, value: V) -> PMap[K, V]:
         """The same with ``value`` under ``key``."""
-        number = _row(key)
-        row = self._rows[number].copy()
-        size = len(row)
+        number, rows = _row(key), self._rows.copy()
+        row = rows[number] = rows[number].copy()
+        size = self._size - len(row)
         row[key] = value
-        return self._with(number, row, self._size + len(row) - size)
+        new: PMap[K, V] = object.__new__(PMap)
+        new._rows, new._size = rows, size + len(row)
+        return new
 
     def without(self, key: K) -> PMap[K, V]:
         """The same without ``key``, which need not be in it."""
@@ -83,15 +85,11 @@ class PMap(Mapping[K, V]):
         row = self._rows[number]
         if key not in row:
             return self
-        row = row.copy()
+        rows = self._rows.copy()
+        row = rows[number] = row.copy()
         del row[key]
-        return self._with(number, row, self._size - 1)
-
-    def _with(self, number: int, row: dict[K, V], size: int) -> PMap[K, V]:
         new: PMap[K, V] = object.__new__(PMap)
-        rows = new._rows = self._rows.copy()
-        rows[number] = row
-        new._size = size
+        new._rows, new._size = rows, self._size - 1
         return new
 
     def __repr__(self) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -16,19 +17,26 @@ from ezpath.malformed import brief
 from ezpath.names import PairId
 from ezpath.saga.model import Saga
 from ezpath.saga.phases import ENDED
-from ezpath.saga.plan import Sides, sides_of
+from ezpath.saga.plan import Sides, Target, sides_of
 from ezpath.saga.vlans import Rest
 
 VERSION = 2
 _SAGA: TypeAdapter[Saga] = TypeAdapter(Saga)
 _INFINITE = {"deadline": float("inf"), "offload_asked_at": float("-inf"), "revert_asked_at": float("-inf")}
 """JSON has no infinity: null stands for it."""
+_WAITING = {"waiting"}
 
 
 def saga_to_json(saga: Saga) -> bytes:
     """One record. (Not by ``asdict``, which was most of the work of a saga's step. It writes infinity as null, too.)"""
-    waiting = json.dumps(sorted(saga.waiting), separators=(",", ":")).encode()
-    return b'{"v":%d,"waiting":%b,%b' % (VERSION, waiting, _SAGA.dump_json(saga, exclude={"waiting"})[1:])
+    rest = _SAGA.dump_json(saga, exclude=_WAITING)[1:]
+    return b'{"v":%d,"waiting":%b,%b' % (VERSION, _targets_to_json(saga.waiting), rest)
+
+
+@lru_cache(maxsize=4096)
+def _targets_to_json(targets: frozenset[Target]) -> bytes:
+    """The same few again and again."""
+    return json.dumps(sorted(targets), separators=(",", ":")).encode()
 
 
 def saga_from_json(data: bytes, inventory: Inventory) -> Saga:

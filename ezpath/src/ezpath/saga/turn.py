@@ -32,6 +32,8 @@ class Turn:
 
     def result(self, wants: Iterable[Target] = ()) -> tuple[World, Effects]:
         """The new world, and the effects in their order. ``wants`` are targets to write all about in any case."""
+        if not self._moved and not wants:  # one of several answers that a saga waits for
+            return self.world, tuple(self._said)
         holds, generation = self.world.holds, self.world.generation
         moved = [self.world.sagas[pair] for pair in self._moved]
         touched: dict[Target, frozenset[str] | None] = {
