@@ -6,8 +6,8 @@ rest, silence) and beside the numbers an operator wants to see next.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import isfinite
 from typing import Any
@@ -41,17 +41,28 @@ class Explainer:
     """Its name."""
     sagas: Mapping[PairId, Saga]
     dry_run: bool = False
+    _rows: dict[int, int] = field(default_factory=dict)
+    _entries: dict[int, list[int]] = field(default_factory=dict)
+    """Of flows that were prepared for."""
 
-    def prepare(self) -> None:
-        """Work out now what belongs to all flows: a sample that comes before the last account may add some."""
+    def prepare(self, flows: Sequence[int] = ()) -> None:
+        """Work out now what belongs to all flows: a sample that comes before the last account may add some.
+
+        What the accounts of ``flows`` look up is looked up for all of them at once, which costs as much as for one.
+        """
+        asked = np.array(flows, np.uint64)
+        self._rows |= zip(flows, self.engine.series.find(asked).tolist(), strict=True)
+        self._entries |= zip(flows, self.engine.book.entries(asked).tolist(), strict=True)
         _ = self._scores, self._chosen_scores, self._held_by_tenant, self._held, self._moved_ones, self._moves
 
     def account(self, flow: int) -> Account:
         """Of the flow with this key."""
-        (row,) = self.engine.series.find(np.array([flow], np.uint64))
+        if flow not in self._rows:
+            self.prepare([flow])
+        row = self._rows[flow]
         if not 0 <= row < len(self.decided.selection.chosen):
             return self._of_a_stranger(flow)
-        return self._of_row(int(row))
+        return self._of_row(row)
 
     def _of_a_stranger(self, flow: int) -> Account:
         pair = self.engine.directory.pair_name(flow)
@@ -179,7 +190,7 @@ class Explainer:
     def _needs(self, flow: int) -> Iterator[Need]:
         directory, book = self.engine.directory, self.engine.book
         one, other = flow >> 32, flow & 0xFFFFFFFF
-        (entries,) = book.entries(np.array([flow], np.uint64))
+        entries = self._entries[flow]
         tags = (
             f"{directory.tenants[directory.tenant[end]]} on {directory.hosts[directory.host[end]]}"
             for end in (one, other)
@@ -187,7 +198,7 @@ class Explainer:
         labels = (directory.names[one], directory.names[other], *tags, directory.names[other], directory.names[one])
         users = self._users
         mine = int(flow in self._moved_ones)
-        named = dict(zip(entries.tolist(), labels, strict=True))
+        named = dict(zip(entries, labels, strict=True))
         named.pop(NONE, None)
         for entry, what in sorted(named.items(), key=lambda each: (book.switch[each[0]], book.table[each[0]], each[1])):
             sharers = int(users[entry]) - mine if entry < len(users) else 0

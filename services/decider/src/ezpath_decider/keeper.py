@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import NoReturn
 
 import structlog
@@ -42,7 +43,7 @@ from ezpath.saga import (
     step,
     world_of,
 )
-from ezpath.saga.batch import Batch, batches
+from ezpath.saga.batch import Batch
 
 from ezpath_decider.cabinet import Cabinet
 from ezpath_decider.ledger import Emptied, Ledger
@@ -73,6 +74,13 @@ class Keeper:
         self._on_event = on_event
         self._waiting: list[tuple[tuple[SagaInput, ...], asyncio.Future[None]]] = []
         self._arrived = asyncio.Event()
+        self._open: list[Batch] = []
+        """What follows from inputs that were taken, and nobody has begun to carry out."""
+        self._under_way: list[Batch] = []
+        """What is being carried out."""
+        self._taken: list[asyncio.Future[None]] = []
+        """Whose inputs those were."""
+        self._ready = asyncio.Event()
         self._cabinet = Cabinet(settings.shard.number)
         self._told: tuple[Saga, ...] = ()
         """Sagas whose outcome is on the bus, and whose records do not say so yet."""
@@ -119,18 +127,40 @@ class Keeper:
         self._waiting.append(((InventoryChanged(),), asyncio.get_running_loop().create_future()))
         self._arrived.set()
 
-    async def run(self) -> NoReturn:
-        """Until cancelled, or no longer the leader: :class:`~ezpath_decider.ledger.Deposed`."""
-        loop, next_at = asyncio.get_running_loop(), 0.0
+    async def run(self) -> None:
+        """Until cancelled, or no longer the leader: :class:`~ezpath_decider.ledger.Deposed`.
+
+        While one batch is carried out, which is mostly waiting for NATS, what comes is taken already, for the next one.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._take())
+            tasks.create_task(self._carry())
+
+    async def _take(self) -> NoReturn:
         while True:
             await self._arrived.wait()
-            await asyncio.sleep(max(0.0, next_at - loop.time()))
-            next_at = loop.time() + PACE_S
             self._arrived.clear()
             taken, self._waiting = self._waiting, []
-            for batch in batches(self._steps(event for inputs, _ in taken for event in inputs)):
+            for effects in self._steps(event for inputs, _ in taken for event in inputs):
+                if not self._open or not self._open[-1].fits(effects):
+                    self._open.append(Batch())
+                self._open[-1].add(effects)
+            self._taken += (done for _, done in taken)
+            self._ready.set()
+
+    async def _carry(self) -> NoReturn:
+        loop, next_at = asyncio.get_running_loop(), 0.0
+        while True:
+            await self._ready.wait()
+            await asyncio.sleep(max(0.0, next_at - loop.time()))
+            next_at = loop.time() + PACE_S
+            self._ready.clear()
+            taken, self._taken = self._taken, []
+            self._under_way, self._open = self._open, []
+            for batch in self._under_way:
                 await self._carry_out_batch(batch)
-            for _, done in taken:
+            self._under_way = []
+            for done in taken:
                 if not done.done():
                     done.set_result(None)
 
@@ -147,7 +177,9 @@ class Keeper:
     async def _carry_out(self, effects: Effects) -> None:
         batch = Batch()
         batch.add(effects)
+        self._under_way = [batch]
         await self._carry_out_batch(batch)
+        self._under_way = []
 
     async def _carry_out_batch(self, batch: Batch) -> None:
         """In the order that makes a crash at any point harmless.
@@ -177,12 +209,16 @@ class Keeper:
         except Emptied as error:
             self._log.error("NATS lost its store", reason=str(error))
             await self._ledger.open()
-            await self._keep(self.world.sagas.values())
+            await self._keep(self._records())
             generation, holds = self.world.generation, self.world.holds
             self._cabinet.lost()
             await self._want(Want(target, generation, holds) for target in desired(self.world, self._inventory))
-            if bucket != DESIRED_BUCKET:  # the documents are those of this moment
-                await self._put(bucket, values)
+
+    def _records(self) -> Iterator[Saga]:
+        """All of this moment: ahead of what was said, for what follows from them is said next or asked for anew."""
+        untold = {saga.pair for batch in (*self._under_way, *self._open) for saga in batch.told}
+        for pair, saga in self.world.sagas.items():
+            yield replace(saga, told=False) if pair in untold else saga
 
     def _tell(self, event: JsonEvent) -> None:
         self._on_event(event)

@@ -61,7 +61,7 @@ class Questions:
                     future.set_result(answer)
         changed = [] if self._dry_run else self._changes.changed(decided)
         # Samples may come in meanwhile: they move nothing that an account is made of before the next round does.
-        explainer.prepare()
+        explainer.prepare(changed)
         accounts = await paced(map(explainer.account, changed))
         try:
             for account in accounts:

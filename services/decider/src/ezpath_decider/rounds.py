@@ -50,13 +50,19 @@ class Shown:
 
     def lines(self, sagas: Mapping[PairId, Saga]) -> Iterator[FlowLine]:
         """In their order."""
-        directory = self.directory
+        directory, switch, between = (
+            self.directory,
+            self.directory.switch.tolist(),
+            dict[tuple[int, int], tuple[str, ...]](),
+        )
         columns = (self.flow, self.bits_s, self.packets_s, self.state)
         for flow, bits, packets, state in zip(*(column.tolist() for column in columns), strict=True):
             one, other = flow >> 32, flow & 0xFFFFFFFF
             pair = directory.pair_name(flow)
             tenant, a, b = pair.split(".")
-            saga = sagas.get(pair)
+            saga, ends = sagas.get(pair), (switch[one], switch[other])
+            if ends not in between:
+                between[ends] = tuple(sorted({directory.switches[end] for end in ends}))
             yield FlowLine(
                 pair=pair,
                 tenant=Tenant(tenant),
@@ -66,7 +72,7 @@ class Shown:
                 packets_s=packets,
                 where=_WHERE[state],
                 phase=saga.phase.value if saga else None,
-                switches=tuple(sorted({directory.switches[directory.switch[end]] for end in (one, other)})),
+                switches=between[ends],
             )
 
 

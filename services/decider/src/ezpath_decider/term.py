@@ -22,6 +22,9 @@ from ezpath_decider.keeper import Keeper
 from ezpath_decider.ledger import Ledger
 
 TICK_S = 0.1
+AHEAD = 4
+"""Batches of reports that the keeper takes while it carries out what follows from those before. (Of requests none:
+what was asked for last is what counts.)"""
 
 Request = OffloadRequested | RevertRequested
 _REQUESTS: tuple[type[Request], ...] = (OffloadRequested, RevertRequested)
@@ -72,7 +75,7 @@ class Term:
             tasks.create_task(self._tick())
             tasks.create_task(consume(self._decisions, "ezpath.decision.>", _REQUESTS, self._on_inputs, start=start))
             tasks.create_task(
-                consume(self._reports, "ezpath.report.>", StepReport, self._on_inputs, start=reports_from)
+                consume(self._reports, "ezpath.report.>", StepReport, self._on_inputs, start=reports_from, ahead=AHEAD)
             )
 
     async def _on_inputs(self, batch: list[Delivery[Request]] | list[Delivery[StepReport]]) -> None:
