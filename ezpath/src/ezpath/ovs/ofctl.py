@@ -138,7 +138,9 @@ class OpenFlowBridge:
         if "(No such file or directory)" in words or "(Connection refused)" in words:
             remedy = "Start ovs-vswitchd, or correct run_dir in the inventory"
             return OvsUnreachable(f"bridge {self.name}: {words}. {remedy}")
-        if "failed to connect to socket" in words or "(Protocol error)" in words:
+        # A bundle that is refused ends in a protocol error as well, behind the reason.
+        lost = "(Protocol error)" in words and "Error OFP" not in words
+        if "failed to connect to socket" in words or lost:
             return OvsUnreachable(f"bridge {self.name}: {words}")
         return OvsRefused(f"bridge {self.name}: {words or 'ovs-ofctl failed without a word'}")
 
