@@ -257,6 +257,28 @@ def test_core_runs_the_services_alone_on_a_network_of_ones_own(compose: Compose)
 CLUSTER = "compose.yaml:compose.cluster.yaml"
 
 
+CLUSTER, TRUST = "compose.yaml:compose.cluster.yaml", "compose.yaml:compose.trust.yaml"
+ELSE_RUNS = {CLUSTER: {"nats-2", "nats-3", "leaf-1", "leaf-2"}, TRUST: set[str]()}
+
+
+@pytest.mark.parametrize("files", [CLUSTER, TRUST], ids=["on a cluster with leaf nodes", "with keys and TLS"])
+def test_the_same_story_is_told(compose: Compose, files: str) -> None:
+    # Given three nats-servers and services that know the leaf nodes alone; or keys, and TLS, for everybody
+    other = compose.with_settings(COMPOSE_FILE=files)
+    try:
+        # When nobody is told anything but `docker compose up`
+        other("up", "-d", timeout_s=STORY_S)
+        story = other.wait_said("lab", OVER, STORY_S)
+        # Then all is as it should be, as it is with one server that takes everybody's word
+        assert f"{OVER} (status 0)" in story, story
+        check_summary(other, story)
+        running = {name for name, container in other.containers().items() if container["State"]["Running"]}
+        assert running == {*UNPRIVILEGED, "lab"} | ELSE_RUNS[files]
+    finally:
+        other("down", "-v")
+    assert left(other) == ""
+
+
 COLLECTORS, SWITCHES = 6, 12
 
 

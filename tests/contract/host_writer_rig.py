@@ -72,8 +72,10 @@ class HostWriter:
         self._bus = await Bus.connect(self.url, "host-writer", wait_s=30)
         settings = Settings(self.url, self._inventory, ready_file=self._ready)
         service = Service("host-writer", settings, inventory, self._bus)
-        self._task = asyncio.create_task(serve(service, list(inventory.hosts.values()), audit_s=audit_s))
+        self._task = asyncio.create_task(serve(service, (), audit_s))
         await asyncio.to_thread(wait_until, lambda: self._ready.exists() or self._done(), "ready", 30)
+        if self._done():
+            self._task.result()
 
     def _done(self) -> bool:
         return self._task is not None and self._task.done()
