@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import os
 import re
@@ -21,6 +22,7 @@ from ezpath.bus import Bus
 from ezpath.events import SagaOutcome
 from PIL import Image
 from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import TimeoutError as Waited
 
 PAIR = "red.red-11.red-21"
 PICTURES = Path(os.environ["PICTURES"]) if "PICTURES" in os.environ else None
@@ -217,6 +219,9 @@ async def test_on_a_telephone_the_page_does_not_scroll_sideways(bus, served, bro
         await page.locator("#tunnels summary").click()
         for width in (390, 320):
             await page.set_viewport_size({"width": width, "height": 800})
+            # it draws anew when it hears of the other size
+            with contextlib.suppress(Waited):
+                await page.wait_for_function(f"() => ({TOO_WIDE})().length === 0", timeout=10_000)
             assert await page.evaluate(TOO_WIDE) == []
             assert await page.evaluate("document.scrollingElement.scrollWidth") == width
         # and all of a row is on it: the plot, and who and why
