@@ -152,7 +152,7 @@ class TlsFiles:
     @property
     def wanted(self) -> str:
         """All that is to be given, in words."""
-        return f"{self.option}-ca, {self.option}-certificate and {self.option}-key, as `ezpath trust init` makes them"
+        return f"{self.option}-ca, {self._ours}"
 
     async def _objects(self, host: str, port: int, context: ssl.SSLContext) -> Refusal | None:
         context.set_alpn_protocols(["h2"])

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from pathlib import Path
 from ezpath.bus import Bus
 from ezpath.events import LEASE_BUCKET
 from ezpath.leases import COLLECTORS
+from ezpath_lab.ports import free_ports
 from ezpath_lab.shell import LabError, program
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -45,7 +45,7 @@ class Rig:
     ) -> None:
         self._directory = directory
         self._interval_s = interval_s
-        port = _free_port()
+        (port,) = free_ports(1)
         self._url = f"nats://127.0.0.1:{port}"
         nats = [program("nats-server"), "-js", "-a", "127.0.0.1", "-p", str(port), "-sd", str(directory / "store")]
         self._nats = stack.enter_context(_running(nats, directory / "nats.log"))
@@ -61,7 +61,7 @@ class Rig:
         inventory.write_text(_inventory(switches, self._address))
         words = [program("ezpath-collector"), "--nats", self._url, "--inventory", str(inventory)]
         words += ["--interval", str(self._interval_s), "--log-level", "warning"]
-        ports = [_free_port() for _ in range(collectors)]
+        ports = free_ports(collectors)
         logs = [self._directory / f"collector-{port}.log" for port in ports]
         with ExitStack() as stack:
             running = [
@@ -158,9 +158,3 @@ def _wait(true: Callable[[], bool], what: str) -> None:
         if time.monotonic() > deadline:
             raise LabError(f"not within 20 s: {what}")
         time.sleep(0.05)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

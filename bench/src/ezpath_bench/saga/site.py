@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+from ezpath_lab.ports import free_ports
 from ezpath_lab.shell import LabError, in_namespace, program, run
 
 from ezpath_bench.dataplane.paths import Workshop, veth
@@ -43,7 +44,7 @@ class Site:
 
     def start_network(self) -> None:
         """NATS, and the ToR and the host of each rack."""
-        port = _free_port()
+        (port,) = free_ports(1)
         store = self.network.directory / "nats"
         self._start("nats-server", program("nats-server"), "-js", "-a", "127.0.0.1", "-p", str(port), "-sd", str(store))
         self.nats = f"nats://127.0.0.1:{port}"
@@ -157,12 +158,6 @@ def _end(child: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _connects(where: str | tuple[str, int]) -> bool:

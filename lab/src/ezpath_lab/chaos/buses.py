@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import urllib.error
 import urllib.request
 from collections.abc import Awaitable, Callable
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from ezpath_lab.chaos.gates import Connect, to_any
 from ezpath_lab.lab import Lab
+from ezpath_lab.ports import free_ports
 from ezpath_lab.processes import BUS, Child
 from ezpath_lab.shell import program, run
 
@@ -44,7 +44,7 @@ class Servers:
         self.names = names
         self._lab = lab
         self._until = until
-        ports = _free_ports(3 * len(names))
+        ports = free_ports(3 * len(names))
         self._ports = dict(zip(names, ports, strict=False))
         self._monitors = dict(zip(names, ports[len(names) :], strict=False))
         self._routes = dict(zip(names, ports[2 * len(names) :], strict=False))
@@ -114,12 +114,3 @@ def _is_healthy(port: int) -> bool:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
-
-
-def _free_ports(count: int) -> list[int]:
-    """All different: they are looked for at once."""
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
